@@ -1,0 +1,161 @@
+"""Tables and progress in the terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from dynabert.training.events import (
+    Evaluated,
+    Event,
+    Notice,
+    StageStarted,
+    StepDone,
+    Working,
+)
+
+console = Console(highlight=False)
+if not console.is_terminal:
+    console.width = 160  # a log file has no edge at which tables must be folded
+
+# Where nobody watches a moving bar (a log file), one line this often.
+_LOG_SECONDS = 30.0
+
+_WORK = {
+    "importance": "measuring importance",
+    "evaluate": "evaluating sub-networks",
+    "latency": "measuring latency",
+}
+
+
+class TrainingDisplay:
+    """Shows the events of a training: a moving bar in a terminal, lines in a log."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._described = ""
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Notice():
+                console.print(f"[yellow]Note:[/] {escape(event.text)}", soft_wrap=True)
+            case StageStarted():
+                resumed = f", going on after step {event.resumed_at}" if event.resumed_at else ""
+                steps = f", {event.total_steps} steps" if event.total_steps else ""
+                console.print(
+                    f"[bold]Stage {event.number} of {event.num_stages}: {escape(event.stage)}[/]"
+                    f"{steps}{resumed}"
+                )
+            case StepDone():
+                note = (
+                    f"loss {event.loss:.4f}  {event.steps_per_second:.2f} steps/s  "
+                    f"{_clock(event.seconds_left)} left"
+                )
+                self._advance(event.stage, event.step, event.total_steps, note)
+            case Working():
+                self._advance(_WORK.get(event.what, event.what), event.done, event.total, "")
+            case Evaluated():
+                collapsed = (
+                    f", [red]{len(event.collapsed)} of {len(event.scores)} collapsed[/]"
+                    if event.collapsed
+                    else ""
+                )
+                best = ", best so far" if event.is_best else ""
+                low, high = min(event.scores.values()), max(event.scores.values())
+                spread = f" (from {low:.4f} to {high:.4f})" if len(event.scores) > 1 else ""
+                console.print(
+                    f"  step {event.step}: dev {event.metric} {event.mean:.4f}{spread}"
+                    f"{collapsed}{best}"
+                )
+
+    def _advance(self, description: str, done: int, total: int, note: str) -> None:
+        if not console.is_terminal:
+            if note and time.monotonic() - self._last_line > _LOG_SECONDS:
+                self._last_line = time.monotonic()
+                console.print(f"  {description}: {done} of {total}  {note}")
+            return
+        if self._task is None or description != self._described:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(description, total=total, note=note)
+            self._described = description
+        self._progress.update(self._task, completed=done, total=total, note=note)
+
+
+def results_table(results: pd.DataFrame, metrics: tuple[str, ...], title: str) -> Table:
+    """The rows of a sweep as a table; a collapsed sub-network is marked beside its score."""
+    table = Table(title=title, title_justify="left")
+    for heading in ("width", "depth", "layers", "heads", "neurons"):
+        table.add_column(heading, justify="right")
+    for metric in metrics:
+        table.add_column(metric, justify="right")
+    for heading in ("loss", "params (M)", "MACs (M)", "latency (ms)"):
+        table.add_column(heading, justify="right")
+    for row in results.to_dict("records"):
+        latency = "-"
+        if not pd.isna(row["latency_ms"]):
+            latency = f"{row['latency_ms']:.1f} ±{row['latency_ms_iqr'] / 2:.1f}"
+        scores = [f"{row[metric]:.4f}" for metric in metrics]
+        if row["collapsed"]:
+            scores[0] += " [red]collapsed[/]"
+        table.add_row(
+            f"{row['width_mult']:g}",
+            f"{row['depth_mult']:g}",
+            str(len(row["layers"])),
+            counts(row["heads"]),
+            counts(row["neurons"]),
+            *scores,
+            f"{row['loss']:.4f}",
+            f"{row['num_params'] / 1e6:.2f}",
+            f"{row['macs'] / 1e6:.0f}",
+            latency,
+        )
+    return table
+
+
+def counts(values: list[int]) -> str:
+    """One number where all layers agree, else all of them."""
+    distinct = {int(value) for value in values}
+    return str(distinct.pop()) if len(distinct) == 1 else ",".join(map(str, values))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,286 @@
+"""The verbs that look into a run: evaluate, sweep, importance, extract, runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from dynabert.cli.display import TrainingDisplay, console, results_table
+from dynabert.cli.options import (
+    ALL_DEPTHS,
+    ALL_WIDTHS,
+    RUNS_DIR,
+    AsJson,
+    DataDir,
+    Depth,
+    Depths,
+    LatencyBatch,
+    RunName,
+    RunsDir,
+    SubnetKey,
+    Tokens,
+    Width,
+    Widths,
+    chosen_space,
+    chosen_subnet,
+)
+from dynabert.errors import UserError
+from dynabert.evaluation.cost import PAPER_TOKENS, count_macs, num_params, num_params_total
+from dynabert.evaluation.latency import LatencySetup, describe_machine
+from dynabert.evaluation.quality import evaluate as evaluate_subnet
+from dynabert.evaluation.table import sweep as sweep_subnets
+from dynabert.examples import RunExamples, load_examples
+from dynabert.importance import Granularity, Importance
+from dynabert.runs import Run, find_run, list_runs
+from dynabert.training import calibrate
+from dynabert.training.events import Working
+
+
+def evaluate(
+    run: RunName,
+    width: Width = 1.0,
+    depth: Depth = 1.0,
+    subnet: SubnetKey = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Score one sub-network on the dev set.
+
+    Example: python -m dynabert evaluate demo --width 0.5 --depth 0.75
+    """
+    chosen = chosen_subnet(width, depth, subnet)
+    opened = find_run(run, runs_dir)
+    model = opened.model()
+    resolved = chosen.resolve(model.config.shape)
+    examples = _examples(opened, data_dir)
+    with TrainingDisplay() as display:
+        total = len(examples.dev)
+        result = evaluate_subnet(
+            model,
+            examples.dev,
+            chosen,
+            metrics=opened.info.task.metrics,
+            on_batch=lambda done: display(Working(what="evaluate", done=done, total=total)),
+        )
+    if as_json:
+        values = {
+            "subnet": chosen.key,
+            **dataclasses.asdict(resolved),
+            **result.metrics,
+            "loss": result.loss,
+            "collapsed": result.collapsed,
+            "num_examples": result.num_examples,
+            "num_params": num_params(model, chosen),
+        }
+        console.print_json(json.dumps(values))
+        return
+    scores = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
+    console.print(f"{opened.name}, {chosen.key}: {resolved}")
+    console.print(f"dev, {result.num_examples} examples: {scores}  loss {result.loss:.4f}")
+    if result.collapsed:
+        console.print("[red]Collapsed: it gives every example the same answer.[/]")
+
+
+def sweep(
+    run: RunName,
+    widths: Widths = ALL_WIDTHS,
+    depths: Depths = ALL_DEPTHS,
+    tokens: Tokens = PAPER_TOKENS,
+    latency_batch: LatencyBatch = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the table to this .csv or .parquet file.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the rows with the run, for the app.")
+    ] = False,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Score and time many sub-networks: every width with every depth.
+
+    Example: python -m dynabert sweep demo --widths 1,0.5,0.25 --depths 1,0.5 --out sweep.csv
+    """
+    space = chosen_space(widths, depths)
+    setup = LatencySetup(tokens=tokens, batch_size=latency_batch)
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise UserError(f"--out writes .csv or .parquet, got {out.name!r}.")
+    opened = find_run(run, runs_dir)
+    model = opened.model()
+    examples = _examples(opened, data_dir)
+    with TrainingDisplay() as display:
+        results = sweep_subnets(
+            model,
+            examples.dev,
+            space,
+            metrics=opened.info.task.metrics,
+            latency=setup,
+            on_progress=lambda phase, done, total: display(
+                Working(what=phase, done=done, total=total)
+            ),
+        )
+    console.print(results_table(results, opened.info.task.metrics, f"{opened.name}, dev"))
+    console.print(
+        f"MACs and latency: {tokens} tokens, batch {latency_batch}, "
+        f"{describe_machine(torch.device('cpu'))}; ± half the interquartile range."
+    )
+    if out is not None:
+        if out.suffix == ".csv":
+            results.to_csv(out, index=False)
+        else:
+            results.to_parquet(out, index=False)
+        console.print(f"Written to {out}.")
+    if keep:
+        opened.add_results(results)
+        console.print(f"Kept with run {opened.name}.")
+
+
+def importance(
+    run: RunName,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Measure the trained network now, instead of showing what rewired it.",
+        ),
+    ] = False,
+    split: Annotated[str, typer.Option(help="With --measure: train or dev.")] = "train",
+    num_examples: Annotated[
+        int | None, typer.Option(help="With --measure: how many examples; left out, all.")
+    ] = 2048,
+    per: Annotated[
+        Granularity, typer.Option(help="With --measure: average |example| or |batch| losses.")
+    ] = "example",
+    seed: Annotated[int, typer.Option(help="With --measure: draws the examples.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write all scores to this .safetensors file.")
+    ] = None,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Show the importance of attention heads, most important first, by their original numbers.
+
+    Example: python -m dynabert importance demo --measure --split dev
+    """
+    opened = find_run(run, runs_dir)
+    if out is not None and out.suffix != ".safetensors":
+        raise UserError(f"--out writes a .safetensors file, got {out.name!r}.")
+    if split not in ("train", "dev"):
+        raise UserError(f"--split must be train or dev, got {split!r}.")
+    if measure:
+        model = opened.model()
+        examples = _examples(opened, data_dir)
+        with TrainingDisplay() as display:
+            measured = calibrate(
+                model,
+                examples.train if split == "train" else examples.dev,
+                num_examples=num_examples,
+                per=per,
+                seed=seed,
+                on_event=display,
+            )
+        scores = measured.in_original_order(model)
+        about = f"of the trained network, {measured.about['num_examples']} {split} examples"
+    else:
+        if opened.importance is None:
+            raise UserError(f"run {opened.name} was not rewired; measure it with --measure.")
+        scores = opened.importance
+        about = (
+            f"by which the network was rewired, {scores.about.get('num_examples')} "
+            f"{scores.about.get('split')} examples"
+        )
+    console.print(_importance_table(scores, f"{opened.name}: importance of heads, {about}"))
+    if out is not None:
+        scores.save(out)
+        console.print(f"Written to {out}.")
+
+
+def extract(
+    run: RunName,
+    out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
+    width: Width = 1.0,
+    depth: Depth = 1.0,
+    subnet: SubnetKey = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Take a sub-network away as a small model of its own, with its tokenizer.
+
+    Example: python -m dynabert extract demo --width 0.5 --depth 0.75 --out small
+    """
+    chosen = chosen_subnet(width, depth, subnet)
+    opened = find_run(run, runs_dir)
+    if out.exists():
+        raise UserError(f"{out} exists already; give a folder that does not.")
+    model = opened.model()
+    small = model.extract(chosen)
+    small.save_pretrained(out)
+    opened.tokenizer().save_pretrained(out)
+    share = num_params_total(model, chosen) / num_params_total(model)
+    console.print(f"{chosen.key}: {chosen.resolve(model.config.shape)}")
+    console.print(
+        f"{num_params_total(model, chosen):,} parameters ({share:.0%} of the whole; "
+        f"{num_params(model, chosen):,} in the Transformer layers), "
+        f"{count_macs(model, chosen) / 1e6:,.0f} million MACs at {PAPER_TOKENS} tokens"
+    )
+    console.print(
+        f'Written to {out}. Load it: import dynabert; pipeline("text-classification", "{out}")'
+    )
+
+
+def runs(runs_dir: RunsDir = RUNS_DIR) -> None:
+    """List the complete runs.
+
+    Example: python -m dynabert runs
+    """
+    names = list_runs(runs_dir)
+    if not names:
+        console.print(f"No runs in {runs_dir} yet. Train one: python -m dynabert train teaching")
+        return
+    table = Table(title=f"Runs in {runs_dir}", title_justify="left")
+    for heading in ("run", "task", "backbone", "recipe", "metric", "full network", "smallest"):
+        table.add_column(heading)
+    table.add_column("MB", justify="right")
+    for name in track(names, description="reading", transient=True, console=console):
+        try:
+            table.add_row(*_summary(Run.load(runs_dir / name)))
+        except UserError as error:
+            table.add_row(name, f"[red]{escape(str(error))}[/]")
+    console.print(table)
+
+
+def _summary(run: Run) -> list[str]:
+    metric, results = run.info.task.metric, run.results.sort_values("num_params")
+    scores = [
+        f"{row[metric]:.4f}" + (" [red]collapsed[/]" if row["collapsed"] else "")
+        for row in (results.iloc[-1], results.iloc[0])
+    ]
+    task, recipe = escape(run.info.task.name), escape(str(run.info.recipe.get("name")))
+    backbone = escape(run.info.backbone)
+    return [run.name, task, backbone, recipe, metric, *scores, f"{run.size_bytes / 1e6:.0f}"]
+
+
+def _importance_table(scores: Importance, title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("layer", justify="right")
+    table.add_column("heads, most important first (share of the layer's importance)")
+    for number, layer in enumerate(scores.heads, start=1):
+        present = layer[~layer.isnan()]
+        order = present.argsort(descending=True).tolist()
+        shares = present / present.sum()
+        table.add_row(str(number), "  ".join(f"{head + 1} ({shares[head]:.0%})" for head in order))
+    return table
+
+
+def _examples(run: Run, data_dir: Path | None) -> RunExamples:
+    examples = load_examples(run, data_dir)
+    for notice in examples.notices:
+        console.print(f"[yellow]Note:[/] {escape(notice)}", soft_wrap=True)
+    return examples

@@ -1,0 +1,49 @@
+"""The verbs, and what happens to errors."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import datasets
+import transformers
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from dynabert.cli import inspect_commands, serve_commands, train_command
+from dynabert.errors import UserError
+
+app = typer.Typer(
+    name="dynabert",
+    help="Train one BERT or RoBERTa as a family of sub-networks, measure them, take them away.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(name="train")(train_command.train)
+app.command(name="evaluate")(inspect_commands.evaluate)
+app.command(name="sweep")(inspect_commands.sweep)
+app.command(name="importance")(inspect_commands.importance)
+app.command(name="extract")(inspect_commands.extract)
+app.command(name="runs")(inspect_commands.runs)
+app.command(name="app")(serve_commands.app)
+
+
+def main() -> None:
+    """Run the command line; bad input is one sentence and exit code 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    errors = Console(stderr=True, highlight=False)
+    try:
+        app()
+    except UserError as error:
+        errors.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("Interrupted.")
+        sys.exit(130)

@@ -1,0 +1,64 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dynabert.errors import UserError
+from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace, Subnet
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder.")]
+RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with the task's files: original ones (CoLA/train.tsv, ...) or a copy of the "
+        "hub's repository (cola/train-*.parquet, ...). Left out: where the run found them, else "
+        "the hub."
+    ),
+]
+Width = Annotated[float, typer.Option(help="Width multiplier m_w, in (0, 1].")]
+Depth = Annotated[float, typer.Option(help="Depth multiplier m_d, in (0, 1].")]
+SubnetKey = Annotated[
+    str | None,
+    typer.Option(
+        "--subnet",
+        help="A sub-network by its key instead, for example w0.50-d0.75 or, layer by layer, "
+        "w1.00-y0.2.5-h12.6.3-n1536.768.384.",
+    ),
+]
+Widths = Annotated[str, typer.Option(help="Width multipliers, separated by commas.")]
+Depths = Annotated[str, typer.Option(help="Depth multipliers, separated by commas.")]
+Tokens = Annotated[int, typer.Option(help="Tokens per sentence for MACs and latency.")]
+LatencyBatch = Annotated[int, typer.Option("--latency-batch", help="Sentences per timed pass.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+RUNS_DIR = Path("runs")
+ALL_WIDTHS = ",".join(map(str, PAPER_WIDTHS))
+ALL_DEPTHS = ",".join(map(str, PAPER_DEPTHS))
+
+
+def chosen_subnet(width: float, depth: float, key: str | None) -> Subnet:
+    """The sub-network that the options name."""
+    if key is None:
+        return Subnet(width, depth)
+    if (width, depth) != (1.0, 1.0):
+        raise UserError("give either --subnet or --width and --depth, not both.")
+    return Subnet.parse(key)
+
+
+def chosen_space(widths: str, depths: str) -> SearchSpace:
+    """The grid that two lists of multipliers span."""
+    return SearchSpace(_numbers(widths, "--widths"), _numbers(depths, "--depths"))
+
+
+def _numbers(text: str, option: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UserError(
+            f"{option} takes numbers separated by commas, for example 1,0.5, got {text!r}."
+        ) from error

@@ -1,0 +1,65 @@
+"""`dynabert app`: start the browser app."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dynabert.cli.display import console
+from dynabert.cli.options import RUNS_DIR, RunsDir
+from dynabert.errors import UserError
+
+APP_FILE = Path(__file__).resolve().parents[2] / "app.py"
+RUNS_DIR_VARIABLE = "DYNABERT_RUNS_DIR"
+
+
+def app(
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port to try first; the next free one is used.")
+    ] = 8501,
+    address: Annotated[
+        str, typer.Option(help="0.0.0.0 lets other machines in; there is no password.")
+    ] = "localhost",
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Start the app in the browser.
+
+    Example: python -m dynabert app --port 8600
+    """
+    if not APP_FILE.is_file():
+        raise UserError(
+            "the app is not part of the installed package: run this in a copy of the repository."
+        )
+    free = free_port(port, address)
+    if free != port:
+        console.print(f"Port {port} is taken; using {free}.")
+    console.print(f"The app is at http://{address}:{free} (Ctrl+C stops it).")
+    command = [sys.executable, "-m", "streamlit", "run", str(APP_FILE)]
+    options = ["--server.port", str(free), "--server.address", address, "--server.headless", "true"]
+    environment = os.environ | {RUNS_DIR_VARIABLE: str(runs_dir.resolve())}
+    # Streamlit reads .streamlit/config.toml from the folder it is started in.
+    finished = subprocess.run([*command, *options], env=environment, cwd=APP_FILE.parent)
+    raise typer.Exit(finished.returncode)
+
+
+def free_port(first: int, address: str, tries: int = 50) -> int:
+    """The first port from `first` on that nothing listens at.
+
+    Raises:
+        UserError: none of them is free.
+    """
+    for port in range(first, min(first + tries, 65536)):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError:
+                continue
+            return port
+    raise UserError(f"no free port from {first} to {first + tries - 1}; give another with --port.")

@@ -1,0 +1,178 @@
+"""`dynabert train`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from pydantic import ValidationError
+
+from dynabert.cli.display import TrainingDisplay, console, results_table
+from dynabert.cli.options import RUNS_DIR, RunsDir
+from dynabert.data.source import CsvSource, DataSource
+from dynabert.errors import UserError
+from dynabert.evaluation.cost import PAPER_TOKENS
+from dynabert.evaluation.latency import LatencySetup
+from dynabert.runs import check_run_name
+from dynabert.training import TrainingPlan, discard_unfinished, find_recipe
+from dynabert.training import train as carry_out
+from dynabert.training.precision import Precision
+from dynabert.training.recipe import Recipe, explain
+
+
+def train(
+    task: Annotated[
+        str,
+        typer.Argument(
+            help="A GLUE task (cola, sst2, mrpc, rte, stsb, wnli, qnli, qqp, mnli), teaching, or "
+            "the path of a CSV file with training rows."
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="What to call the run; by default TASK-BACKBONE.")
+    ] = None,
+    backbone: Annotated[
+        str, typer.Option(help="minilm, a folder, or a hub id of a BERT or RoBERTa.")
+    ] = "minilm",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the task's files: original ones (CoLA/train.tsv, ...) or a copy of "
+            "the hub's repository. Left out: the hub."
+        ),
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="dynabert, dynabert-w, dynabert-official, fine-tune, or the path of a .yaml file."
+        ),
+    ] = "dynabert",
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Change a field of the recipe or, as STAGE.FIELD, of a stage, for example "
+            "batch_size=16 or width.epochs=5. May be repeated.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    num_train: Annotated[
+        int | None, typer.Option(help="Train on that many examples, drawn with the seed.")
+    ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="auto is bf16 where the hardware computes in it.")
+    ] = "auto",
+    dev_file: Annotated[
+        Path | None, typer.Option(help="CSV only: dev rows. Left out: a tenth of the rows.")
+    ] = None,
+    text_column: Annotated[
+        list[str] | None, typer.Option(help="CSV only: text column; twice for pairs. [text]")
+    ] = None,
+    label_column: Annotated[str, typer.Option(help="CSV only: label column.")] = "label",
+    regression: Annotated[
+        bool, typer.Option("--regression", help="CSV only: labels are numbers to predict.")
+    ] = False,
+    tokens: Annotated[
+        int, typer.Option(help="Tokens per sentence for MACs and latency in the results.")
+    ] = PAPER_TOKENS,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store the weights in 16 bits: half the size.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Drop an unfinished training of that name first.")
+    ] = False,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Train a family of sub-networks and keep it as a run.
+
+    Stopped at any moment, the same command goes on where it stopped.
+
+    Example: python -m dynabert train cola --data-dir path/to/glue --name cola-minilm
+    """
+    csv_options = {
+        "--dev-file": dev_file,
+        "--text-column": text_column,
+        "--label-column": label_column if label_column != "label" else None,
+        "--regression": regression or None,
+    }
+    source = _source(task, data_dir, num_train, seed, csv_options)
+    stem = Path(task).stem if source.csv else task
+    plan = TrainingPlan(
+        name=check_run_name(name or f"{stem}-{Path(backbone).name}"),
+        data=source,
+        backbone=backbone,
+        recipe=changed(find_recipe(recipe), change or []),
+        seed=seed,
+        precision=precision,
+        latency=LatencySetup(tokens=tokens),
+        half_precision_file=half,
+        command=shlex.join(["python", "-m", "dynabert", *sys.argv[1:]]),
+    )
+    if restart:
+        discard_unfinished(plan.name, runs_dir)
+    try:
+        with TrainingDisplay() as display:
+            run = carry_out(plan, runs_dir, display)
+    except KeyboardInterrupt:
+        console.print("Stopped. The same command goes on from here; --restart begins anew.")
+        raise typer.Exit(130) from None
+    console.print(results_table(run.results, run.info.task.metrics, f"{run.name}, dev"))
+    console.print(f"Run {run.name} is in {run.folder}. See it: python -m dynabert app")
+
+
+def _source(
+    task: str,
+    data_dir: Path | None,
+    num_train: int | None,
+    seed: int,
+    csv_options: dict[str, Any],
+) -> DataSource:
+    if not task.lower().endswith(".csv"):
+        used = [option for option, value in csv_options.items() if value is not None]
+        if used:
+            raise UserError(f"{used[0]} is for CSV files only, and {task!r} is not one.")
+        return DataSource(task=task, data_dir=data_dir, num_train=num_train, seed=seed)
+    csv = CsvSource(
+        train_file=Path(task),
+        dev_file=csv_options["--dev-file"],
+        text_columns=tuple(csv_options["--text-column"] or ("text",)),
+        label_column=csv_options["--label-column"] or "label",
+        regression=bool(csv_options["--regression"]),
+    )
+    return DataSource(csv=csv, num_train=num_train, seed=seed)
+
+
+def changed(recipe: Recipe, changes: list[str]) -> Recipe:
+    """The recipe with fields changed, each written FIELD=VALUE or STAGE.FIELD=VALUE.
+
+    Raises:
+        UserError: no such stage or field, or a value out of range.
+    """
+    values = recipe.model_dump(mode="json")
+    for change in changes:
+        path, equals, text = change.partition("=")
+        *parents, field = path.split(".")
+        target: Any = values
+        if parents:
+            by_name = {stage["name"]: stage for stage in values["stages"]}
+            if parents[0] not in by_name:
+                raise UserError(
+                    f"--set {change}: recipe {recipe.name} has no stage {parents[0]!r}; "
+                    f"its stages are {', '.join(by_name)}."
+                )
+            target = by_name[parents[0]]
+            for parent in parents[1:]:
+                target = target.get(parent) if isinstance(target, dict) else None
+        if not equals or not isinstance(target, dict) or field not in target:
+            known = ", ".join(target) if isinstance(target, dict) else "none"
+            raise UserError(f"--set {change}: no such field; there are {known}.")
+        target[field] = yaml.safe_load(text)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"recipe {recipe.name}: {explain(error)}") from error

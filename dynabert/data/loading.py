@@ -1,0 +1,242 @@
+"""Reading a task's examples: from the hub, a local copy of it, the original files, or the generator."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, concatenate_datasets, load_dataset
+
+from dynabert.data.tasks import OriginalFiles, Task
+from dynabert.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """The examples of one task: its text columns and "label", and what else the source had."""
+
+    task: Task
+    train: Dataset
+    dev: Mapping[str, Dataset]  # usually one, "dev"; MNLI has two
+    source: str  # where it came from, in words
+    notices: tuple[str, ...] = field(default=())  # what a reader of the results must know
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over every text and label: two runs with the same one saw the same examples."""
+        digest = hashlib.sha256()
+        columns = [*self.task.text_columns, "label"]
+        for name, split in [("train", self.train), *self.dev.items()]:
+            digest.update(f"{name}:{len(split)}\n".encode())
+            for row in zip(*(split[column] for column in columns), strict=True):
+                digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        return digest.hexdigest()
+
+    def limited(self, num_train: int, seed: int) -> TaskData:
+        """The same data with `num_train` training examples, drawn without replacement.
+
+        Raises:
+            UserError: fewer than 1, or more than there are.
+        """
+        total = len(self.train)
+        if not 1 <= num_train <= total:
+            raise UserError(
+                f"number of training examples must be between 1 and {total}, got {num_train}."
+            )
+        if num_train == total:
+            return self
+        train = self.train.shuffle(seed=seed, keep_in_memory=True).select(range(num_train))
+        notice = f"trained on {num_train} of the {total} training examples (drawn with seed {seed})"
+        return replace(self, train=train, notices=(*self.notices, notice))
+
+
+def load_task_data(task: Task, data_dir: Path | None = None, *, seed: int = 0) -> TaskData:
+    """The training and dev examples of a named task.
+
+    data_dir: a folder with the task's original files (`CoLA/train.tsv`, ...) or with a copy of the
+        hub's repository (`cola/train-00000-of-00001.parquet`, ...). Left out: the hub.
+    seed: of the teaching set; the other tasks do not depend on it.
+
+    Raises:
+        UserError: the files are not there or not as they should be; says what was looked for.
+    """
+    if task.name == "teaching":
+        return _generate_teaching(task, seed)
+    if data_dir is None:
+        return _from_hub(task)
+    if not data_dir.is_dir():
+        raise UserError(f"data folder {data_dir} does not exist.")
+    assert task.original is not None  # true of every named task but teaching
+    assert task.hub is not None
+    if (data_dir / task.original.folder).is_dir():
+        return _from_original_files(task, task.original, data_dir)
+    if (data_dir / task.hub[1]).is_dir():
+        return _from_hub_copy(task, data_dir / task.hub[1], data_dir)
+    raise UserError(
+        f"{data_dir} has neither {task.original.folder}/ (the original files, with train.tsv in it) nor "
+        f"{task.hub[1]}/ (a copy of the hub's repository, with train-*.parquet in it)."
+    )
+
+
+def _generate_teaching(task: Task, seed: int) -> TaskData:
+    from dynabert.data import teaching
+
+    generated = teaching.generate_teaching_set(seed)
+    train, dev = (
+        Dataset.from_list(teaching.to_rows(part)) for part in (generated.train, generated.dev)
+    )
+    return TaskData(
+        task=task, train=train, dev={"dev": dev}, source=f"generated from the grammar, seed {seed}"
+    )
+
+
+def _from_hub(task: Task) -> TaskData:
+    assert task.hub is not None
+    repository, configuration = task.hub
+    try:
+        splits = load_dataset(repository, configuration)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"cannot load {task.name} from the Hugging Face hub ({repository}). Without a network, give a "
+            "folder with its files: --data-dir FOLDER."
+        ) from error
+    return TaskData(
+        task=task,
+        train=_checked(splits["train"], task, f"{repository}, train"),
+        dev={
+            name: _checked(splits[split], task, f"{repository}, {split}")
+            for name, split in task.hub_dev_splits
+        },
+        source=f"hub: {repository}, {configuration}",
+    )
+
+
+def _from_hub_copy(task: Task, folder: Path, data_dir: Path) -> TaskData:
+    def read(split: str) -> Dataset:
+        files = sorted(folder.glob(f"{split}-*.parquet"))
+        if not files:
+            raise UserError(f"{folder} holds no {split}-*.parquet.")
+        parts = [Dataset.from_parquet(str(file), keep_in_memory=True) for file in files]
+        return _checked(concatenate_datasets(parts), task, f"{folder}, {split}")
+
+    return TaskData(
+        task=task,
+        train=read("train"),
+        dev={name: read(split) for name, split in task.hub_dev_splits},
+        source=f"copy of the hub's files in {data_dir}",
+    )
+
+
+def _from_original_files(task: Task, original: OriginalFiles, data_dir: Path) -> TaskData:
+    folder = data_dir / original.folder
+    notices = []
+    train_file = folder / "train.tsv"
+    if not train_file.is_file() and (folder / "train_subset.tsv").is_file():
+        train_file = folder / "train_subset.tsv"
+        notices.append(
+            f"{task.name}: only a subset of the training data is here ({train_file.name}); scores are not "
+            "scores for the task"
+        )
+    dev = {}
+    for name, file_name in original.dev_files:
+        if (folder / file_name).is_file():
+            dev[name] = _read_tsv(folder / file_name, task, original)
+        else:
+            notices.append(f"{task.name}: {file_name} is missing, so there is no {name} score")
+    if not train_file.is_file() or not dev:
+        wanted = ["train.tsv", *(file_name for _, file_name in original.dev_files)]
+        missing = [file_name for file_name in wanted if not (folder / file_name).is_file()]
+        raise UserError(f"{folder} lacks {', '.join(missing)}.")
+    return TaskData(
+        task=task,
+        train=_read_tsv(train_file, task, original),
+        dev=dev,
+        source=f"original files in {data_dir}",
+        notices=tuple(notices),
+    )
+
+
+def _read_tsv(path: Path, task: Task, original: OriginalFiles) -> Dataset:
+    # No quoting: the files contain stray quotation marks, which a CSV reader would join rows at.
+    # utf-8-sig: MRPC's begin with a byte-order mark.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    wanted = (*original.text_columns, original.label_column)
+    first = 1
+    if any(isinstance(column, str) for column in wanted):
+        header, rows, first = rows[0], rows[1:], 2
+        check_columns(header, [str(column) for column in wanted], str(path))
+        positions = [header.index(str(column)) for column in wanted]
+    else:
+        positions = [int(column) for column in wanted]
+    columns: list[list[str]] = [[] for _ in positions]
+    for number, row in enumerate(rows, start=first):
+        if len(row) <= max(positions):
+            raise UserError(
+                f"{path}, line {number}: {len(row)} columns, need {max(positions) + 1}."
+            )
+        for column, position in zip(columns, positions, strict=True):
+            column.append(row[position])
+    *texts, labels = columns
+    to_number = label_reader(original.labels, task, where=str(path))
+    numbers = [to_number(label, f"line {line}") for line, label in enumerate(labels, start=first)]
+    return Dataset.from_dict(dict(zip(task.text_columns, texts, strict=True)) | {"label": numbers})
+
+
+def label_reader(
+    spellings: Sequence[str] | None, task: Task, *, where: str
+) -> Callable[[str, str], int | float]:
+    """A function from a label as written, and the place it stands at, to its number.
+
+    spellings: how the classes are written, in the order of their numbers; None for a regression.
+    """
+    classes = {label: number for number, label in enumerate(spellings or ())}
+
+    def read(label: str, place: str) -> int | float:
+        if spellings is not None:
+            if label not in classes:
+                raise UserError(
+                    f"{where}, {place}: label {label!r} does not belong to {task.name}; "
+                    f"its labels are {', '.join(classes)}."
+                )
+            return classes[label]
+        low, high = task.label_range or (float("-inf"), float("inf"))
+        try:
+            value = float(label)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:  # refuses NaN as well
+            raise UserError(
+                f"{where}, {place}: label {label!r} does not belong to {task.name}; "
+                f"it must be a number from {low:g} to {high:g}."
+            )
+        return value
+
+    return read
+
+
+def check_columns(present: Iterable[str], wanted: Iterable[str], where: str) -> None:
+    """Raise a UserError that names the first wanted column which is not there, and those that are."""
+    present = list(present)
+    for column in wanted:
+        if column not in present:
+            raise UserError(
+                f"{where} has no column {column!r}; it has {', '.join(map(repr, present))}."
+            )
+
+
+def _checked(split: Dataset, task: Task, where: str) -> Dataset:
+    """The split with plain labels, each of which belongs to the task."""
+    check_columns(split.column_names, [*task.text_columns, "label"], where)
+    labels: list[Any] = list(split["label"])
+    number = label_reader(
+        None if task.is_regression else [str(n) for n in range(task.num_labels)], task, where=where
+    )
+    numbers = [number(str(label), f"row {row}") for row, label in enumerate(labels, start=1)]
+    columns = {column: list(split[column]) for column in task.text_columns}
+    return Dataset.from_dict(columns | {"label": numbers})

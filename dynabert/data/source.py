@@ -1,0 +1,61 @@
+"""Where a run's examples came from, as a value that finds them again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from dynabert.data.csv_files import CsvColumns, load_csv
+from dynabert.data.loading import TaskData, load_task_data
+from dynabert.data.tasks import find_task
+
+
+class CsvSource(BaseModel):
+    """A user's own CSV files."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train_file: Path
+    dev_file: Path | None = None
+    text_columns: tuple[str, ...] = ("text",)
+    label_column: str = "label"
+    regression: bool = False
+
+    def load(self, seed: int) -> TaskData:
+        columns = CsvColumns(
+            text=self.text_columns, label=self.label_column, regression=self.regression
+        )
+        return load_csv(self.train_file, self.dev_file, columns=columns, seed=seed)
+
+
+class DataSource(BaseModel):
+    """A named task, from the hub or a folder, or CSV files; perhaps only some of its training examples."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str | None = None
+    csv: CsvSource | None = None
+    data_dir: Path | None = None
+    num_train: int | None = None  # None: all
+    seed: int = 0  # draws those, the dev rows of a CSV file, and the teaching set
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.task is None) == (self.csv is None):
+            raise ValueError("give either a task or csv files")
+        return self
+
+    def load(self) -> TaskData:
+        """Read the examples.
+
+        Raises:
+            UserError: they are not there or not as they should be.
+        """
+        if self.csv is not None:
+            data = self.csv.load(self.seed)
+        else:
+            assert self.task is not None
+            data = load_task_data(find_task(self.task), self.data_dir, seed=self.seed)
+        return data if self.num_train is None else data.limited(self.num_train, self.seed)

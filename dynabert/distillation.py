@@ -1,0 +1,82 @@
+"""The loss terms of knowledge distillation, and which layer of the teacher each student layer learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from dynabert.modeling.heads import at_least_float32
+from dynabert.subnet import DepthChoice
+
+
+def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+    """Cross-entropy of the student's logits (B, C) against the teacher's probabilities, mean over
+    examples.
+
+    SCE of DynaBERT, Sec. 2.1.2; temperature 1. Its gradient is that of KL(teacher || student).
+    """
+    target = at_least_float32(teacher).softmax(-1)
+    return -(target * at_least_float32(student).log_softmax(-1)).sum(-1).mean()
+
+
+def prediction_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """l_pred of eqs. (3) and (4) on logits (B, C).
+
+    One output means regression: softmax over one number is always 1 and would teach nothing, so the
+    squared error to the teacher's output takes its place (the official code leaves the term at
+    zero).
+    """
+    if student.shape[-1] == 1:
+        return F.mse_loss(at_least_float32(student), at_least_float32(teacher))
+    return soft_cross_entropy(student, teacher)
+
+
+def hidden_loss(
+    student: Sequence[Tensor], teacher: Sequence[Tensor], attention_mask: Tensor | None
+) -> Tensor:
+    """l_hidn of eqs. (3) and (4): the sum over matched states of their mean squared error.
+
+    student, teacher: equally many states (B, S, D), already matched.
+    attention_mask: (B, S), 1 where there is a token; padding does not count. None: every position
+    does.
+    """
+    if len(student) != len(teacher):
+        raise ValueError(
+            f"{len(student)} student states cannot match {len(teacher)} of the teacher."
+        )
+    return sum(
+        (
+            masked_mse(ours, theirs, attention_mask)
+            for ours, theirs in zip(student, teacher, strict=True)
+        ),
+        start=at_least_float32(student[0].new_zeros(())),
+    )
+
+
+def masked_mse(student: Tensor, teacher: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Mean squared error of states (B, S, D) over real tokens and hidden units."""
+    student, teacher = at_least_float32(student), at_least_float32(teacher)
+    if attention_mask is None:
+        return F.mse_loss(student, teacher)
+    per_token = (student - teacher).square().mean(-1)  # (B, S)
+    return (per_token * attention_mask).sum() / attention_mask.sum()
+
+
+def matched_states(
+    layers: Sequence[int], num_teacher_layers: int, depth_choice: DepthChoice = "paper"
+) -> tuple[int, ...]:
+    """For each state of a student that executes `layers`, the number of the teacher's state it
+    learns from.
+
+    States are numbered as in `hidden_states`: 0 is the embedding output, i the output of layer i
+    (from 1). The student has one more state than it executes layers.
+
+    "paper": an executed layer learns from the same layer of the teacher (L_S and L_T of Sec. 2.2).
+    "official": the authors' code lets the input of each executed layer learn from the teacher's
+    input of that layer, and the student's last output from the teacher's last.
+    """
+    if depth_choice == "paper":
+        return (0, *(layer + 1 for layer in layers))
+    return (*layers, num_teacher_layers)

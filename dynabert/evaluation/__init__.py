@@ -1,0 +1,20 @@
+"""Quality and cost of sub-networks: metrics, parameters, MACs, measured latency."""
+
+from dynabert.evaluation.cost import count_macs, num_params, num_params_total
+from dynabert.evaluation.latency import Latency, LatencySetup, describe_machine, measure_latency
+from dynabert.evaluation.quality import Evaluation, evaluate, evaluate_many
+from dynabert.evaluation.table import sweep
+
+__all__ = [
+    "Evaluation",
+    "Latency",
+    "LatencySetup",
+    "count_macs",
+    "describe_machine",
+    "evaluate",
+    "evaluate_many",
+    "measure_latency",
+    "num_params",
+    "num_params_total",
+    "sweep",
+]

@@ -1,0 +1,114 @@
+"""Measured latency of sub-networks on this machine."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dynabert.errors import UserError
+from dynabert.evaluation.cost import PAPER_TOKENS
+from dynabert.modeling.models import DynaBertPreTrainedModel
+from dynabert.subnet import Subnet
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencySetup:
+    """How latency is measured. The paper measures a CPU at batch 1 and 128 tokens (App. B.3)."""
+
+    tokens: int = PAPER_TOKENS
+    batch_size: int = 1
+    repeats: int = 30
+    warm_up: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, lowest in (("tokens", 1), ("batch_size", 1), ("repeats", 2), ("warm_up", 0)):
+            if getattr(self, name) < lowest:
+                raise UserError(f"{name} must be at least {lowest}, got {getattr(self, name)}.")
+
+
+DEFAULT_SETUP = LatencySetup()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Median time of one forward pass, and how much it varied."""
+
+    median_ms: float
+    iqr_ms: float  # distance between the quartiles
+
+
+@torch.inference_mode()
+def measure_latency(
+    model: DynaBertPreTrainedModel,
+    subnets: Sequence[Subnet],
+    setup: LatencySetup = DEFAULT_SETUP,
+    *,
+    on_repeat: Callable[[int], None] | None = None,
+) -> list[Latency]:
+    """Time of a forward pass of each sub-network, on random token ids without padding.
+
+    Every repeat runs all sub-networks once, in a new random order, so that a slow moment of the
+    machine falls on all of them alike.
+
+    Raises:
+        UserError: more tokens than the model has positions.
+    """
+    if setup.tokens > model.config.max_tokens:
+        raise UserError(
+            f"this model reads at most {model.config.max_tokens} tokens, got {setup.tokens}."
+        )
+    generator = torch.Generator().manual_seed(setup.seed)
+    # Low ids are special tokens; RoBERTa counts positions by comparing with the padding id.
+    lowest = min(1000, model.config.vocab_size - 1)
+    shape = (setup.batch_size, setup.tokens)
+    ids = torch.randint(lowest, model.config.vocab_size, shape, generator=generator)
+    ids = ids.to(model.device)
+    times = np.zeros((setup.repeats, len(subnets)))
+    was_training = model.training
+    model.eval()
+    try:
+        for repeat in range(-setup.warm_up, setup.repeats):
+            for number in torch.randperm(len(subnets), generator=generator).tolist():
+                _finish(model.device)
+                start = time.perf_counter()
+                model(input_ids=ids, subnet=subnets[number])
+                _finish(model.device)
+                if repeat >= 0:
+                    times[repeat, number] = time.perf_counter() - start
+            if on_repeat is not None and repeat >= 0:
+                on_repeat(repeat + 1)
+    finally:
+        model.train(was_training)
+    first, median, third = np.quantile(times * 1000, [0.25, 0.5, 0.75], axis=0)
+    return [
+        Latency(median_ms=float(middle), iqr_ms=float(high - low))
+        for low, middle, high in zip(first, median, third, strict=True)
+    ]
+
+
+def describe_machine(device: torch.device) -> str:
+    """What a latency was measured on, for example "AMD EPYC 9B45, 2 threads, float32"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor_name()}, {torch.get_num_threads()} threads"
+
+
+def _processor_name() -> str:
+    cpu_info = Path("/proc/cpuinfo")
+    if cpu_info.is_file():
+        for line in cpu_info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,64 @@
+"""The examples a run was trained and judged on, found and tokenized again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from dynabert.data.encoding import EncodedSplit, encode
+from dynabert.data.loading import TaskData
+from dynabert.runs import Run
+
+
+@dataclass(frozen=True)
+class RunExamples:
+    """The splits of a run's task; each is tokenized when first asked for."""
+
+    data: TaskData
+    tokenizer: PreTrainedTokenizerBase
+    max_tokens: int
+    notices: tuple[str, ...]
+
+    @cached_property
+    def train(self) -> EncodedSplit:
+        return self._encode("train")
+
+    @cached_property
+    def dev(self) -> EncodedSplit:
+        """The split that the run's metric refers to (of MNLI, the matched genres)."""
+        return self._encode(next(iter(self.data.dev)))
+
+    @cached_property
+    def all_dev(self) -> Mapping[str, EncodedSplit]:
+        """Every dev split by its name."""
+        first, *others = self.data.dev
+        return {first: self.dev, **{name: self._encode(name) for name in others}}
+
+    def _encode(self, name: str) -> EncodedSplit:
+        split = self.data.train if name == "train" else self.data.dev[name]
+        return encode(split, self.data.task, self.tokenizer, max_tokens=self.max_tokens)
+
+
+def load_examples(run: Run, data_dir: Path | None = None) -> RunExamples:
+    """The examples of a run, from where they came or from another folder.
+
+    Examples that are not the ones the run was trained on are used all the same, with a notice.
+
+    Raises:
+        UserError: they are not there any more.
+    """
+    source = run.info.data
+    if data_dir is not None:
+        source = source.model_copy(update={"data_dir": data_dir})
+    data = source.load()
+    notices = []
+    if data.fingerprint != run.info.task.fingerprint:
+        notices.append(
+            f"the examples now in {data.source} are not those that {run.name} was trained on "
+            "(their fingerprint differs); scores cannot be compared with the run's"
+        )
+    return RunExamples(data, run.tokenizer(), run.info.max_tokens, tuple(notices))

@@ -1,0 +1,199 @@
+"""First-order importance of every attention head and FFN neuron.
+
+How much would the loss change if a head (or neuron) were removed? The first-order Taylor expansion
+answers without removing any: |dL/dh . h| for a head with output h, and |sum over the 2D weights w
+of a neuron of dL/dw . w| for a neuron. DynaBERT, Sec. 2.1.1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dynabert.modeling.encoder import ElasticLayer
+from dynabert.modeling.models import DynaBertPreTrainedModel
+
+Granularity = Literal["example", "batch"]
+
+_EMBEDDED = ("input_ids", "token_type_ids", "position_ids", "inputs_embeds")
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Scores of the heads and neurons of each layer; the higher, the more the loss depends on it.
+
+    Rows are layers, columns heads or neurons in the order the model had them. Where layers differ
+    in size, rows are filled up with NaN.
+    """
+
+    heads: Tensor  # (L, H)
+    neurons: Tensor  # (L, F)
+    about: Mapping[str, str] = field(default_factory=dict)  # how it was computed, for the reader
+
+    def in_original_order(self, model: DynaBertPreTrainedModel) -> Importance:
+        """The scores by the heads and neurons of the network that `model` was before any rewiring.
+
+        self: scores of `model` as it is now, as from `compute_importance`.
+        """
+        heads, neurons = (
+            torch.full_like(self.heads, torch.nan),
+            torch.full_like(self.neurons, torch.nan),
+        )
+        for number, layer in enumerate(model.backbone.encoder.layers):
+            for scores, sorted_back, ids in (
+                (self.heads, heads, layer.attention.head_ids),
+                (self.neurons, neurons, layer.feed_forward.neuron_ids),
+            ):
+                sorted_back[number, ids.cpu().long()] = scores[number, : len(ids)]
+        return Importance(heads, neurons, self.about)
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file; the description goes into its metadata."""
+        save_file({"heads": self.heads, "neurons": self.neurons}, path, dict(self.about))
+
+    @classmethod
+    def load(cls, path: Path) -> Importance:
+        """Read what `save` wrote."""
+        with safe_open(path, "pt") as file:
+            about = dict(file.metadata() or {})
+            return cls(file.get_tensor("heads"), file.get_tensor("neurons"), about)
+
+
+def compute_importance(
+    model: DynaBertPreTrainedModel,
+    batches: Iterable[Mapping[str, Tensor]],
+    *,
+    per: Granularity = "example",
+    on_batch: Callable[[int], None] | None = None,
+) -> Importance:
+    """Mean importance of every head and neuron of the full network over labelled batches.
+
+    batches: dicts that the model's forward takes, labels included; the loss is the model's own.
+    per: what the absolute value is taken of before averaging. "example": each example's own loss,
+    so the
+        result does not depend on how examples were put into batches. "batch": the mean loss of each
+        batch, which reads the paper's formula literally; contributions of opposite sign cancel
+        inside a batch. Batches of one example make the two agree.
+    on_batch: called with the number of examples seen so far.
+
+    Gradients of the model's parameters are neither used nor touched; the model is run in eval mode
+    and put back as it was.
+
+    Raises:
+        ValueError: no batches, or a batch without labels.
+    """
+    if per not in ("example", "batch"):
+        raise ValueError(f'per must be "example" or "batch", got {per!r}.')
+    config = model.config
+    head_sum = torch.zeros(config.num_hidden_layers, max(config.shape.heads), dtype=torch.float64)
+    neuron_sum = torch.zeros(
+        config.num_hidden_layers, max(config.shape.neurons), dtype=torch.float64
+    )
+    weight_sum = 0
+    seen = 0
+    with _evaluating(model), _captured(model) as captured:
+        for batch in batches:
+            inputs = {name: value.to(model.device) for name, value in batch.items()}
+            # From a detached embedding output on, so that no gradient runs into the vocabulary
+            # and frozen models can be measured too.
+            texts = {name: inputs.pop(name) for name in _EMBEDDED if name in inputs}
+            embedding_output = model.backbone.embeddings(**texts).detach().requires_grad_()
+            loss = model(embedding_output=embedding_output, **inputs).loss
+            if loss is None:
+                raise ValueError(
+                    "importance needs labels: every batch must hold labels (or start_positions and "
+                    "end_positions)."
+                )
+            size = len(embedding_output)
+            tensors = [tensor for layer in captured for tensor in layer.tensors]
+            gradients = iter(torch.autograd.grad(loss, tensors))
+            for number, layer in enumerate(captured):
+                for total, signed in zip(  # (B, h) of heads, (B, f) of neurons
+                    (head_sum, neuron_sum), layer.contributions(gradients), strict=True
+                ):
+                    # The loss is a mean over the batch; for one example's own loss undo its 1 / B.
+                    scores = signed.abs().sum(0) * size if per == "example" else signed.sum(0).abs()
+                    total[number, : len(scores)] += scores.double().cpu()
+            weight_sum += size if per == "example" else 1
+            seen += size
+            if on_batch is not None:
+                on_batch(seen)
+    if not weight_sum:
+        raise ValueError("importance needs at least one batch, got none.")
+    for total, counts in ((head_sum, config.shape.heads), (neuron_sum, config.shape.neurons)):
+        for number, count in enumerate(counts):
+            total[number, count:] = torch.nan
+    about = {"per": per, "num_examples": str(seen)}
+    return Importance((head_sum / weight_sum).float(), (neuron_sum / weight_sum).float(), about)
+
+
+class _LayerCapture:
+    """The tensors of one layer from which its importance follows, caught on their way."""
+
+    def __init__(self, layer: ElasticLayer) -> None:
+        self.head_dim = layer.attention.head_dim
+        self.inner_bias = layer.feed_forward.inner.bias
+        self.context: Tensor  # (B, S, h * d) outputs of the heads, concatenated
+        self.before: Tensor  # (B, S, f) input of the activation
+        self.after: Tensor  # (B, S, f) output of the activation
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.context, self.before, self.after
+
+    def contributions(self, gradients: Iterator[Tensor]) -> tuple[Tensor, Tensor]:
+        """Each example's dL/dh . h of the heads (B, h), and sum of dL/dw . w of the neurons (B, f).
+
+        For a neuron with input x, pre-activation z = x . w1 + b and output a: the gradient of w1 is
+        sum_t dL/dz x, hence dL/dw1 . w1 = sum_t dL/dz (z - b); and likewise dL/dw2 . w2 = sum_t
+        dL/da a. So the weights' gradients, which would mix the examples, are not needed.
+        """
+        context, before, after = (tensor.detach() for tensor in self.tensors)
+        d_context, d_before, d_after = (next(gradients) for _ in range(3))
+        heads = (context * d_context).unflatten(-1, (-1, self.head_dim)).sum((1, 3))
+        bias = self.inner_bias.detach()
+        neurons = ((before - bias) * d_before + after * d_after).sum(1)
+        return heads, neurons
+
+
+@contextlib.contextmanager
+def _captured(model: DynaBertPreTrainedModel) -> Iterator[list[_LayerCapture]]:
+    captures, handles = [], []
+    for layer in model.backbone.encoder.layers:
+        capture = _LayerCapture(layer)
+
+        def catch_context(_: nn.Module, inputs: tuple[Any, ...], *, to: Any = capture) -> None:
+            to.context = inputs[0]
+
+        def catch_neurons(
+            _: nn.Module, inputs: tuple[Any, ...], output: Tensor, *, to: Any = capture
+        ) -> None:
+            to.before, to.after = inputs[0], output
+
+        handles.append(layer.attention.output.register_forward_pre_hook(catch_context))
+        handles.append(layer.feed_forward.activation.register_forward_hook(catch_neurons))
+        captures.append(capture)
+    try:
+        yield captures
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextlib.contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        model.train(was_training)

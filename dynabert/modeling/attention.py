@@ -1,0 +1,81 @@
+"""Multi-head attention that can run with its leftmost heads only."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dynabert.modeling.configuration import DynaBertConfig
+from dynabert.modeling.dropout import Dropout, dropout
+from dynabert.modeling.elastic import ElasticLinear
+
+
+class ElasticAttention(nn.Module):
+    """Multi-head attention with output projection, residual and LayerNorm. DynaBERT, eq. (1)."""
+
+    head_ids: Tensor  # (H,) which head of the original network each head is
+
+    def __init__(self, config: DynaBertConfig, layer: int) -> None:
+        super().__init__()
+        self.num_heads = config.shape.heads[layer]
+        self.head_dim = config.shape.head_dim
+        width = self.num_heads * self.head_dim
+        self.query = ElasticLinear(config.hidden_size, width)
+        self.key = ElasticLinear(config.hidden_size, width)
+        self.value = ElasticLinear(config.hidden_size, width)
+        self.output = ElasticLinear(width, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+        self.attention_dropout = config.attention_probs_dropout_prob
+        self.register_buffer("head_ids", torch.arange(self.num_heads, dtype=torch.int32))
+
+    def forward(
+        self,
+        hidden: Tensor,
+        attention_mask: Tensor | None,
+        num_heads: int,
+        *,
+        head_mask: Tensor | None = None,
+        need_probs: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The layer's attention output (B, S, D); on request also its probabilities (B, h, S, S).
+
+        hidden: (B, S, D).
+        attention_mask: boolean (B, 1, 1, S), True where a key may be seen, or None.
+        num_heads: the leftmost heads to use.
+        head_mask: factor for each head's output, (h,) or (B, h).
+        """
+        width = num_heads * self.head_dim
+        query = self._split(self.query(hidden, width), num_heads)  # (B, h, S, d)
+        key = self._split(self.key(hidden, width), num_heads)
+        value = self._split(self.value(hidden, width), num_heads)
+        rate = self.attention_dropout if self.training else 0.0
+        # On a CPU, scaled_dot_product_attention with dropout does the same, only slower.
+        if need_probs or (rate and hidden.device.type == "cpu"):
+            probs = attention_probs(query, key, attention_mask)
+            context = dropout(probs, rate) @ value
+        else:
+            probs = None
+            context = F.scaled_dot_product_attention(
+                query, key, value, attn_mask=attention_mask, dropout_p=rate
+            )
+        if head_mask is not None:
+            context = context * head_mask.unsqueeze(-1).unsqueeze(-1)
+        context = context.transpose(1, 2).flatten(2)  # (B, S, h * d)
+        out = self.output(context, num_inputs=width)
+        return self.norm(hidden + self.dropout(out)), probs if need_probs else None
+
+    def _split(self, x: Tensor, num_heads: int) -> Tensor:
+        return x.view(*x.shape[:2], num_heads, self.head_dim).transpose(1, 2)
+
+
+def attention_probs(query: Tensor, key: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """softmax(q k^T / sqrt(d)), (B, h, S, S); the scale is that of one head, as in BERT's code.
+
+    The paper prints 1/sqrt(d) for the hidden size d; both its code and BERT divide by sqrt(d_h).
+    """
+    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    if attention_mask is not None:
+        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
+    return scores.softmax(-1)

@@ -1,0 +1,191 @@
+"""Weights and configurations from and to Hugging Face's BERT and RoBERTa."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import transformers
+from transformers import AutoConfig, BertConfig, PreTrainedConfig, PreTrainedModel, RobertaConfig
+
+from dynabert.modeling.configuration import BACKBONES, DynaBertConfig
+from dynabert.subnet import DepthChoice
+
+if TYPE_CHECKING:
+    from dynabert.modeling.models import DynaBertPreTrainedModel
+
+Model = TypeVar("Model", bound="DynaBertPreTrainedModel")
+
+# Our modules and Hugging Face's, below the encoder's own name; # stands for the number of a layer.
+_ENCODER_MODULES = {
+    "embeddings.word": "embeddings.word_embeddings",
+    "embeddings.position": "embeddings.position_embeddings",
+    "embeddings.token_type": "embeddings.token_type_embeddings",
+    "embeddings.norm": "embeddings.LayerNorm",
+    "encoder.layers.#.attention.query": "encoder.layer.#.attention.self.query",
+    "encoder.layers.#.attention.key": "encoder.layer.#.attention.self.key",
+    "encoder.layers.#.attention.value": "encoder.layer.#.attention.self.value",
+    "encoder.layers.#.attention.output": "encoder.layer.#.attention.output.dense",
+    "encoder.layers.#.attention.norm": "encoder.layer.#.attention.output.LayerNorm",
+    "encoder.layers.#.feed_forward.inner": "encoder.layer.#.intermediate.dense",
+    "encoder.layers.#.feed_forward.output": "encoder.layer.#.output.dense",
+    "encoder.layers.#.feed_forward.norm": "encoder.layer.#.output.LayerNorm",
+}
+# Heads, by backbone and kind of model. BERT keeps the dense layer of a classifier, the pooler, in
+# the encoder.
+_HEAD_MODULES = {
+    ("bert", "ForSequenceClassification"): {
+        "head.dense": "pooler.dense",
+        "head.output": "classifier",
+    },
+    ("roberta", "ForSequenceClassification"): {
+        "head.dense": "classifier.dense",
+        "head.output": "classifier.out_proj",
+    },
+    ("bert", "ForQuestionAnswering"): {"head.output": "qa_outputs"},
+    ("roberta", "ForQuestionAnswering"): {"head.output": "qa_outputs"},
+}
+_SHARED_FIELDS = (
+    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    *("hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"),
+    *("max_position_embeddings", "type_vocab_size", "initializer_range", "layer_norm_eps"),
+    *("pad_token_id", "bos_token_id", "eos_token_id", "id2label", "label2id", "problem_type"),
+)
+_HF_CONFIGS: dict[str, type[PreTrainedConfig]] = {"bert": BertConfig, "roberta": RobertaConfig}
+_HF_NAMES = {"bert": "Bert", "roberta": "Roberta"}
+
+
+def from_hf(
+    cls: type[Model],
+    source: PreTrainedModel | str | Path,
+    *,
+    depth_choice: DepthChoice,
+    **config_changes: Any,
+) -> Model:
+    """See `DynaBertPreTrainedModel.from_hf`."""
+    hf = source if isinstance(source, PreTrainedModel) else load_hf(source)
+    config = elastic_config(hf.config, depth_choice=depth_choice, **config_changes)
+    model = cls(config)
+    model.to(dtype=hf.dtype, device=hf.device)  # type: ignore[call-arg]  # HF's wrapper
+    own = model.state_dict()
+    names = _name_pairs(model, hf)
+    weights = hf.state_dict()
+    taken = {ours: weights[theirs] for ours, theirs in names.items() if theirs in weights}
+    # A head for another number of labels is replaced by a new one, as Hugging Face does on request.
+    taken = {
+        name: value
+        for name, value in taken.items()
+        if not (name.startswith("head.") and value.shape != own[name].shape)
+    }
+    missing = [name for name in names if name not in taken and not name.startswith("head.")]
+    if missing:
+        raise ValueError(f"{type(hf).__name__} has no weights for {', '.join(missing[:3])}.")
+    model.load_state_dict(taken, strict=False)
+    return model.train(hf.training)
+
+
+def to_hf(model: DynaBertPreTrainedModel) -> PreTrainedModel:
+    """See `DynaBertPreTrainedModel.to_hf`."""
+    config = model.config
+    shape = config.shape
+    if {heads * shape.head_dim for heads in shape.heads} != {config.hidden_size}:
+        raise ValueError(
+            "Hugging Face's classes need all heads of every layer, got "
+            f"{shape.heads} heads of {config.hidden_size // shape.head_dim}; "
+            "save the sub-network as it is (save_pretrained) and load it with AutoModel instead."
+        )
+    if len(set(shape.neurons)) != 1:
+        raise ValueError(
+            "Hugging Face's classes need the same number of neurons in every layer, got "
+            f"{shape.neurons}; save the sub-network as it is (save_pretrained) instead."
+        )
+    values = {name: getattr(config, name) for name in _SHARED_FIELDS}
+    hf_config = _HF_CONFIGS[config.backbone](**values)
+    hf_class = getattr(transformers, _HF_NAMES[config.backbone] + _kind(model))
+    # The bare encoder has no pooler here: BERT's belongs to its classifier.
+    hf = hf_class(hf_config, **({"add_pooling_layer": False} if _kind(model) == "Model" else {}))
+    weights = model.state_dict()
+    hf.load_state_dict(
+        {theirs: weights[ours] for ours, theirs in _name_pairs(model, hf).items()}, strict=True
+    )
+    hf = hf.to(dtype=model.dtype)
+    return hf.to(model.device).train(model.training)
+
+
+def load_hf(source: str | Path) -> PreTrainedModel:
+    """The BERT or RoBERTa of a folder or hub id, with the head its configuration names.
+
+    Raises:
+        ValueError: another kind of model, or weights that are not safetensors.
+    """
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    _check_backbone(config, where=str(source))
+    architecture = (config.architectures or [""])[0]
+    known = ("Model", "ForSequenceClassification", "ForQuestionAnswering")
+    name = _HF_NAMES[config.model_type]
+    suffix = next((kind for kind in known if architecture == name + kind), "Model")
+    try:
+        return getattr(transformers, name + suffix).from_pretrained(
+            source, config=config, use_safetensors=True, dtype="float32"
+        )
+    except OSError as error:
+        raise ValueError(
+            f"cannot load {source}: it needs a model.safetensors file (pickled .bin weights are not "
+            f"read, they can run code). Cause: {error}"
+        ) from error
+
+
+def elastic_config(
+    config: PreTrainedConfig, *, depth_choice: DepthChoice = "paper", **changes: Any
+) -> DynaBertConfig:
+    """The configuration of an elastic model that computes what a BERT or RoBERTa with `config` does."""
+    _check_backbone(config, where=type(config).__name__)
+    values: dict[str, Any] = {name: getattr(config, name, None) for name in _SHARED_FIELDS}
+    values |= {"backbone": config.model_type, "depth_choice": depth_choice}
+    if "num_labels" in changes or "id2label" in changes:
+        del values["id2label"], values["label2id"]
+    return DynaBertConfig(**(values | changes))
+
+
+def _check_backbone(config: PreTrainedConfig, *, where: str) -> None:
+    if config.model_type not in BACKBONES:
+        raise ValueError(
+            f"{where} is a {config.model_type!r} model; the elastic encoder reads "
+            f"{' and '.join(BACKBONES)}."
+        )
+    if getattr(config, "position_embedding_type", None) not in (None, "absolute"):
+        raise ValueError(
+            f"{where} uses {config.position_embedding_type!r} positions; only absolute ones are read."
+        )
+    if getattr(config, "is_decoder", False):
+        raise ValueError(f"{where} is a decoder (is_decoder=True); only encoders are read.")
+
+
+def _kind(model: PreTrainedModel) -> str:
+    """ "Model", "ForSequenceClassification", ... of our classes and Hugging Face's alike."""
+    return re.sub(r"^(DynaBert|Bert|Roberta)", "", type(model).__name__)
+
+
+def _name_pairs(ours: DynaBertPreTrainedModel, hf: PreTrainedModel) -> dict[str, str]:
+    """The parameters of `ours`, each with its name in `hf`, as far as the two kinds of model share them."""
+    config = ours.config
+    our_prefix = "" if ours.base_model is ours else f"{ours.base_model_prefix}."
+    hf_prefix = "" if hf.base_model is hf else f"{hf.base_model_prefix}."
+    modules = {our_prefix + name: hf_prefix + theirs for name, theirs in _ENCODER_MODULES.items()}
+    for name, theirs in _HEAD_MODULES.get((config.backbone, _kind(ours)), {}).items():
+        if theirs.startswith("pooler."):
+            modules[name] = hf_prefix + theirs
+        elif _kind(ours) == _kind(hf):
+            modules[name] = theirs
+    patterns = [
+        (re.compile(re.escape(name).replace(r"\#", r"(\d+)") + r"\.(\w+)"), theirs)
+        for name, theirs in modules.items()
+    ]
+    pairs = {}
+    for parameter, _ in ours.named_parameters():
+        for pattern, theirs in patterns:
+            if match := pattern.fullmatch(parameter):
+                *layer, weight_or_bias = match.groups()
+                pairs[parameter] = theirs.replace("#", "".join(layer)) + "." + weight_or_bias
+    return pairs

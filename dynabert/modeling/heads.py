@@ -1,0 +1,79 @@
+"""Task heads on top of the encoder, and their losses."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dynabert.modeling.configuration import DynaBertConfig
+from dynabert.modeling.dropout import Dropout
+
+
+class ClassificationHead(nn.Module):
+    """Dense, tanh and output layer on the first token; regression is the case of one output.
+
+    In BERT the dense layer is the pooler. RoBERTa applies dropout before it as well.
+    """
+
+    def __init__(self, config: DynaBertConfig) -> None:
+        super().__init__()
+        rate = config.classifier_dropout
+        self.dropout = Dropout(config.hidden_dropout_prob if rate is None else rate)
+        self.drops_first = config.backbone == "roberta"
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, config.num_labels or 1)
+
+    def forward(self, last_hidden_state: Tensor) -> Tensor:
+        """(B, S, D) -> logits (B, C)."""
+        first = last_hidden_state[:, 0]
+        if self.drops_first:
+            first = self.dropout(first)
+        return self.output(self.dropout(torch.tanh(self.dense(first))))
+
+
+class SpanHead(nn.Module):
+    """Start and end logits of an answer in the text."""
+
+    def __init__(self, config: DynaBertConfig) -> None:
+        super().__init__()
+        self.output = nn.Linear(config.hidden_size, 2)
+
+    def forward(self, last_hidden_state: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, S, D) -> start logits (B, S), end logits (B, S)."""
+        start, end = self.output(last_hidden_state).unbind(-1)
+        return start.contiguous(), end.contiguous()
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """The tensor, converted if it is of half precision: losses must not be computed in that."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def classification_loss(logits: Tensor, labels: Tensor, problem_type: str | None) -> Tensor:
+    """Mean loss of logits (B, C) against labels, in float32 or better.
+
+    One output: mean squared error (regression). Several: cross-entropy against class numbers (B,),
+    or binary cross-entropy against (B, C) where `problem_type` is "multi_label_classification".
+    """
+    logits = at_least_float32(logits)
+    if logits.shape[-1] == 1:
+        return F.mse_loss(logits.squeeze(-1), labels.to(logits.dtype).reshape(-1))
+    if problem_type == "multi_label_classification":
+        return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+    return F.cross_entropy(logits, labels.reshape(-1))
+
+
+def span_loss(start: Tensor, end: Tensor, start_positions: Tensor, end_positions: Tensor) -> Tensor:
+    """Mean of the cross-entropies of start and end, (B, S) against (B,).
+
+    An answer that lies outside the window (position >= S) does not count.
+    """
+    ignored = start.shape[1]
+    losses = [
+        F.cross_entropy(
+            at_least_float32(logits), positions.reshape(-1).clamp(0, ignored), ignore_index=ignored
+        )
+        for logits, positions in ((start, start_positions), (end, end_positions))
+    ]
+    return (losses[0] + losses[1]) / 2

@@ -1,0 +1,301 @@
+"""A run: the folder that a finished training leaves behind.
+
+`runs/<name>/` holds
+
+- `recipe.yaml`: everything needed to repeat it, and what it was run on;
+- `config.json`, `model.safetensors` and the tokenizer's files, as Hugging Face lays them out;
+- `importance.safetensors`: scores of the backbone's heads and neurons, in their original order;
+- `metrics.jsonl`: losses and scores as it trained;
+- `results.parquet`: a row for each sub-network;
+- `manifest.json`: the sha256 of each of these. It is what makes the folder a run;
+- `measured.parquet`, later: rows for sub-networks that were evaluated since.
+
+A run is written under another name and renamed when complete, so a folder with a manifest is whole.
+Nothing in it is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from transformers import PreTrainedTokenizerBase
+
+from dynabert.backbones import load_tokenizer
+from dynabert.data.source import DataSource
+from dynabert.errors import UserError
+from dynabert.importance import Importance
+from dynabert.modeling.models import DynaBertForSequenceClassification
+
+MANIFEST = "manifest.json"
+RECIPE = "recipe.yaml"
+IMPORTANCE = "importance.safetensors"
+METRICS = "metrics.jsonl"
+RESULTS = "results.parquet"
+MEASURED = "measured.parquet"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class TaskInfo(BaseModel):
+    """The task of a run: enough to read its scores without its examples."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    text_columns: tuple[str, ...]
+    labels: tuple[str, ...] | None  # None: a regression
+    metrics: tuple[str, ...]
+    source: str  # in words
+    fingerprint: str  # sha256 of all texts and labels
+    num_train: int
+    num_dev: int
+
+    @property
+    def metric(self) -> str:
+        return self.metrics[0]
+
+
+class RunInfo(BaseModel):
+    """The contents of `recipe.yaml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str
+    created: str  # ISO date and time
+    backbone: str
+    task: TaskInfo
+    data: DataSource
+    recipe: dict[str, Any]
+    max_tokens: int
+    seed: int
+    precision: str
+    machine: str
+    versions: dict[str, str]
+    stage_seconds: dict[str, float]
+    notices: tuple[str, ...] = ()  # what a reader of the scores must know
+
+
+@dataclass(frozen=True)
+class Run:
+    """A complete run on disk; parts are read when asked for."""
+
+    folder: Path
+    info: RunInfo
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Open a run's folder.
+
+        Raises:
+            UserError: it is not a run, or a file is missing or not the one that was written.
+        """
+        folder = Path(folder)
+        if not (folder / MANIFEST).is_file():
+            raise UserError(f"{folder} is not a run: it has no {MANIFEST}.")
+        try:
+            manifest: dict[str, str] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            for name, digest in manifest.items():
+                if Path(name).name != name or not isinstance(digest, str):
+                    raise ValueError(f"it names {name!r}")
+        except (ValueError, AttributeError) as error:
+            raise UserError(f"run {folder}: {MANIFEST} is damaged: {error}.") from error
+        for name, digest in manifest.items():
+            path = folder / name
+            if not path.is_file():
+                raise UserError(f"run {folder} is damaged: {name} is missing.")
+            if _sha256(path) != digest:
+                raise UserError(
+                    f"run {folder} is damaged: {name} is not the file that was written "
+                    "(its sha256 differs). Copy the run again or train it anew."
+                )
+        try:
+            values = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
+            return cls(folder, RunInfo.model_validate(values))
+        except (OSError, yaml.YAMLError, ValidationError) as error:
+            raise UserError(f"run {folder}: cannot read {RECIPE}: {error}") from error
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def model(self, device: str | torch.device = "cpu") -> DynaBertForSequenceClassification:
+        """The trained elastic model, in float32, in eval mode; a new one on each call."""
+        try:
+            model = DynaBertForSequenceClassification.from_pretrained(
+                self.folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+            )
+        except (OSError, SafetensorError, ValueError) as error:
+            raise UserError(f"run {self.folder}: cannot load the model: {error}") from error
+        return model.eval().to(device)
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer of the backbone."""
+        return load_tokenizer(self.folder)
+
+    @cached_property
+    def importance(self) -> Importance | None:
+        """Importance in the backbone's original order of heads and neurons; None if none was measured."""
+        path = self.folder / IMPORTANCE
+        return Importance.load(path) if path.is_file() else None
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """A row for each evaluated sub-network; the columns are those of `dynabert.evaluation.sweep`."""
+        results = pd.read_parquet(self.folder / RESULTS)
+        if (self.folder / MEASURED).is_file():
+            later = pd.read_parquet(self.folder / MEASURED)
+            results = _latest(pd.concat([results, later], ignore_index=True))
+        return results
+
+    def add_results(self, rows: pd.DataFrame) -> None:
+        """Keep rows measured later with the run; they replace earlier ones of the same sub-networks."""
+        path = self.folder / MEASURED
+        if path.is_file():
+            rows = pd.concat([pd.read_parquet(path), rows], ignore_index=True)
+        partial = path.with_name(f"{path.name}.partial")
+        _latest(rows).to_parquet(partial, index=False)
+        partial.replace(path)
+
+    @cached_property
+    def metrics(self) -> list[dict[str, Any]]:
+        """What was recorded while training, in order."""
+        lines = (self.folder / METRICS).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
+
+
+def check_run_name(name: str) -> str:
+    """The name itself, if a run may be called so.
+
+    Raises:
+        UserError: it could leave the runs folder or hide in it.
+    """
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"{name!r} cannot name a run: use 1 to 64 letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit."
+        )
+    return name
+
+
+def list_runs(runs_dir: Path) -> list[str]:
+    """Names of the complete runs in a folder, in alphabetical order."""
+    if not runs_dir.is_dir():
+        return []
+    return sorted(
+        folder.name
+        for folder in runs_dir.iterdir()
+        if _NAME.fullmatch(folder.name) and (folder / MANIFEST).is_file()
+    )
+
+
+def find_run(name_or_folder: str, runs_dir: Path) -> Run:
+    """A run by its name in `runs_dir`, or by its folder.
+
+    Raises:
+        UserError: there is none; names those that there are.
+    """
+    if _NAME.fullmatch(name_or_folder) and (runs_dir / name_or_folder / MANIFEST).is_file():
+        return Run.load(runs_dir / name_or_folder)
+    if (Path(name_or_folder) / MANIFEST).is_file():
+        return Run.load(name_or_folder)
+    known = ", ".join(list_runs(runs_dir)) or "none yet"
+    raise UserError(f"there is no run {name_or_folder!r}; runs in {runs_dir}: {known}.")
+
+
+def unfinished_folder(name: str, runs_dir: Path) -> Path:
+    """Where a run of that name keeps its state while it trains; never listed as a run."""
+    return runs_dir / f".{check_run_name(name)}.unfinished"
+
+
+def write_run(
+    name: str,
+    runs_dir: Path,
+    *,
+    info: RunInfo,
+    save_model: Callable[[Path], None],
+    importance: Importance | None,
+    metrics_file: Path,
+    results: pd.DataFrame,
+) -> Run:
+    """Write a complete run and only then give it its name.
+
+    Raises:
+        UserError: there is already a run of that name.
+    """
+    target = runs_dir / check_run_name(name)
+    with _renamed_when_complete(target) as folder:
+        save_model(folder)
+        if importance is not None:
+            importance.save(folder / IMPORTANCE)
+        shutil.copyfile(metrics_file, folder / METRICS)
+        results.to_parquet(folder / RESULTS, index=False)
+        text = yaml.safe_dump(info.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        (folder / RECIPE).write_text(text, encoding="utf-8")
+        for path in folder.iterdir():
+            path.chmod(0o644)  # safetensors files come readable by their owner alone
+        write_manifest(folder)
+        (folder / MANIFEST).chmod(0o644)
+    return Run.load(target)
+
+
+def write_manifest(folder: Path) -> None:
+    """Record the sha256 of every file of a run, which completes it."""
+    digests = {
+        path.name: _sha256(path)
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name != MANIFEST
+    }
+    write_text_atomically(folder / MANIFEST, json.dumps(digests, indent=1) + "\n")
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Replace a file's contents so that a reader sees either the old or the new, never half."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+@contextmanager
+def _renamed_when_complete(target: Path) -> Iterator[Path]:
+    if target.exists():
+        raise UserError(f"{target} exists already; choose another name or remove it first.")
+    partial = target.with_name(f".{target.name}.writing")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _latest(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.drop_duplicates("subnet", keep="last", ignore_index=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

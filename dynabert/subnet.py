@@ -1,0 +1,296 @@
+"""A sub-network as a value: which layers run, and how many heads and neurons each of them uses.
+
+`Subnet` is what a person or a search chooses (multipliers or explicit counts); `NetworkShape` is
+what a particular model has; `Subnet.resolve(shape)` joins the two into a `ResolvedSubnet`, the
+plain counts that the encoder, the cost formulas and the pages all work from.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from dynabert.errors import UserError
+
+DepthChoice = Literal["paper", "official"]
+DEPTH_CHOICES: tuple[DepthChoice, ...] = get_args(DepthChoice)
+
+# A product such as 0.1 * 30 may fall just short of the whole number it stands for.
+_FLOAT_SLACK = 1e-9
+
+
+def num_kept(mult: float, total: int, *, name: str, unit: str) -> int:
+    """How many of `total` heads, neurons or layers a multiplier keeps: floor(mult * total), at
+    least 1.
+
+    DynaBERT, Sec. 2.1.
+
+    Raises:
+        UserError: the multiplier is outside (0, 1] or not a number.
+    """
+    check_mult(mult, name=name, hint=f"; {total} {unit} allow steps of 1/{total}")
+    return max(1, math.floor(mult * total + _FLOAT_SLACK))
+
+
+def check_mult(mult: float, *, name: str, hint: str = "") -> None:
+    """Raise a UserError unless `mult` is a number in (0, 1]."""
+    # Phrased positively, so that NaN is refused too; a bool is an int in Python, but never a
+    # multiplier.
+    if isinstance(mult, bool) or not isinstance(mult, int | float) or not 0 < mult <= 1:
+        raise UserError(f"{name} must be a number in (0, 1], for example 0.5, got {mult!r}{hint}.")
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """What one model offers: heads and neurons of each layer, and the rule by which depth drops layers."""
+
+    heads: tuple[int, ...]  # (L,) attention heads of each layer
+    neurons: tuple[int, ...]  # (L,) FFN neurons of each layer
+    head_dim: int = 0  # size of one head; 0 where only counts matter
+    depth_choice: DepthChoice = "paper"
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.heads)
+
+
+@dataclass(frozen=True)
+class ResolvedSubnet:
+    """The counts a `Subnet` comes to in one model; one entry per executed layer, in order of execution."""
+
+    layers: tuple[int, ...]  # which layers of the model run, counted from 0
+    heads: tuple[int, ...]  # leftmost heads used in each of them
+    neurons: tuple[int, ...]  # leftmost FFN neurons used in each of them
+
+    def __str__(self) -> str:
+        """For example "4 layers (1, 3, 4, 6) x 6 heads x 768 neurons"; layers are counted from 1."""
+        numbers = ", ".join(str(layer + 1) for layer in self.layers)
+        plural = "layer" if len(self.layers) == 1 else "layers"
+        heads, neurons = _span(self.heads), _span(self.neurons)
+        return f"{len(self.layers)} {plural} ({numbers}) x {heads} heads x {neurons} neurons"
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """One sub-network: an adaptive width and depth. A hashable value, so it can key a cache or a
+    table.
+
+    `Subnet(0.5, 0.75)` keeps half of the heads and neurons of every layer and three quarters of the
+    layers. The other fields replace a multiplier by explicit choices:
+
+    - `layers`: the layers to run, counted from 0, rising; then `depth_mult` must stay 1.
+    - `heads`, `neurons`: how many of each executed layer, in order of execution; when both are
+      given,
+      `width_mult` must stay 1, otherwise it governs the one that is not.
+
+    Raises:
+        UserError: a value outside its range, or two fields that contradict each other.
+    """
+
+    width_mult: float = 1.0  # m_w: share of heads and FFN neurons kept in every layer
+    depth_mult: float = 1.0  # m_d: share of layers kept
+    heads: tuple[int, ...] | None = None
+    neurons: tuple[int, ...] | None = None
+    layers: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("width_mult", "depth_mult"):
+            check_mult(getattr(self, name), name=name)
+            object.__setattr__(self, name, float(getattr(self, name)))
+        for name, lowest in (("heads", 1), ("neurons", 1), ("layers", 0)):
+            counts = getattr(self, name)
+            if counts is not None:
+                object.__setattr__(self, name, _whole_numbers(counts, name=name, lowest=lowest))
+        if self.layers is not None:
+            if self.depth_mult != 1:
+                raise UserError(
+                    f"give either depth_mult or layers, not both: got depth_mult={self.depth_mult} "
+                    f"and layers={self.layers}."
+                )
+            if any(a >= b for a, b in itertools.pairwise(self.layers)):
+                raise UserError(f"layers must rise, for example (0, 2, 5), got {self.layers}.")
+        if self.heads is not None and self.neurons is not None:
+            if self.width_mult != 1:
+                raise UserError(
+                    f"give either width_mult or both heads and neurons: got width_mult={self.width_mult}, "
+                    f"heads={self.heads} and neurons={self.neurons}."
+                )
+            if len(self.heads) != len(self.neurons):
+                raise UserError(
+                    f"heads and neurons must name the same layers: got {len(self.heads)} and "
+                    f"{len(self.neurons)} entries."
+                )
+
+    @property
+    def is_full(self) -> bool:
+        """True for the choice that leaves nothing out, whatever the model."""
+        return self == FULL
+
+    @property
+    def key(self) -> str:
+        """A short name that `Subnet.parse` reads back, for example "w0.50-d0.75" or "w1.00-y0.2.5-h3.6.6"."""
+        parts = [f"w{_short(self.width_mult)}"]
+        if self.layers is None:
+            parts.append(f"d{_short(self.depth_mult)}")
+        for letter, counts in (("y", self.layers), ("h", self.heads), ("n", self.neurons)):
+            if counts is not None:
+                parts.append(letter + ".".join(map(str, counts)))
+        return "-".join(parts)
+
+    @classmethod
+    def parse(cls, key: str) -> Subnet:
+        """The Subnet of a key such as "w0.50-d0.75".
+
+        Raises:
+            ValueError: the text is not a key, or a value in it is out of range.
+        """
+        fields: dict[str, object] = {}
+        for part in key.strip().split("-"):
+            name = _KEY_FIELDS.get(part[:1])
+            if name is None or name in fields or not _KEY_PART.fullmatch(part):
+                raise UserError(f"{key!r} is not a sub-network; write for example w0.50-d0.75.")
+            value = part[1:]
+            fields[name] = (
+                float(value) if name.endswith("_mult") else tuple(map(int, value.split(".")))
+            )
+        return cls(**fields)  # type: ignore[arg-type]  # the names and types were chosen two lines above
+
+    def resolve(self, shape: NetworkShape) -> ResolvedSubnet:
+        """The layers, heads and neurons this choice comes to in a model of that shape.
+
+        Raises:
+            ValueError: an explicit choice names a layer, head or neuron that the model does not
+            have.
+        """
+        return _resolve(self, shape)
+
+    def __str__(self) -> str:
+        return self.key
+
+
+FULL = Subnet()
+
+_KEY_FIELDS = {
+    "w": "width_mult",
+    "d": "depth_mult",
+    "y": "layers",
+    "h": "heads",
+    "n": "neurons",
+}
+_KEY_PART = re.compile(r"[wd](\d+(\.\d+)?(e-?\d+)?)|[yhn]\d+(\.\d+)*")
+
+
+def kept_layers(
+    depth_mult: float, num_layers: int, choice: DepthChoice = "paper"
+) -> tuple[int, ...]:
+    """The layers that a depth multiplier executes, counted from 0.
+
+    "paper": k = floor(m_d * L) layers, evenly spaced, the last one kept: layer number floor(i * L /
+    k) for i = 1..k (numbers from 1). With 12 layers that is the paper's rule mod(d + 1, 1 / (1 -
+    m_d)) != 0, which gives 1,2,4,5,6,8,9,10,12 for 0.75 and 2,4,...,12 for 0.5; it works for any L
+    and any m_d. DynaBERT, Sec. 2.2.
+
+    "official": what the authors' code does: round(m_d * L) layers (halves to even), index floor(i /
+    m_d) for i = 0, 1, ... (from 0); the last layer is dropped. Needed to read their checkpoints.
+
+    Raises:
+        UserError: the multiplier is outside (0, 1], or the rule is unknown.
+    """
+    if choice == "paper":
+        kept = num_kept(depth_mult, num_layers, name="depth_mult", unit="layers")
+        return tuple(i * num_layers // kept - 1 for i in range(1, kept + 1))
+    if choice == "official":
+        check_mult(depth_mult, name="depth_mult")
+        kept = max(1, round(depth_mult * num_layers))
+        return tuple(math.floor(i / depth_mult) for i in range(kept))
+    raise UserError(f"depth_choice must be one of {', '.join(DEPTH_CHOICES)}, got {choice!r}.")
+
+
+@functools.lru_cache(maxsize=4096)
+def _resolve(subnet: Subnet, shape: NetworkShape) -> ResolvedSubnet:
+    layers = subnet.layers
+    if layers is None:
+        layers = kept_layers(subnet.depth_mult, shape.num_layers, shape.depth_choice)
+    elif layers[-1] >= shape.num_layers:
+        raise UserError(
+            f"layers are counted from 0 and this model has {shape.num_layers}: got {layers}."
+        )
+
+    def counts(chosen: tuple[int, ...] | None, totals: Sequence[int], name: str) -> tuple[int, ...]:
+        available = tuple(totals[layer] for layer in layers)
+        if chosen is None:
+            return tuple(
+                num_kept(subnet.width_mult, total, name="width_mult", unit=name)
+                for total in available
+            )
+        if len(chosen) != len(layers):
+            raise UserError(
+                f"{name} needs one count for each of the {len(layers)} executed layers, got {chosen}."
+            )
+        if any(count > total for count, total in zip(chosen, available, strict=True)):
+            raise UserError(f"this model has {available} {name} in those layers, got {chosen}.")
+        return chosen
+
+    return ResolvedSubnet(
+        layers=layers,
+        heads=counts(subnet.heads, shape.heads, "heads"),
+        neurons=counts(subnet.neurons, shape.neurons, "neurons"),
+    )
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A grid of sub-networks: every width with every depth, largest first."""
+
+    width_mults: tuple[float, ...]
+    depth_mults: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("width_mults", "depth_mults"):
+            mults = tuple(getattr(self, name))
+            if not mults:
+                raise UserError(
+                    f"{name} must name at least one multiplier, for example (1.0, 0.5)."
+                )
+            for mult in mults:
+                check_mult(mult, name=name)
+            object.__setattr__(self, name, tuple(sorted(set(map(float, mults)), reverse=True)))
+
+    def __iter__(self) -> Iterator[Subnet]:
+        """Depth first falls, then width, as in Algorithm 1."""
+        for depth_mult in self.depth_mults:
+            for width_mult in self.width_mults:
+                yield Subnet(width_mult, depth_mult)
+
+    def __len__(self) -> int:
+        return len(self.width_mults) * len(self.depth_mults)
+
+
+PAPER_WIDTHS = (1.0, 0.75, 0.5, 0.25)
+PAPER_DEPTHS = (1.0, 0.75, 0.5)
+PAPER_SPACE = SearchSpace(
+    PAPER_WIDTHS, PAPER_DEPTHS
+)  # the twelve sub-networks of the paper, Sec. 3
+
+
+def _whole_numbers(values: Sequence[int], *, name: str, lowest: int) -> tuple[int, ...]:
+    numbers = tuple(values)
+    if not numbers or any(
+        isinstance(n, bool) or not isinstance(n, int) or n < lowest for n in numbers
+    ):
+        raise UserError(f"{name} must be whole numbers of at least {lowest}, got {values!r}.")
+    return numbers
+
+
+def _short(mult: float) -> str:
+    two_digits = f"{mult:.2f}"
+    return two_digits if float(two_digits) == mult else repr(mult)
+
+
+def _span(counts: tuple[int, ...]) -> str:
+    return str(counts[0]) if min(counts) == max(counts) else f"{min(counts)}-{max(counts)}"

@@ -1,0 +1,21 @@
+"""Recipes, their stages, and the one loop that trains them."""
+
+from dynabert.training.pipeline import TrainingPlan, calibrate, discard_unfinished, train
+from dynabert.training.presets import RECIPES, find_recipe
+from dynabert.training.recipe import Grid, Losses, Recipe, Rewire, Teacher, Train, load_recipe
+
+__all__ = [
+    "RECIPES",
+    "Grid",
+    "Losses",
+    "Recipe",
+    "Rewire",
+    "Teacher",
+    "Train",
+    "TrainingPlan",
+    "calibrate",
+    "discard_unfinished",
+    "find_recipe",
+    "load_recipe",
+    "train",
+]

@@ -1,0 +1,297 @@
+"""The one training loop: every stage of every recipe runs through it."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from dynabert.data.encoding import EncodedSplit, bucketed_batches
+from dynabert.errors import UserError
+from dynabert.evaluation.quality import Evaluation, evaluate_many
+from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.training.checkpoint import Position, Workspace
+from dynabert.training.events import Evaluated, OnEvent, StageStarted, StepDone
+from dynabert.training.recipe import Train
+from dynabert.training.step import accumulate_gradients
+
+CHECKPOINT_SECONDS = 60.0  # how much work a kill can cost
+REPORT_STEPS = 10  # steps between two reports of the loss
+
+BEST = "best"  # name of the best weights of the stage at work, among the workspace's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What all stages of a run share."""
+
+    accelerator: Accelerator
+    precision: str  # "bf16" or "fp32"
+    train: EncodedSplit
+    dev: EncodedSplit
+    metrics: tuple[str, ...]
+    batch_size: int
+    seed: int
+    num_stages: int
+    workspace: Workspace
+    metrics_bytes: int  # length of metrics.jsonl before the stage
+    on_event: OnEvent
+
+    def autocast(self) -> torch.autocast:
+        device = self.accelerator.device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def train_stage(
+    stage: Train,
+    number: int,
+    student: DynaBertForSequenceClassification,
+    teacher: DynaBertForSequenceClassification | None,
+    setting: Setting,
+) -> float:
+    """Train the student in place through one stage; returns the seconds it took.
+
+    number: of the stage in its recipe, from 0. Every random choice is made from (seed, stage, epoch
+    or step), so a stage that goes on from the workspace's saved position ends with the same numbers
+    as one that was never interrupted.
+    """
+    with torch.random.fork_rng():
+        return _StageRun(stage, number, student, teacher, setting).run()
+
+
+class _StageRun:
+    """One stage at work: the position in it, the optimizer, and what is written down."""
+
+    def __init__(
+        self,
+        stage: Train,
+        number: int,
+        student: DynaBertForSequenceClassification,
+        teacher: DynaBertForSequenceClassification | None,
+        setting: Setting,
+    ) -> None:
+        self.stage, self.number = stage, number
+        self.student, self.teacher, self.setting = student, teacher, setting
+        self.accelerator = setting.accelerator
+        self.subnets = stage.subnets.subnets
+        assert stage.learning_rate is not None  # filled in by `Recipe.for_hidden_size`
+        self.peak_rate = stage.learning_rate
+        self.optimizer = make_optimizer(student, stage.weight_decay)
+        self.recorder = Recorder(setting.workspace.metrics_file, self.accelerator.is_main_process)
+        self.epoch, self.batches = 0, self._batches_of_epoch(0)
+        self.total_steps = max(1, round(stage.epochs * len(self.batches)))
+        self.evaluation_steps = {
+            max(1, round(self.total_steps * k / stage.evaluations))
+            for k in range(1, stage.evaluations + 1)
+        }
+        self.position = Position(
+            stage=number,
+            step=0,
+            metrics_bytes=setting.metrics_bytes,
+            best=None,
+            best_step=None,
+            seconds=0.0,
+        )
+
+    def run(self) -> float:
+        self._start_or_resume()
+        first_step, before = self.position.step, self.position.seconds
+        started = last_checkpoint = time.perf_counter()
+        losses: list[Tensor] = []
+        for step in range(first_step + 1, self.total_steps + 1):
+            learning_rate = self.peak_rate * schedule(step - 1, self.total_steps, self.stage.warmup)
+            losses.append(self._step(step, learning_rate))
+            if step % REPORT_STEPS == 0 or step == self.total_steps:
+                rate = (step - first_step) / (time.perf_counter() - started)
+                self._report(step, losses, learning_rate, rate)
+                losses = []
+            seconds = before + time.perf_counter() - started
+            self.position = replace(self.position, step=step, seconds=seconds)
+            if step in self.evaluation_steps:
+                self._evaluate(step)
+            overdue = time.perf_counter() - last_checkpoint > CHECKPOINT_SECONDS
+            # Only where a report has just been written does no loss get lost.
+            if step in self.evaluation_steps or (overdue and not losses):
+                self._checkpoint()
+                last_checkpoint = time.perf_counter()
+        if self.stage.keep == "best":
+            self.accelerator.wait_for_everyone()
+            self.setting.workspace.load_weights(BEST, self.student)
+        return before + time.perf_counter() - started
+
+    def _start_or_resume(self) -> None:
+        workspace = self.setting.workspace
+        saved = workspace.position()
+        if saved is not None and saved.stage == self.number:
+            workspace.restore(self.student, self.optimizer)
+            self.position = saved
+        self.recorder.cut(self.position.metrics_bytes)
+        self.setting.on_event(
+            StageStarted(
+                stage=self.stage.name,
+                number=self.number + 1,
+                num_stages=self.setting.num_stages,
+                total_steps=self.total_steps,
+                resumed_at=self.position.step,
+            )
+        )
+        if self.position.step == 0 and self.stage.start_competes:
+            self._evaluate(0)
+
+    def _step(self, step: int, learning_rate: float) -> Tensor:
+        epoch, place = divmod(step - 1, len(self.batches))
+        if epoch != self.epoch:
+            self.epoch, self.batches = epoch, self._batches_of_epoch(epoch)
+        batch = {
+            name: value.to(self.accelerator.device)
+            for name, value in self.setting.train.batch(self.batches[place]).items()
+        }
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        torch.manual_seed(
+            seed_from(self.setting.seed, self.number, step, self.accelerator.process_index)
+        )
+        self.student.train()
+        self.optimizer.zero_grad()
+        losses = accumulate_gradients(
+            self.student,
+            batch,
+            self.subnets,
+            self.stage.losses,
+            teacher=self.teacher,
+            teacher_width=self.stage.teacher.width if self.stage.teacher else "full",
+            autocast=self.setting.autocast,
+            backward=self.accelerator.backward,
+        )
+        average_gradients(self.student, self.accelerator)
+        nn.utils.clip_grad_norm_(self.student.parameters(), self.stage.max_grad_norm)
+        self.optimizer.step()
+        return losses.mean()
+
+    def _batches_of_epoch(self, epoch: int) -> list[list[int]]:
+        """This process's batches; every process gets equally many of about equal length."""
+        generator = torch.Generator().manual_seed(seed_from(self.setting.seed, self.number, epoch))
+        setting, processes = self.setting, self.accelerator.num_processes
+        batches = bucketed_batches(setting.train.lengths, setting.batch_size, generator)
+        if len(batches) < processes:
+            raise UserError(
+                f"{len(batches)} batches cannot be shared among {processes} processes; "
+                "use fewer processes or a smaller batch_size."
+            )
+        whole_rounds = len(batches) // processes * processes
+        return batches[self.accelerator.process_index : whole_rounds : processes]
+
+    def _report(self, step: int, losses: list[Tensor], learning_rate: float, rate: float) -> None:
+        event = StepDone(
+            stage=self.stage.name,
+            step=step,
+            total_steps=self.total_steps,
+            loss=float(torch.stack(losses).mean()),
+            learning_rate=learning_rate,
+            steps_per_second=rate,
+            seconds_left=(self.total_steps - step) / rate,
+        )
+        self.recorder.write("step", event, omit=("steps_per_second", "seconds_left"))
+        self.setting.on_event(event)
+
+    def _evaluate(self, step: int) -> None:
+        evaluations = evaluate_many(
+            self.student, self.setting.dev, self.subnets, metrics=self.setting.metrics
+        )
+        metric = self.setting.metrics[0]
+        quality = mean_quality(evaluations, metric)
+        is_best = self.position.best is None or quality > self.position.best
+        if is_best:
+            self.position = replace(self.position, best=quality, best_step=step)
+            if self.stage.keep == "best" and self.accelerator.is_main_process:
+                self.setting.workspace.save_weights(BEST, self.student)
+        event = Evaluated(
+            stage=self.stage.name,
+            step=step,
+            metric=metric,
+            scores={e.subnet.key: e.metrics[metric] for e in evaluations},
+            collapsed=tuple(e.subnet.key for e in evaluations if e.collapsed),
+            mean=quality[0],
+            is_best=is_best,
+        )
+        self.recorder.write("evaluation", event)
+        self.setting.on_event(event)
+
+    def _checkpoint(self) -> None:
+        self.position = replace(self.position, metrics_bytes=self.recorder.num_bytes)
+        if self.accelerator.is_main_process:
+            self.setting.workspace.save_position(self.position, self.student, self.optimizer)
+
+
+class Recorder:
+    """Appends events to metrics.jsonl, one JSON object a line."""
+
+    def __init__(self, path: Path, active: bool = True) -> None:
+        self.path, self.active = path, active
+
+    @property
+    def num_bytes(self) -> int:
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def cut(self, num_bytes: int) -> None:
+        """Drop what was written after that point: it is about to happen again."""
+        if self.active and self.path.is_file():
+            with self.path.open("r+b") as file:
+                file.truncate(num_bytes)
+
+    def write(self, kind: str, event: Any, omit: tuple[str, ...] = ()) -> None:
+        if self.active:
+            values = {name: value for name, value in asdict(event).items() if name not in omit}
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"event": kind, **values}) + "\n")
+
+
+def schedule(step: int, total_steps: int, warmup: float) -> float:
+    """Factor of the learning rate before step `step` (from 0): linear warm-up, then linear decay to 0."""
+    warmup_steps = round(warmup * total_steps)
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    return (total_steps - step) / max(1, total_steps - warmup_steps)
+
+
+def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW, whose learning rate the loop sets; biases and LayerNorms do not decay."""
+    decaying: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
+    for parameter in model.parameters():
+        (decaying if parameter.dim() > 1 else plain).append(parameter)
+    groups = [
+        {"params": decaying, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, fused=True)
+
+
+def average_gradients(model: nn.Module, accelerator: Accelerator) -> None:
+    """Mean of the gradients over all processes, once a step, whatever the number of sub-networks in it."""
+    if accelerator.num_processes == 1:
+        return
+    for parameter in model.parameters():
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        parameter.grad = accelerator.reduce(parameter.grad, reduction="mean")
+
+
+def mean_quality(evaluations: list[Evaluation], metric: str) -> tuple[float, float]:
+    """What checkpoints are compared by: the mean metric of the sub-networks; where equal, the lower loss."""
+    return (
+        float(np.mean([e.metrics[metric] for e in evaluations])),
+        -float(np.mean([e.loss for e in evaluations])),
+    )
+
+
+def seed_from(*numbers: int) -> int:
+    """One seed made of several numbers, such that neighbouring ones share nothing."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

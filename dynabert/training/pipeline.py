@@ -1,0 +1,368 @@
+"""From a plan to a run: load, train stage by stage, evaluate, write; and go on where it stopped."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import fcntl
+import importlib.metadata
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import yaml
+from accelerate import Accelerator
+
+from dynabert.backbones import find_backbone, load_tokenizer
+from dynabert.data.encoding import EncodedSplit, encode, sorted_batches
+from dynabert.data.source import DataSource
+from dynabert.errors import UserError
+from dynabert.evaluation.latency import DEFAULT_SETUP, LatencySetup, describe_machine
+from dynabert.evaluation.quality import evaluate_many
+from dynabert.evaluation.table import sweep
+from dynabert.importance import Granularity, Importance, compute_importance
+from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.rewiring import rewire_
+from dynabert.runs import (
+    IMPORTANCE,
+    Run,
+    RunInfo,
+    TaskInfo,
+    check_run_name,
+    unfinished_folder,
+    write_run,
+    write_text_atomically,
+)
+from dynabert.training.checkpoint import FinishedStage, Workspace
+from dynabert.training.events import Notice, OnEvent, StageStarted, Working, ignore
+from dynabert.training.loop import Recorder, Setting, seed_from, train_stage
+from dynabert.training.precision import Precision, resolve_precision
+from dynabert.training.recipe import Recipe, Rewire, Train
+
+_PACKAGES = ("dynabert", "torch", "transformers", "accelerate", "datasets")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """What to train, on what, from what, and how."""
+
+    name: str
+    data: DataSource
+    backbone: str
+    recipe: Recipe
+    seed: int = 0
+    precision: Precision = "auto"
+    latency: LatencySetup | None = DEFAULT_SETUP  # of the final table; None: not measured
+    half_precision_file: bool = False  # store the weights in 16 bits: half the size
+    command: str = ""  # what repeats it, for the record
+
+    def __post_init__(self) -> None:
+        check_run_name(self.name)
+        if self.seed < 0:
+            raise UserError(f"seed must be 0 or more, got {self.seed}.")
+
+
+def train(plan: TrainingPlan, runs_dir: Path, on_event: OnEvent = ignore) -> Run:
+    """Carry out a plan and return the run it leaves behind.
+
+    An unfinished training of the same name and plan is taken up where it stopped, and ends with the
+    same numbers as if it had not stopped.
+
+    Raises:
+        UserError: bad input, a run of that name exists, or the unfinished one was started
+        differently.
+    """
+    if (runs_dir / plan.name).exists():
+        raise UserError(
+            f"{runs_dir / plan.name} exists already; choose another name or remove it first."
+        )
+    # Whatever is wrong with the input shows here, before anything is written.
+    training = _Training(plan, Accelerator(), on_event)
+    folder = unfinished_folder(plan.name, runs_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder / "lock", active=training.accelerator.is_main_process):
+        workspace = Workspace(folder)
+        _check_same_plan(plan, training.precision, workspace)
+        run = training.run(workspace, runs_dir)
+    shutil.rmtree(folder, ignore_errors=True)
+    return run
+
+
+def discard_unfinished(name: str, runs_dir: Path) -> None:
+    """Forget an unfinished training, if there is one."""
+    shutil.rmtree(unfinished_folder(name, runs_dir), ignore_errors=True)
+
+
+class _Training:
+    def __init__(
+        self,
+        plan: TrainingPlan,
+        accelerator: Accelerator,
+        on_event: OnEvent,
+    ) -> None:
+        self.plan, self.accelerator, self.on_event = plan, accelerator, on_event
+        self.precision = resolve_precision(plan.precision, accelerator.device)
+        source = find_backbone(plan.backbone)
+        self.data = plan.data.load()
+        self.tokenizer = load_tokenizer(source)
+        self.model = self._initial_model(source)
+        self.recipe = plan.recipe.for_hidden_size(self.model.config.hidden_size)
+        self.max_tokens = min(self.recipe.max_tokens, self.model.config.max_tokens)
+        self.train_split = self._encode(self.data.train)
+        self.dev_splits = {name: self._encode(split) for name, split in self.data.dev.items()}
+        self.notices = self._collect_notices()
+
+    def run(self, workspace: Workspace, runs_dir: Path) -> Run:
+        self.workspace = workspace
+        for notice in self.notices:
+            self.on_event(Notice(text=notice))
+        self._train_stages()
+        if self.plan.half_precision_file:  # what is evaluated is what is stored
+            self.model = self.model.half().float()
+        results = self._evaluate()
+        return write_run(
+            self.plan.name,
+            runs_dir,
+            info=self._info(),
+            save_model=self._save_model,
+            importance=self._importance(),
+            metrics_file=self.workspace.metrics_file,
+            results=results,
+        )
+
+    def _initial_model(self, source: str) -> DynaBertForSequenceClassification:
+        task = self.data.task
+        changes: dict[str, Any] = {"num_labels": 1, "problem_type": "regression"}
+        if task.labels is not None:
+            changes = {
+                "id2label": dict(enumerate(task.labels)),
+                "label2id": {label: number for number, label in enumerate(task.labels)},
+                "problem_type": "single_label_classification",
+            }
+        with torch.random.fork_rng():
+            torch.manual_seed(seed_from(self.plan.seed))  # a new head is random
+            model = DynaBertForSequenceClassification.from_hf(
+                source, depth_choice=self.plan.recipe.depth_choice, **changes
+            )
+        return model.to(self.accelerator.device)
+
+    def _encode(self, split: Any) -> EncodedSplit:
+        return encode(split, self.data.task, self.tokenizer, max_tokens=self.max_tokens)
+
+    def _collect_notices(self) -> tuple[str, ...]:
+        splits = {"train": self.train_split, **self.dev_splits}
+        cut = [f"{name}: {split.notice}" for name, split in splits.items() if split.notice]
+        if self.max_tokens < self.recipe.max_tokens:
+            cut.append(
+                f"the backbone reads at most {self.max_tokens} tokens, fewer than the recipe's "
+                f"{self.recipe.max_tokens}"
+            )
+        return (*self.data.notices, *cut)
+
+    def _train_stages(self) -> None:
+        stages = self.recipe.stages
+        for number, stage in enumerate(stages):
+            finished = self.workspace.finished_stages()
+            if stage.name in finished:
+                continue
+            metrics_bytes = 0
+            if number:
+                previous = stages[number - 1].name
+                self.workspace.load_weights(previous, self.model)
+                metrics_bytes = finished[previous].metrics_bytes
+            if isinstance(stage, Rewire):
+                seconds = self._rewire(stage, number)
+            else:
+                seconds = train_stage(
+                    stage, number, self.model, self._teacher(stage), self._setting(metrics_bytes)
+                )
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                recorder = Recorder(self.workspace.metrics_file)
+                result = FinishedStage(seconds=seconds, metrics_bytes=recorder.num_bytes)
+                self.workspace.finish_stage(stage.name, self.model, result)
+            self.accelerator.wait_for_everyone()
+        self.workspace.load_weights(stages[-1].name, self.model)
+
+    def _setting(self, metrics_bytes: int) -> Setting:
+        return Setting(
+            accelerator=self.accelerator,
+            precision=self.precision,
+            train=self.train_split,
+            dev=next(iter(self.dev_splits.values())),
+            metrics=self.data.task.metrics,
+            batch_size=self.recipe.batch_size,
+            seed=self.plan.seed,
+            num_stages=len(self.recipe.stages),
+            workspace=self.workspace,
+            metrics_bytes=metrics_bytes,
+            on_event=self.on_event,
+        )
+
+    def _teacher(self, stage: Train) -> DynaBertForSequenceClassification | None:
+        if stage.teacher is None:
+            return None
+        teacher = copy.deepcopy(self.model).requires_grad_(False).eval()
+        if stage.teacher.stage != "previous":
+            self.workspace.load_weights(stage.teacher.stage, teacher)
+        return teacher
+
+    def _rewire(self, stage: Rewire, number: int) -> float:
+        started = time.perf_counter()
+        split = self.train_split if stage.split == "train" else next(iter(self.dev_splits.values()))
+        self.on_event(
+            StageStarted(
+                stage=stage.name,
+                number=number + 1,
+                num_stages=len(self.recipe.stages),
+                total_steps=0,
+            )
+        )
+        importance = calibrate(
+            self.model,
+            split,
+            num_examples=stage.num_examples,
+            per=stage.per,
+            seed=seed_from(self.plan.seed, number),
+            on_event=self.on_event,
+        )
+        about = {**importance.about, "split": stage.split, "seed": str(self.plan.seed)}
+        original = importance.in_original_order(self.model)
+        rewire_(self.model, importance)
+        if self.accelerator.is_main_process:
+            Importance(original.heads, original.neurons, about).save(
+                self.workspace.folder / IMPORTANCE
+            )
+        return time.perf_counter() - started
+
+    def _evaluate(self) -> pd.DataFrame:
+        metrics = self.data.task.metrics
+        (_, dev), *others = self.dev_splits.items()
+
+        def progress(phase: str, done: int, total: int) -> None:
+            self.on_event(Working(what=phase, done=done, total=total))
+
+        subnets = list(self.recipe.reported)
+        results = sweep(
+            self.model,
+            dev,
+            subnets,
+            metrics=metrics,
+            latency=self.plan.latency,
+            on_progress=progress,
+        )
+        for name, split in others:  # MNLI: the mismatched genres
+            evaluations = evaluate_many(self.model, split, subnets, metrics=metrics)
+            for metric in metrics:
+                results[f"{metric}_{name}"] = [e.metrics[metric] for e in evaluations]
+        return results
+
+    def _importance(self) -> Importance | None:
+        path = self.workspace.folder / IMPORTANCE
+        return Importance.load(path) if path.is_file() else None
+
+    def _save_model(self, folder: Path) -> None:
+        model = copy.deepcopy(self.model).half() if self.plan.half_precision_file else self.model
+        model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def _info(self) -> RunInfo:
+        plan, task = self.plan, self.data.task
+        finished = self.workspace.finished_stages()
+        return RunInfo(
+            command=plan.command,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            backbone=plan.backbone,
+            task=TaskInfo(
+                name=task.name,
+                title=task.title,
+                text_columns=task.text_columns,
+                labels=task.labels,
+                metrics=task.metrics,
+                source=self.data.source,
+                fingerprint=self.data.fingerprint,
+                num_train=len(self.train_split),
+                num_dev=len(next(iter(self.dev_splits.values()))),
+            ),
+            data=plan.data,
+            recipe=self.recipe.model_dump(mode="json"),
+            max_tokens=self.max_tokens,
+            seed=plan.seed,
+            precision=self.precision,
+            machine=describe_machine(self.accelerator.device),
+            versions={name: importlib.metadata.version(name) for name in _PACKAGES},
+            stage_seconds={name: round(stage.seconds, 1) for name, stage in finished.items()},
+            notices=self.notices,
+        )
+
+
+def calibrate(
+    model: DynaBertForSequenceClassification,
+    split: EncodedSplit,
+    *,
+    num_examples: int | None,
+    per: Granularity = "example",
+    seed: int = 0,
+    batch_size: int = 32,
+    on_event: OnEvent = ignore,
+) -> Importance:
+    """Importance on some examples of a split, drawn without replacement; None takes all of them.
+
+    Raises:
+        UserError: fewer than one example.
+    """
+    if num_examples is not None and num_examples < 1:
+        raise UserError(f"num_examples must be at least 1, got {num_examples}.")
+    total = min(num_examples or len(split), len(split))
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randperm(len(split), generator=generator)[:total].numpy()
+    order = [drawn[rows].tolist() for rows in sorted_batches(split.lengths[drawn], batch_size)]
+
+    def progress(done: int) -> None:
+        on_event(Working(what="importance", done=done, total=total))
+
+    return compute_importance(model, split.batches(order), per=per, on_batch=progress)
+
+
+def _check_same_plan(plan: TrainingPlan, precision: str, workspace: Workspace) -> None:
+    """Write the plan down, or raise a UserError if training has begun with another one."""
+    path = workspace.folder / "plan.yaml"
+    values: dict[str, Any] = {
+        "backbone": plan.backbone,
+        "data": plan.data.model_dump(mode="json"),
+        "seed": plan.seed,
+        "precision": precision,
+        "recipe": plan.recipe.model_dump(mode="json"),
+    }
+    if not path.is_file() or not workspace.has_begun:
+        write_text_atomically(path, yaml.safe_dump(values, sort_keys=False))
+        return
+    earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
+    different = [name for name, value in values.items() if earlier.get(name) != value]
+    if different:
+        name = different[0]
+        shown = "" if name in ("recipe", "data") else f" ({earlier.get(name)}, now {values[name]})"
+        raise UserError(
+            f"an unfinished training {plan.name!r} was started with another {name}{shown}. Repeat its "
+            "command to go on with it, choose another name, or drop it with --restart."
+        )
+
+
+@contextmanager
+def _locked(path: Path, *, active: bool) -> Iterator[None]:
+    """Hold a lock file, so that two processes never train the same run."""
+    if not active:
+        yield
+        return
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{path.parent} is being trained by another process.") from error
+        yield

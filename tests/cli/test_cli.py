@@ -1,0 +1,250 @@
+"""The command line, end to end on a tiny model, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from small_data import write_csv
+from transformers import AutoTokenizer
+from typer.testing import CliRunner
+
+from dynabert import DynaBertForSequenceClassification, Subnet
+from dynabert.cli.main import app
+from dynabert.importance import Importance
+from dynabert.runs import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+FAST = [
+    *("--set", "batch_size=16", "--set", "max_tokens=24"),
+    *("--set", "fine-tune.epochs=1", "--set", "width.epochs=1", "--set", "width-depth.epochs=1"),
+    *("--set", "rewire.num_examples=16", "--set", "width_mults=[1.0, 0.5]"),
+]
+
+
+def dynabert(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dynabert", *map(str, arguments)],
+        cwd=cwd or ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def succeed(*arguments: str | Path) -> str:
+    done = dynabert(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def runs_dir(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Path:
+    """A runs folder with one run, "tiny", trained by the command line."""
+    folder = tmp_path_factory.mktemp("cli")
+    train_file, dev_file = write_csv(folder, train=48, dev=24)
+    out = succeed(
+        *("train", train_file, "--dev-file", dev_file, "--backbone", tiny_backbone),
+        *("--name", "tiny", "--precision", "fp32", "--tokens", "8", "--seed", "3"),
+        *("--runs-dir", folder / "runs", *FAST),
+    )
+    for stage in ("fine-tune", "rewire", "width", "width-depth", "final"):
+        assert f": {stage}" in out
+    assert "Run tiny is in" in out
+    return folder / "runs"
+
+
+def test_train_leaves_a_complete_run(runs_dir: Path) -> None:
+    run = Run.load(runs_dir / "tiny")
+    assert run.info.seed == 3
+    assert run.info.command.startswith("python -m dynabert train ")
+    assert list(run.results["subnet"]) == [
+        f"w{w}-d{d}" for d in ("1.00", "0.75", "0.50") for w in ("1.00", "0.50")
+    ]
+    assert (run.results["num_examples"] == 24).all()
+    assert (run.results["latency_ms"] > 0).all()
+    assert [path.name for path in runs_dir.iterdir()] == ["tiny"]  # nothing half-done stays
+
+
+def test_runs_lists_it(runs_dir: Path) -> None:
+    out = succeed("runs", "--runs-dir", runs_dir)
+    row = next(line for line in out.splitlines() if "tiny" in line)
+    assert [cell.strip() for cell in row.split("│")][2:6:3] == ["train", "accuracy"]
+
+
+def test_evaluate_agrees_with_the_results_table(runs_dir: Path) -> None:
+    row = Run.load(runs_dir / "tiny").results.set_index("subnet").loc["w0.50-d0.75"]
+    out = succeed(
+        *("evaluate", "tiny", "--width", "0.5", "--depth", "0.75", "--json"),
+        *("--runs-dir", runs_dir),
+    )
+    values = json.loads(out[out.index("{") :])
+    assert values["subnet"] == "w0.50-d0.75"
+    assert values["heads"] == [3, 3, 3]
+    assert values["layers"] == [0, 1, 3]
+    assert values["accuracy"] == pytest.approx(row["accuracy"])
+    assert values["loss"] == pytest.approx(row["loss"], abs=1e-6)
+    assert values["num_params"] == row["num_params"]
+
+
+def test_sweep_writes_and_keeps_rows(runs_dir: Path, tmp_path: Path) -> None:
+    out_file = tmp_path / "sweep.csv"
+    succeed(
+        *("sweep", "tiny", "--widths", "1,0.33", "--depths", "0.25", "--tokens", "8"),
+        *("--out", out_file, "--keep", "--runs-dir", runs_dir),
+    )
+    rows = pd.read_csv(out_file)
+    assert list(rows["subnet"]) == ["w1.00-d0.25", "w0.33-d0.25"]
+    assert list(rows["heads"]) == ["[6]", "[1]"]
+    kept = Run.load(runs_dir / "tiny").results
+    assert set(rows["subnet"]) < set(kept["subnet"])
+    assert kept["subnet"].is_unique
+
+
+def test_importance_is_in_original_order(runs_dir: Path, tmp_path: Path) -> None:
+    out = succeed("importance", "tiny", "--runs-dir", runs_dir)
+    assert "by which the network was rewired, 16 train examples" in " ".join(out.split())
+    out_file = tmp_path / "scores.safetensors"
+    succeed(
+        *("importance", "tiny", "--measure", "--split", "dev", "--out", out_file),
+        *("--runs-dir", runs_dir),
+    )
+    scores = Importance.load(out_file)
+    assert scores.heads.shape == (4, 6)
+    assert scores.neurons.shape == (4, 60)
+    assert scores.about["num_examples"] == "24"
+
+
+def test_extract_gives_the_same_answers(runs_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    succeed(
+        *("extract", "tiny", "--width", "0.5", "--depth", "0.5", "--out", out),
+        *("--runs-dir", runs_dir),
+    )
+    small = DynaBertForSequenceClassification.from_pretrained(out).eval()
+    assert small.config.shape.heads == (3, 3)
+    whole = Run.load(runs_dir / "tiny").model()
+    inputs = AutoTokenizer.from_pretrained(out)("the cat is good.", return_tensors="pt")
+    with torch.no_grad():
+        sliced = whole(**inputs, subnet=Subnet(0.5, 0.5)).logits
+        torch.testing.assert_close(small(**inputs).logits, sliced, atol=1e-5, rtol=0)
+    # A folder will do instead of a name, and nothing is overwritten.
+    again = dynabert("extract", runs_dir / "tiny", "--width", "0.5", "--out", out)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+VERBS = ("train", "evaluate", "sweep", "importance", "extract", "runs", "app")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(verb: str) -> None:
+    shown = CliRunner().invoke(app, [verb, "--help"])
+    assert shown.exit_code == 0
+    assert f"Example: python -m dynabert {verb}" in " ".join(shown.output.split())
+
+
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    runs_dir: Path, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    train_file, _ = write_csv(tmp_path)
+    wrong_label = tmp_path / "wrong.csv"
+    wrong_label.write_text("text,label\ngood film,maybe\n", encoding="utf-8")
+    glue = tmp_path / "glue" / "CoLA"
+    glue.mkdir(parents=True)
+    (glue / "train.tsv").write_text("x\t1\t\tthe cat sat\nx\t7\t\ta dog ran\n", encoding="utf-8")
+    (glue / "dev.tsv").write_text("x\t1\t\tthe cat sat\n", encoding="utf-8")
+    train = ("train", train_file, "--backbone", tiny_backbone, "--runs-dir", tmp_path / "runs")
+    cases: list[tuple[tuple[str | Path, ...], str]] = [
+        (("train", "colla"), "unknown task 'colla'; known are cola, sst2"),
+        (("train", train_file, "--backbone", "nosuch"), "unknown backbone 'nosuch'"),
+        (("evaluate", "tiny", "--width", "0"), "width_mult must be a number in (0, 1]"),
+        (("evaluate", "tiny", "--width", "1.5"), "got 1.5"),
+        (("evaluate", "tiny", "--depth", "nan"), "depth_mult must be a number in (0, 1]"),
+        (("evaluate", "tiny", "--subnet", "w0.5x"), "w0.5x"),
+        (("evaluate", "nosuch"), "there is no run 'nosuch'; runs in"),
+        ((*train, "--text-column", "sentence"), "has no column 'sentence'; it has 'text', 'label'"),
+        ((*train, "--dev-file", wrong_label), "label 'maybe' does not belong to train"),
+        (
+            ("train", "cola", "--backbone", tiny_backbone, "--data-dir", glue.parent),
+            "line 2: label '7' does not belong to cola; its labels are 0, 1",
+        ),
+        (("train", "cola", "--data-dir", tmp_path / "none"), "does not exist"),
+        ((*train, "--name", "../up"), "'../up' cannot name a run"),
+        ((*train, "--recipe", "magic"), "unknown recipe 'magic'; known are dynabert"),
+        ((*train, "--set", "width.epochs=-1"), "greater than 0 (got -1"),
+        ((*train, "--set", "nosuch=1"), "no such field"),
+        ((*train, "--num-train", "0"), "must be between 1 and 87, got 0"),
+        ((*train, "--seed", "-1"), "seed must be 0 or more, got -1"),
+        (("train", "cola", "--label-column", "x"), "--label-column is for CSV files only"),
+        (("sweep", "tiny", "--widths", "1,a"), "--widths takes numbers separated by commas"),
+        (("sweep", "tiny", "--out", "table.txt"), "--out writes .csv or .parquet"),
+        (("importance", "tiny", "--split", "test"), "--split must be train or dev"),
+    ]
+    # One process for all of them: what takes time is importing torch.
+    script = (
+        "import json, sys\n"
+        "from dynabert.cli import main\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    sys.argv = ['dynabert', *arguments]\n"
+        "    try: main()\n"
+        "    except SystemExit as stop: print('\\0', stop.code, file=sys.stderr, flush=True)\n"
+    )
+    runs = ("--runs-dir", runs_dir)
+    commands = [
+        [str(a) for a in (*arguments, *(() if "--runs-dir" in arguments else runs))]
+        for arguments, _ in cases
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(commands)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )
+    parts = done.stderr.split("\0")
+    assert len(parts) == len(cases) + 1, done.stderr[-2000:]
+    message = parts[0]
+    for (arguments, sentence), rest in zip(cases, parts[1:], strict=True):
+        code, _, following = rest.partition("\n")
+        text = " ".join(message.split())
+        assert sentence in text, f"{arguments}: {text}"
+        assert "Traceback" not in text
+        assert code.strip() == "2", f"{arguments}: exit code {code}"
+        message = following
+
+
+def test_damaged_run_is_refused(runs_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs_dir / "tiny", tmp_path / "hurt")
+    weights = tmp_path / "hurt" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+    done = dynabert("evaluate", "hurt", "--runs-dir", tmp_path)
+    assert done.returncode == 2
+    assert "run" in done.stderr
+    assert "is damaged: model.safetensors is not the file that was written" in " ".join(
+        done.stderr.split()
+    )
+    assert "damaged" in succeed("runs", "--runs-dir", tmp_path)
+
+
+def test_too_long_sentences_are_cut_with_a_notice(tiny_backbone: Path, tmp_path: Path) -> None:
+    train_file, dev_file = write_csv(tmp_path, train=32, dev=16)
+    with dev_file.open("a", encoding="utf-8") as file:
+        file.write(f"{'the cat is good ' * 30},pos\n")
+    out = succeed(
+        *("train", train_file, "--dev-file", dev_file, "--backbone", tiny_backbone),
+        *("--name", "long", "--recipe", "fine-tune", "--set", "fine-tune.epochs=1"),
+        *("--precision", "fp32", "--tokens", "8", "--runs-dir", tmp_path / "runs"),
+    )
+    assert "dev: 1 of 17 examples are longer than 40 tokens and were cut" in out
+    assert "the backbone reads at most 40 tokens, fewer than the recipe's 128" in out
+    assert len(Run.load(tmp_path / "runs" / "long").info.notices) == 2

@@ -1,0 +1,150 @@
+"""A training step: shared work must not change its gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import make_batch, make_hf
+from torch import Tensor
+
+from dynabert import PAPER_SPACE, DynaBertForSequenceClassification, Subnet
+from dynabert.subnet import kept_layers
+from dynabert.training.loop import schedule, seed_from
+from dynabert.training.recipe import Losses
+from dynabert.training.step import accumulate_gradients
+
+SUBNETS = [Subnet(1.0, 1.0), Subnet(0.5, 0.75), Subnet(0.25, 0.5)]
+DISTIL = Losses(prediction=1.0, hidden=0.5)
+
+
+def make(num_labels: int = 3, seed: int = 0) -> DynaBertForSequenceClassification:
+    torch.manual_seed(seed)
+    hf = make_hf(num_labels=num_labels, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    return DynaBertForSequenceClassification.from_hf(hf)
+
+
+def labelled(num_labels: int = 3) -> dict[str, Tensor]:
+    batch = make_batch(lengths=(11, 7, 3, 9))
+    labels = torch.tensor([0.5, 3.0, 4.2, 1.0]) if num_labels == 1 else torch.tensor([0, 2, 1, 1])
+    return batch | {"labels": labels}
+
+
+def gradients(model: DynaBertForSequenceClassification) -> dict[str, Tensor]:
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+def reference_loss(
+    student: DynaBertForSequenceClassification,
+    teacher: DynaBertForSequenceClassification,
+    batch: dict[str, Tensor],
+    subnet: Subnet,
+    teacher_subnet: Subnet,
+) -> Tensor:
+    """Eqs. (3) and (4) in plain words: everything computed anew, padding cut out by hand."""
+    given = student(**batch, subnet=subnet, output_hidden_states=True)
+    with torch.no_grad():
+        taught = teacher(**batch, subnet=teacher_subnet, output_hidden_states=True)
+    if student.config.num_labels == 1:
+        loss = ((given.logits - taught.logits) ** 2).mean()
+    else:
+        loss = -(taught.logits.softmax(-1) * given.logits.log_softmax(-1)).sum(-1).mean()
+    real = batch["attention_mask"].bool()
+    layers = [0, *(layer + 1 for layer in kept_layers(subnet.depth_mult, 4))]
+    for ours, number in zip(given.hidden_states, layers, strict=True):
+        loss = loss + 0.5 * F.mse_loss(ours[real], taught.hidden_states[number][real])
+    return loss
+
+
+@pytest.mark.parametrize("num_labels", [3, 1])
+@pytest.mark.parametrize("width", ["same", "full"])
+def test_step_is_the_sum_of_separate_gradients(width: str, num_labels: int) -> None:
+    student, teacher = make(num_labels), make(num_labels, seed=1)
+    batch = labelled(num_labels)
+    total = sum(
+        reference_loss(
+            student, teacher, batch, subnet, Subnet(subnet.width_mult if width == "same" else 1.0)
+        )
+        for subnet in SUBNETS
+    )
+    total.backward()
+    expected = gradients(student)
+    student.zero_grad()
+    losses = accumulate_gradients(
+        student, batch, SUBNETS, DISTIL, teacher=teacher, teacher_width=width
+    )
+    assert losses.sum().item() == pytest.approx(total.item(), rel=1e-6)
+    ours = gradients(student)
+    assert ours.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(ours[name], gradient, atol=1e-10, rtol=1e-9, msg=name)
+
+
+def test_losses_are_in_the_order_of_the_subnets() -> None:
+    student, batch = make(), labelled()
+    losses = accumulate_gradients(student, batch, SUBNETS, Losses(labels=2.0))
+    for subnet, loss in zip(SUBNETS, losses, strict=True):
+        alone = F.cross_entropy(student(**batch, subnet=subnet).logits, batch["labels"])
+        assert loss.item() == pytest.approx(2 * alone.item(), rel=1e-6)
+
+
+def test_padding_enters_no_loss() -> None:
+    student, teacher = make(), make(seed=1)
+    short = labelled()
+    found = []
+    for pad_to in (11, 25):
+        batch = make_batch(lengths=(11, 7, 3, 9), pad_to=pad_to) | {"labels": short["labels"]}
+        batch["input_ids"][:, :11] = short["input_ids"]
+        batch["token_type_ids"][:, :11] = short["token_type_ids"]
+        student.zero_grad()
+        losses = accumulate_gradients(student, batch, SUBNETS, DISTIL, teacher=teacher)
+        found.append((losses, gradients(student)))
+    torch.testing.assert_close(found[0][0], found[1][0])
+    for name, gradient in found[0][1].items():
+        torch.testing.assert_close(found[1][1][name], gradient, atol=1e-10, rtol=1e-9, msg=name)
+
+
+def test_teacher_runs_once_for_each_of_its_widths() -> None:
+    student, teacher, batch = make(), make(seed=1), labelled()
+    calls = []
+    teacher.register_forward_pre_hook(
+        lambda _m, _a, kwargs: calls.append(kwargs["subnet"].width_mult), with_kwargs=True
+    )
+    subnets = list(PAPER_SPACE)
+    accumulate_gradients(student, batch, subnets, DISTIL, teacher=teacher)
+    assert sorted(calls) == [0.25, 0.5, 0.75, 1.0]
+    calls.clear()
+    accumulate_gradients(student, batch, subnets, DISTIL, teacher=teacher, teacher_width="full")
+    assert calls == [1.0]
+
+
+def test_vocabulary_receives_one_gradient_a_step() -> None:
+    student, batch = make(), labelled()
+    calls = []
+    student.backbone.embeddings.word.weight.register_post_accumulate_grad_hook(calls.append)
+    accumulate_gradients(student, batch, list(PAPER_SPACE), Losses(labels=1.0))
+    assert len(calls) == 1
+
+
+def test_regression_has_a_signal_on_its_logits() -> None:
+    # The official code gives a soft cross-entropy over one logit, whose gradient is always zero.
+    student, teacher = make(num_labels=1), make(num_labels=1, seed=1)
+    accumulate_gradients(student, labelled(1), [Subnet()], Losses(prediction=1.0), teacher=teacher)
+    assert student.head.output.weight.grad.abs().max() > 1e-3
+
+
+def test_schedule_rises_and_falls_linearly() -> None:
+    factors = [schedule(step, 100, 0.1) for step in range(100)]
+    assert factors[0] == pytest.approx(1 / 11)
+    assert factors[10] == 1.0
+    assert max(factors) == 1.0
+    assert factors[55] == pytest.approx(0.5)
+    assert factors[99] == pytest.approx(1 / 90)
+    assert schedule(0, 100, 0.0) == 1.0
+
+
+def test_seeds_of_neighbours_differ() -> None:
+    seeds = {seed_from(0, stage, step) for stage in range(4) for step in range(1000)}
+    assert len(seeds) == 4000
+    assert seed_from(1, 2) == seed_from(1, 2)
+    assert all(0 <= seed < 2**63 for seed in seeds)

@@ -1,0 +1,200 @@
+"""Killed at any moment, training ends with the same numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from safetensors.torch import load_file
+from small_data import write_csv
+
+from dynabert.data.source import CsvSource, DataSource
+from dynabert.errors import UserError
+from dynabert.runs import Run, list_runs, unfinished_folder
+from dynabert.training import Grid, Losses, Recipe, Rewire, Teacher, Train, TrainingPlan, train
+from dynabert.training import loop as training_loop
+from dynabert.training.events import Evaluated, Event, StageStarted, StepDone, Working
+
+SMALL_GRID = Grid(width_mults=(1.0, 0.5), depth_mults=(1.0, 0.5))
+RECIPE = Recipe(
+    name="small",
+    batch_size=16,
+    max_tokens=24,
+    width_mults=(1.0, 0.5),
+    depth_mults=(1.0, 0.5),
+    stages=(
+        Train(name="fine-tune", losses=Losses(labels=1.0), epochs=2, learning_rate=2e-3),
+        Rewire(num_examples=32),
+        Train(
+            name="width-depth",
+            subnets=SMALL_GRID,
+            losses=Losses(prediction=1.0, hidden=1.0),
+            teacher=Teacher(stage="rewire"),
+            epochs=2,
+            learning_rate=1e-3,
+        ),
+        Train(
+            name="final",
+            subnets=SMALL_GRID,
+            losses=Losses(labels=1.0),
+            epochs=1,
+            learning_rate=1e-3,
+            start_competes=True,
+        ),
+    ),
+)
+
+
+class Killed(BaseException):
+    """Like a kill: nothing in the code catches it."""
+
+
+@pytest.fixture(autouse=True)
+def _checkpoint_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training_loop, "REPORT_STEPS", 2)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
+    train_file, dev_file = write_csv(tmp_path_factory.mktemp("data"))
+    return DataSource(csv=CsvSource(train_file=train_file, dev_file=dev_file))
+
+
+def plan(data: DataSource, backbone: Path, **changes: Any) -> TrainingPlan:
+    values: dict[str, Any] = {
+        "name": "r",
+        "data": data,
+        "backbone": str(backbone),
+        "recipe": RECIPE,
+        "precision": "fp32",
+        "latency": None,
+    }
+    return TrainingPlan(**(values | changes))
+
+
+def kill_at(number: int) -> Any:
+    """A watcher that dies at the given event."""
+    seen = 0
+
+    def watch(_: Event) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == number:
+            raise Killed
+
+    return watch
+
+
+def assert_same(run: Run, other: Run) -> None:
+    pd.testing.assert_frame_equal(run.results, other.results)
+    assert run.metrics == other.metrics
+    ours, theirs = (load_file(r.folder / "model.safetensors") for r in (run, other))
+    assert ours.keys() == theirs.keys()
+    assert all(ours[name].equal(theirs[name]) for name in ours)
+    assert run.importance is not None
+    assert other.importance is not None
+    assert run.importance.heads.equal(other.importance.heads)
+
+
+def test_kill_and_resume(data: DataSource, tiny_backbone: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+    whole = train(plan(data, tiny_backbone), tmp_path / "whole", events.append)
+    kinds = [type(event) for event in events]
+    assert {StageStarted, StepDone, Evaluated, Working} <= set(kinds)
+
+    # Killed again and again, at ever later events, one run gets through every stage.
+    broken = tmp_path / "broken"
+    kills = 0
+    for number in (3, 5, 9, 4, 2, 7, 6, 8, 3, 12):
+        try:
+            train(plan(data, tiny_backbone), broken, kill_at(number))
+        except Killed:
+            kills += 1
+            assert list_runs(broken) == []
+        else:
+            break
+    if not list_runs(broken):
+        train(plan(data, tiny_backbone), broken)
+    assert kills >= 4
+    assert list_runs(broken) == ["r"]
+    assert not unfinished_folder("r", broken).exists()
+    assert_same(Run.load(whole.folder), Run.load(broken / "r"))
+
+
+def test_resume_goes_on_in_the_middle_of_a_stage(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    def kill_in_stage_3(event: Event) -> None:
+        if isinstance(event, StepDone) and event.stage == "width-depth" and event.step == 6:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(plan(data, tiny_backbone), tmp_path, kill_in_stage_3)
+    started: list[StageStarted] = []
+    train(
+        plan(data, tiny_backbone),
+        tmp_path,
+        lambda event: started.append(event) if isinstance(event, StageStarted) else None,
+    )
+    assert started[0].stage == "width-depth"
+    assert started[0].resumed_at == 4  # steps 5 and 6 were not checkpointed yet
+
+
+def test_unfinished_is_not_mixed_with_another_plan(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Killed):
+        train(plan(data, tiny_backbone), tmp_path, kill_at(6))
+    with pytest.raises(UserError, match="was started with another seed"):
+        train(plan(data, tiny_backbone, seed=1), tmp_path)
+
+
+def test_finished_run_is_never_overwritten(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "r").mkdir()
+    with pytest.raises(UserError, match="exists already; choose another name"):
+        train(plan(data, tiny_backbone), tmp_path)
+
+
+def test_it_learns_and_the_best_weights_are_kept(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    longer = tuple(
+        stage.model_copy(update={"epochs": 6.0, "learning_rate": 1e-3})
+        if isinstance(stage, Train)
+        else stage
+        for stage in RECIPE.stages
+    )
+    recipe = RECIPE.model_copy(update={"stages": longer})
+    run = train(plan(data, tiny_backbone, recipe=recipe), tmp_path)
+    assert run.results["accuracy"].min() >= 0.9  # one word decides
+    assert not run.results["collapsed"].any()
+    evaluations = [m for m in run.metrics if m["event"] == "evaluation" and m["stage"] == "final"]
+    assert evaluations[0]["step"] == 0  # the weights before the stage compete
+    best = max(evaluations, key=lambda m: m["mean"])
+    assert run.results["accuracy"].mean() == pytest.approx(best["mean"], abs=1e-6)
+    assert run.info.recipe["stages"][0]["learning_rate"] == 1e-3
+    assert set(run.info.stage_seconds) == {"fine-tune", "rewire", "width-depth", "final"}
+
+
+def test_half_precision_file_is_what_was_evaluated(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    run = train(plan(data, tiny_backbone, half_precision_file=True), tmp_path)
+    stored = load_file(run.folder / "model.safetensors")
+    assert {str(t.dtype) for t in stored.values() if t.is_floating_point()} == {"torch.float16"}
+    from dynabert.evaluation import sweep
+    from dynabert.examples import load_examples
+
+    again = sweep(
+        run.model(),
+        load_examples(run).dev,
+        RECIPE.reported,
+        metrics=run.info.task.metrics,
+        latency=None,
+    )
+    pd.testing.assert_frame_equal(again, run.results)
