@@ -6,6 +6,7 @@ PYTHON ?= python3
 PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
+DEMO := --set fine-tune.epochs=12 --set width.epochs=5 --set width-depth.epochs=7 --set final.epochs=2
 SOURCES := app.py pages dynabert tests benchmarks
 
 .PHONY: run test demo clean
@@ -21,7 +22,7 @@ test: $(VENV)/.test-ready
 
 demo: $(VENV)/.test-ready
 	rm -rf runs/demo
-	$(BIN)/python -m dynabert train teaching --backbone minilm --name demo --half
+	$(BIN)/python -m dynabert train teaching --backbone minilm --name demo --half $(DEMO)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -19,6 +19,7 @@ from dynabert.evaluation.quality import Evaluation, evaluate_many
 from dynabert.modeling.models import DynaBertForSequenceClassification
 from dynabert.training.checkpoint import Position, Workspace
 from dynabert.training.events import Evaluated, OnEvent, StageStarted, StepDone
+from dynabert.training.memory import release_unused
 from dynabert.training.recipe import Train
 from dynabert.training.step import accumulate_gradients
 
@@ -102,6 +103,7 @@ class _StageRun:
 
     def run(self) -> float:
         self._start_or_resume()
+        release_unused()
         first_step, before = self.position.step, self.position.seconds
         started = last_checkpoint = time.perf_counter()
         losses: list[Tensor] = []
@@ -205,6 +207,7 @@ class _StageRun:
         evaluations = evaluate_many(
             self.student, self.setting.dev, self.subnets, metrics=self.setting.metrics
         )
+        release_unused()
         metric = self.setting.metrics[0]
         quality = mean_quality(evaluations, metric)
         is_best = self.position.best is None or quality > self.position.best
@@ -228,6 +231,7 @@ class _StageRun:
         self.position = replace(self.position, metrics_bytes=self.recorder.num_bytes)
         if self.accelerator.is_main_process:
             self.setting.workspace.save_position(self.position, self.student, self.optimizer)
+        release_unused()
 
 
 class Recorder:
