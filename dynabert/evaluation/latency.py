@@ -94,10 +94,11 @@ def measure_latency(
 
 
 def describe_machine(device: torch.device) -> str:
-    """What a latency was measured on, for example "AMD EPYC 9B45, 2 threads, float32"."""
+    """What a latency was measured on, for example "AMD EPYC 9B45, 2 threads"."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor_name()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{_processor_name()}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def _processor_name() -> str:

@@ -1,0 +1,138 @@
+"""Attention maps of a sub-network, each in the place its head had in the original network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+from dynabert.errors import UserError
+from dynabert.modeling.configuration import DynaBertConfig
+from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.subnet import FULL, Subnet
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AttentionMaps:
+    """What every head of a sub-network attends to in one text, and what the sub-network answers.
+
+    maps: (L, H, S, S) probabilities, from (row) to (column); layers and heads are numbered as in the
+    network the model was made from, whatever rewiring did since. NaN where a head or layer is gone.
+    """
+
+    tokens: tuple[str, ...]  # (S,) special tokens included
+    maps: np.ndarray
+    logits: np.ndarray  # (C,)
+    num_cut: int  # tokens left out because the text was too long
+
+    @property
+    def kept(self) -> np.ndarray:
+        """(L, H) whether the sub-network has that head."""
+        return ~np.isnan(self.maps[:, :, 0, 0])
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(C,) softmax of the logits, for a classification."""
+        shifted = np.exp(self.logits - self.logits.max())
+        return shifted / shifted.sum()
+
+
+@torch.inference_mode()
+def attention_maps(
+    model: DynaBertForSequenceClassification,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    subnet: Subnet = FULL,
+    max_tokens: int | None = None,
+) -> AttentionMaps:
+    """Run a sub-network on one text, or on a pair, and keep its attention probabilities.
+
+    max_tokens: longest input, special tokens included; a longer one is cut (of a pair, the longer
+    text). Left out, the longest that the model reads.
+
+    Raises:
+        UserError: neither one nor two texts, or an empty one.
+    """
+    if len(texts) not in (1, 2) or not all(text.strip() for text in texts):
+        raise UserError(f"give one text or a pair, neither of them empty; got {list(texts)!r}.")
+    config = model.config
+    limit = min(max_tokens or config.max_tokens, config.max_tokens)
+    encoded = tokenizer(*texts, return_offsets_mapping=True, verbose=False)
+    num_tokens = len(encoded["input_ids"])
+    if num_tokens > limit:
+        encoded = tokenizer(
+            *texts, return_offsets_mapping=True, truncation="longest_first", max_length=limit
+        )
+    tokens = _tokens(encoded, texts, tokenizer, spelled_by_bytes=config.backbone == "roberta")
+    inputs = {
+        name: torch.tensor([encoded[name]], device=model.device)
+        for name in ("input_ids", "token_type_ids")
+        if name in encoded
+    }
+    out = model(**inputs, subnet=subnet, output_attentions=True)
+
+    places = (*_original_size(config), len(tokens), len(tokens))
+    maps = np.full(places, np.nan, dtype=np.float32)
+    layer_ids = config.layer_ids or []
+    executed = subnet.resolve(config.shape).layers
+    for layer, probs in zip(executed, out.attentions, strict=True):
+        head_ids = model.backbone.encoder.layers[layer].attention.head_ids
+        maps[layer_ids[layer], head_ids[: probs.shape[1]].cpu().numpy()] = (
+            probs[0].float().cpu().numpy()
+        )
+    return AttentionMaps(
+        tokens=tokens,
+        maps=maps,
+        logits=out.logits[0].float().cpu().numpy(),
+        num_cut=num_tokens - len(tokens),
+    )
+
+
+def kept_heads(model: DynaBertForSequenceClassification, subnet: Subnet) -> np.ndarray:
+    """(L, H) whether a sub-network has that head; numbered as in `AttentionMaps.maps`."""
+    config = model.config
+    kept = np.zeros(_original_size(config), dtype=np.bool_)
+    resolved = subnet.resolve(config.shape)
+    layer_ids = config.layer_ids or []
+    for layer, num_heads in zip(resolved.layers, resolved.heads, strict=True):
+        head_ids = model.backbone.encoder.layers[layer].attention.head_ids
+        kept[layer_ids[layer], head_ids[:num_heads].cpu().numpy()] = True
+    return kept
+
+
+def pooled(maps: np.ndarray, most: int) -> tuple[np.ndarray, int]:
+    """The maps with blocks of neighbouring tokens merged until at most `most` remain, and the block's size.
+
+    maps: (..., S, S) -> (..., s, s); each value is the largest of its block, so that a sharp line
+    of attention stays visible.
+    """
+    tokens = maps.shape[-1]
+    block = -(-tokens // most)
+    if block == 1:
+        return maps, 1
+    starts = np.arange(0, tokens, block)
+    return np.maximum.reduceat(np.maximum.reduceat(maps, starts, axis=-1), starts, axis=-2), block
+
+
+def _original_size(config: DynaBertConfig) -> tuple[int, int]:
+    # Neither is None after the configuration's __post_init__.
+    return config.original_num_layers or 0, config.original_num_heads or 0
+
+
+def _tokens(
+    encoded: BatchEncoding,
+    texts: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    spelled_by_bytes: bool,
+) -> tuple[str, ...]:
+    tokens = list(tokenizer.convert_ids_to_tokens(encoded["input_ids"]))
+    if spelled_by_bytes:  # RoBERTa writes a space as "Ġ" and other letters as their bytes
+        places = zip(encoded.sequence_ids(), encoded["offset_mapping"], strict=True)
+        for number, (text, (start, end)) in enumerate(places):
+            if text is not None:
+                tokens[number] = texts[text][start:end]
+    return tuple(tokens)

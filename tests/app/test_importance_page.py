@@ -1,0 +1,62 @@
+"""Which heads and neurons matter?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from reading import charts, numbers
+from tiny_run import HEADS, LAYERS, head_scores, write_tiny_run
+
+pytest_plugins = ["app_fixtures"]
+
+
+def test_the_map_shows_the_measured_scores_at_the_original_heads(open_app, tiny):
+    at = open_app(tiny.folder.parent, "importance")
+    at.segmented_control(key="importance-scale").set_value("over all layers").run()
+    heads = charts(at)[0]["data"][0]
+    np.testing.assert_array_equal(numbers(heads["z"]), head_scores().numpy())
+
+
+def test_colours_within_each_layer_are_shares(open_app, tiny):
+    at = open_app(tiny.folder.parent, "importance")
+    shares = numbers(charts(at)[0]["data"][0]["z"])
+    np.testing.assert_allclose(shares.sum(1), 1)
+    assert shares[0, 0] == 6 / 21
+
+
+def test_the_width_slider_says_and_marks_what_is_kept(open_app, tiny):
+    at = open_app(tiny.folder.parent, "importance", w="0.5")
+    assert "Width 0.5 keeps 3 of 6 heads and 30 of 60 neurons" in at.main.caption[0].value
+    crosses = charts(at)[0]["data"][1]["marker"]["opacity"]
+    gone = np.array(crosses, bool).reshape(LAYERS, HEADS)
+    # In layer l the heads l, l + 1 and l + 2 are the best three.
+    for layer in range(LAYERS):
+        kept = {(layer + rank) % HEADS for rank in range(3)}
+        assert set(np.flatnonzero(~gone[layer])) == kept
+
+    at.select_slider(key="w").set_value(1 / 6).run()
+    assert "keeps 1 of 6 heads and 10 of 60 neurons" in at.main.caption[0].value
+    assert at.query_params["w"] in ("0.166667", ["0.166667"])
+
+
+def test_neurons_are_ranked_and_cut_at_every_width(open_app, tiny):
+    at = open_app(tiny.folder.parent, "importance", w="0.5")
+    figure = charts(at)[2]
+    ranked = numbers(figure["data"][0]["y"])
+    assert (np.diff(ranked) <= 0).all()
+    assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [30]
+    # Of 1 + k / 239 for k = 60 l ... 60 l + 59: the upper halves' share.
+    importance = np.linspace(1, 2, LAYERS * 60).reshape(LAYERS, 60)
+    share = importance[:, 30:].sum() / importance.sum()
+    assert any(f"hold {share:.0%}" in caption.value for caption in at.caption)
+
+
+def test_a_run_without_importance_says_what_can_be_said(open_app, tmp_path: Path, tiny_backbone):
+    write_tiny_run(tmp_path / "runs", tiny_backbone, "plain", rewired=False)
+    at = open_app(tmp_path / "runs", "importance", w="0.5")
+    assert "was not rewired" in at.info[0].value
+    assert "python -m dynabert importance plain --measure" in at.info[0].value
+    (figure,) = charts(at)
+    gone = np.array(figure["data"][1]["marker"]["opacity"], bool).reshape(LAYERS, HEADS)
+    assert (np.flatnonzero(~gone[0]) == [0, 1, 2]).all()

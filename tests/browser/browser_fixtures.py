@@ -1,0 +1,77 @@
+"""The running app, and a browser that reaches nothing else. (Why no conftest.py: see app_fixtures.)"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from find_browser import find_browser
+from playwright.sync_api import Browser, sync_playwright
+from tiny_run import write_tiny_run
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+@pytest.fixture(scope="session")
+def runs_dir(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Path:
+    folder = tmp_path_factory.mktemp("browser") / "runs"
+    write_tiny_run(folder, tiny_backbone)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(runs_dir: Path) -> Iterator[str]:
+    """Address of a server, started as a user starts it."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    options = ["--server.headless", "true", "--server.port", str(port)]
+    options += ["--server.address", "localhost"]
+    log = (runs_dir.parent / "server.log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", *options],
+        cwd=ROOT,
+        env=os.environ | {"DYNABERT_RUNS_DIR": str(runs_dir)},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    address = f"http://localhost:{port}"
+    try:
+        _wait_until_healthy(address, process)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        log.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = find_browser()
+    assert program is not None, "no Chromium; run tests/browser/ensure_browser.py"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def _wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        assert process.poll() is None, "the server ended at once"
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not start within 30 s")

@@ -1,0 +1,180 @@
+"""Every page in a real browser that reaches nothing but the app."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, expect
+
+pytest_plugins = ["browser_fixtures"]
+pytestmark = pytest.mark.browser
+TIMEOUT_MS = 60_000
+
+# On a page other than the first, Streamlit asks for these beside the page's own address before it
+# finds them at the root.
+KNOWN_MISSING = ("/_stcore/health", "/_stcore/host-config")
+
+
+@dataclass
+class Watched:
+    """A page, and what went wrong in it."""
+
+    page: Page
+    outside: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        assert self.outside == []
+        assert self.errors == []
+        assert self.page.get_by_test_id("stException").count() == 0
+
+
+@pytest.fixture(params=["light", "dark", "narrow"])
+def look(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: str, look: str) -> Iterator[Callable[[str], Watched]]:
+    width = 420 if look == "narrow" else 1280
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if look == "dark" else "light",
+    )
+
+    def open_address(path: str) -> Watched:
+        watched = Watched(context.new_page())
+        page = watched.page
+        page.set_default_timeout(TIMEOUT_MS)
+
+        def only_local(route: Route, request: Request) -> None:
+            if urlparse(request.url).hostname == "localhost":
+                route.continue_()
+            else:
+                watched.outside.append(request.url)
+                route.abort()
+
+        def note(message: ConsoleMessage) -> None:
+            address = str(message.location.get("url", ""))
+            if message.type == "error" and not urlparse(address).path.endswith(KNOWN_MISSING):
+                watched.errors.append(f"{message.text} ({address})")
+
+        page.route(lambda address: address.startswith("http"), only_local)
+        page.on("console", note)
+        page.on("pageerror", lambda error: watched.errors.append(str(error)))
+        page.goto(server + path)
+        settle(page)
+        return watched
+
+    yield open_address
+    context.close()
+
+
+def settle(page: Page) -> None:
+    """Wait until the script has run and its title stands there."""
+    app = page.get_by_test_id("stApp")
+    expect(page.locator("h1").first).to_be_visible(timeout=TIMEOUT_MS)
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=TIMEOUT_MS)
+
+
+def expect_charts(page: Page, number: int) -> None:
+    expect(page.locator(".js-plotly-plot")).to_have_count(number, timeout=TIMEOUT_MS)
+
+
+def expect_no_sideways_scrolling(page: Page) -> None:
+    main = page.get_by_test_id("stMain")
+    assert main.evaluate("element => element.scrollWidth - element.clientWidth") <= 1
+
+
+def link(page: Page) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlparse(page.url).query).items()}
+
+
+def test_every_page_shows_its_question_and_its_charts(open_page):
+    """The first page opened after the start is a link into the app, not its front door."""
+    attention = open_page("/attention?run=tiny&w=0.5&d=0.5&text=a+good+dog&layer=2&head=3")
+    page = attention.page
+    expect(page.get_by_role("heading", name="What do heads look at?")).to_be_visible()
+    expect(page.get_by_label("Sentence")).to_have_value("a good dog")
+    expect_charts(page, 4)
+    expect(page.get_by_text("2 of 4 layers (2, 4)").first).to_be_visible()
+    expect(page.locator(".xaxislayer-above text", has_text="good").first).to_be_visible()
+    expect_no_sideways_scrolling(page)
+    attention.check()
+
+    for path, question, charts, text in (
+        ("/", "What is this model?", 2, "1 of 4 sub-networks collapsed"),
+        ("/importance?w=0.5", "Which heads and neurons matter?", 3, "3 of 6 heads"),
+        ("/accuracy?w=0.5&d=1", "What do I lose when I make it smaller?", 1, "0.800"),
+    ):
+        opened = open_page(path)
+        expect(opened.page.get_by_role("heading", name=question)).to_be_visible()
+        expect_charts(opened.page, charts)
+        expect(opened.page.get_by_text(text).first).to_be_visible()
+        expect_no_sideways_scrolling(opened.page)
+        opened.check()
+
+
+@pytest.mark.parametrize("look", ["light"], indirect=True)
+def test_a_click_on_a_small_map_enlarges_its_head(open_page):
+    opened = open_page("/attention")
+    page = opened.page
+    expect_charts(page, 4)
+    grid = page.locator(".js-plotly-plot").first.locator(".nsewdrag").first
+    box = grid.bounding_box()
+    assert box is not None
+    # 4 layers and 6 heads, with a margin of a tenth of a tile: layer 2, head 5.
+    x, y = box["x"] + box["width"] * 4.6 / 6.2, box["y"] + box["height"] * 1.6 / 4.2
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+    expect(page.get_by_role("heading", name="Layer 2, head 5")).to_be_visible()
+    settle(page)
+    assert (link(page)["layer"], link(page)["head"]) == ("2", "5")
+    opened.check()
+
+
+@pytest.mark.parametrize("look", ["light"], indirect=True)
+def test_the_view_survives_navigation_and_hostile_text(open_page):
+    opened = open_page("/attention?w=0.5")
+    page = opened.page
+    page.get_by_label("Sentence").fill("<img src=x onerror=alert(1)> <b>b</b>")
+    page.get_by_label("Sentence").press("Enter")
+    expect(page.locator(".xaxislayer-above text", has_text="##m").first).to_be_visible()
+    settle(page)
+    assert page.locator("img[src=x]").count() == 0
+    page.get_by_role("link", name="Accuracy and size").click()
+    expect(
+        page.get_by_role("heading", name="What do I lose when I make it smaller?")
+    ).to_be_visible()
+    settle(page)
+    expect(page.get_by_text("0.800").first).to_be_visible()
+    assert link(page)["w"] == "0.5"
+    page.get_by_role("link", name="Attention").click()
+    expect(page.get_by_label("Sentence")).to_have_value("<img src=x onerror=alert(1)> <b>b</b>")
+    opened.check()
+
+
+@pytest.mark.parametrize("look", ["light"], indirect=True)
+def test_back_returns_to_the_earlier_view(open_page):
+    opened = open_page("/importance?run=tiny&w=0.5")
+    page = opened.page
+    page.get_by_role("slider").first.press("ArrowRight")
+    expect(page.get_by_text("keeps 4 of 6 heads")).to_be_visible()
+    page.get_by_role("link", name="Attention").click()
+    expect(page.get_by_role("heading", name="What do heads look at?")).to_be_visible()
+    settle(page)
+    expect(page).to_have_url(re.compile("/attention.*w=0.666667"))
+    page.go_back()  # to the click, which has an address of its own
+    expect(page).to_have_url(re.compile("/attention$"))
+    settle(page)
+    page.go_back()
+    expect(page.get_by_role("heading", name="Which heads and neurons matter?")).to_be_visible()
+    expect(page.get_by_text("keeps 4 of 6 heads")).to_be_visible()
+    settle(page)
+    page.go_back()
+    expect(page.get_by_text("keeps 3 of 6 heads")).to_be_visible()
+    opened.check()

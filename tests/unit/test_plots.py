@@ -1,0 +1,159 @@
+"""Figures hold the numbers they were given, and what surrounds them says the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dynabert import plots
+from dynabert.analysis.choices import closest, depth_choices, find_row, width_choices
+from dynabert.analysis.pareto import pareto_front
+from dynabert.subnet import NetworkShape, Subnet
+
+SHAPE = NetworkShape(heads=(12,) * 6, neurons=(1536,) * 6)
+
+
+def results(*rows: tuple[float, float, float, bool]) -> pd.DataFrame:
+    """(width_mult, depth_mult, accuracy, collapsed) of a 6-layer network."""
+    table = []
+    for width, depth, accuracy, collapsed in rows:
+        resolved = Subnet(width, depth).resolve(SHAPE)
+        size = sum(resolved.heads)
+        table.append(
+            {
+                "width_mult": width,
+                "depth_mult": depth,
+                "subnet": Subnet(width, depth).key,
+                "layers": list(resolved.layers),
+                "heads": list(resolved.heads),
+                "neurons": list(resolved.neurons),
+                "accuracy": accuracy,
+                "collapsed": collapsed,
+                "num_params": size * 1_000_000,
+                "macs": size * 10_000_000,
+                "latency_ms": float("nan"),
+                "latency_ms_iqr": float("nan"),
+            }
+        )
+    return pd.DataFrame(table)
+
+
+def test_pareto_front_keeps_ties_and_leaves_out_what_is_unknown():
+    cost = np.array([1, 1, 2, 2, 3, np.nan, 0.5])
+    quality = np.array([0.5, 0.5, 0.4, 0.7, 0.7, 0.9, np.nan])
+    expected = [True, True, False, True, False, False, False]
+    assert pareto_front(cost, quality).tolist() == expected
+
+
+def test_slider_steps_are_every_count_and_the_runs_own_multipliers():
+    assert depth_choices(SHAPE, (1.0, 0.75, 0.5)) == [1 / 6, 1 / 3, 0.5, 0.75, 5 / 6, 1.0]
+    widths = width_choices(SHAPE, (0.25,))
+    assert widths == [count / 12 for count in range(1, 13)]
+    # 0.3 keeps 3 heads, as 0.25 does, but more neurons: another sub-network.
+    assert len(width_choices(SHAPE, (0.3,))) == 13
+    assert closest(widths, 0.77) == 0.75
+
+
+def test_a_row_is_found_by_what_the_subnet_keeps():
+    table = results((1.0, 1.0, 0.9, False), (1.0, 0.75, 0.8, False))
+    assert find_row(table, Subnet(depth_mult=4 / 6).resolve(SHAPE))["accuracy"] == 0.8
+    assert find_row(table, Subnet(depth_mult=0.5).resolve(SHAPE)) is None
+
+
+def test_metric_grid_gives_a_collapsed_score_no_colour():
+    table = results((0.5, 1.0, 0.69, True), (1.0, 1.0, 0.8, False), (1.0, 0.5, 0.6, False))
+    heat, words = plots.metric_grid(table, "accuracy", metric_title="accuracy").data
+    # Rows are depths 0.5 and 1, columns widths 0.5 and 1.
+    np.testing.assert_array_equal(heat.z, [[np.nan, 0.6], [np.nan, 0.8]])
+    assert list(words.text) == ["–", "<b>0.600</b>", "0.690 ✕", "<b>0.800</b>"]
+    assert "same answer" in words.hovertext[2]
+
+
+def test_metric_grid_names_the_resolved_counts():
+    figure = plots.metric_grid(results((0.5, 0.75, 0.7, False)), "accuracy", metric_title="x")
+    assert figure.layout.xaxis.ticktext == ("0.5<br>6 heads",)
+    assert figure.layout.yaxis.ticktext == ("0.75<br>4 layers",)
+    assert "4 layers: 1, 3, 4, 6" in figure.data[1].hovertext[0]
+
+
+def test_attention_grid_puts_each_map_in_its_tile_with_gaps_between():
+    maps = np.arange(2 * 3 * 2 * 2, dtype=np.float32).reshape(2, 3, 2, 2)
+    maps[1, 0] = np.nan
+    heat, heads = plots.attention_grid(maps, chosen=(0, 2)).data
+    assert heat.z.shape == (2 * 2 + 1, 3 * 2 + 2)
+    np.testing.assert_array_equal(heat.z[:2, 3:5], maps[0, 1])
+    assert np.isnan(heat.z[2]).all()
+    assert np.isnan(heat.z[:, 2]).all()
+    # The middle of a tile lies at its head's whole number.
+    assert heat.x0 + heat.dx * 0.5 == pytest.approx(0)
+    assert heat.x0 + heat.dx * 3.5 == pytest.approx(1)
+    assert [opacity > 0 for opacity in heads.marker.opacity] == [False] * 3 + [True, False, False]
+    assert heads.hovertext[3] == "layer 2, head 1: not in this sub-network"
+    assert [list(place) for place in heads.customdata][4] == [1, 1]
+
+
+def test_attention_map_escapes_tokens():
+    tokens = ["<b>bold</b>", "<a href='x'>", "&lt;"]
+    figure = plots.attention_map(tokens, np.eye(3))
+    shown = ("&lt;b&gt;bold&lt;/b&gt;", "&lt;a href='x'&gt;", "&amp;lt;")
+    assert figure.layout.xaxis.ticktext == shown
+    assert tuple(figure.data[0].customdata[1, 0]) == (shown[1], shown[0])
+    np.testing.assert_array_equal(figure.data[0].z, np.eye(3))
+
+
+def test_quality_vs_cost_draws_collapsed_apart_and_marks_the_chosen():
+    table = results((1.0, 1.0, 0.9, False), (0.5, 1.0, 0.95, True), (0.25, 1.0, 0.6, False))
+    front, sound, collapsed, chosen = plots.quality_vs_cost(
+        table,
+        "accuracy",
+        "num_params",
+        metric_title="accuracy",
+        cost_title="parameters",
+        selected="w0.25-d1.00",
+        scale=1e6,
+    ).data
+    assert list(front.x) == [18, 72]
+    assert list(front.y) == [0.6, 0.9]
+    assert list(sound.y) == [0.6, 0.9]
+    assert list(collapsed.y) == [0.95]
+    assert (list(chosen.x), list(chosen.y)) == ([18], [0.6])
+
+
+def test_training_curve_joins_stages_and_marks_collapsed_evaluations():
+    records = [
+        {"event": "step", "stage": "one", "step": 10, "loss": 2.0},
+        {
+            "event": "evaluation", "stage": "one", "step": 10, "mean": 0.5,
+            "scores": {"w1.00-d1.00": 0.5}, "collapsed": ["w1.00-d1.00"],
+        },
+        {"event": "step", "stage": "two", "step": 5, "loss": 1.0},
+    ]  # fmt: skip
+    figure = plots.training_curve(records, metric_title="accuracy")
+    losses = [trace for trace in figure.data if trace.yaxis in (None, "y")]
+    assert [list(trace.x) for trace in losses] == [[10], [15]]
+    assert figure.data[1].marker.symbol == ("x-thin-open",)
+
+
+def test_neuron_ranking_sorts_and_leaves_zeros_off_a_logarithmic_axis():
+    scores = np.array([[0.1, 0.0, 0.3, np.nan]])
+    figure = plots.neuron_ranking(scores, {0.5: 2}, title="importance", chosen=0.5)
+    np.testing.assert_allclose(figure.data[0].y, [0.3, 0.1, np.nan], rtol=1e-6)
+    assert figure.layout.shapes[0].x0 == 2
+    linear = plots.neuron_ranking(scores, {}, title="importance", log=False)
+    np.testing.assert_allclose(linear.data[0].y, [0.3, 0.1, 0], rtol=1e-6)
+
+
+def test_accuracy_by_group_has_a_bar_for_each_network():
+    table = pd.DataFrame({"group": ["<i>a</i>"], "num_examples": [4], "full": [1.0], "sub": [0.5]})
+    full, small = plots.accuracy_by_group(table, {"full": "full", "sub": "small"}).data
+    assert (list(full.x), list(small.x)) == ([1.0], [0.5])
+    assert full.y == ("&lt;i&gt;a&lt;/i&gt;",)
+
+
+def test_attention_map_of_many_tokens_writes_some_labels_and_knows_all():
+    tokens = [f"t{number}" for number in range(100)]
+    figure = plots.attention_map(tokens, np.zeros((100, 100)))
+    assert figure.layout.yaxis.ticktext == tuple(tokens[::4])
+    assert figure.layout.xaxis.ticktext == tuple(tokens[::8])
+    assert tuple(figure.data[0].customdata[7, 50]) == ("t7", "t50")

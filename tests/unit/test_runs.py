@@ -1,0 +1,134 @@
+"""A run is complete or not there; a damaged one says so."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from tiny_run import write_tiny_run
+
+from dynabert.errors import UserError
+from dynabert.runs import Run, check_run_name, find_run, list_runs, unfinished_folder, write_run
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Run:
+    return write_tiny_run(tmp_path_factory.mktemp("runs"), tiny_backbone)
+
+
+@pytest.fixture
+def copy(written: Run, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(written.folder, tmp_path / "copy"))
+
+
+def test_round_trip(written: Run) -> None:
+    again = Run.load(written.folder)
+    assert again.info == written.info
+    assert list_runs(written.folder.parent) == ["tiny"]
+    assert find_run("tiny", written.folder.parent).folder == written.folder
+    assert find_run(str(written.folder), Path("nowhere")).name == "tiny"
+    first, second = again.model(), again.model()
+    assert not first.training
+    assert first is not second
+    batch = again.tokenizer()(["the cat is good."], return_tensors="pt")
+    with torch.no_grad():
+        assert torch.equal(first(**batch).logits, second(**batch).logits)
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o644 for path in written.folder.iterdir())
+    assert not [path for path in written.folder.iterdir() if path.suffix in (".bin", ".pt", ".pkl")]
+
+
+def test_flipped_bit(copy: Path) -> None:
+    weights = copy / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match=r"is damaged: model\.safetensors is not the file that was"):
+        Run.load(copy)
+
+
+def test_missing_file(copy: Path) -> None:
+    (copy / "results.parquet").unlink()
+    with pytest.raises(UserError, match=r"is damaged: results\.parquet is missing"):
+        Run.load(copy)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b"])
+def test_manifest_stays_in_its_folder(copy: Path, name: str) -> None:
+    (copy / "manifest.json").write_text(json.dumps({name: "0"}), encoding="utf-8")
+    with pytest.raises(UserError, match=r"manifest\.json is damaged"):
+        Run.load(copy)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"config.json": 1}'])
+def test_broken_manifest(copy: Path, text: str) -> None:
+    (copy / "manifest.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"manifest\.json is damaged"):
+        Run.load(copy)
+
+
+def test_crash_while_writing_leaves_no_run(written: Run, tmp_path: Path) -> None:
+    def crash(folder: Path) -> None:
+        (folder / "model.safetensors").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_run(
+            "r",
+            tmp_path,
+            info=written.info,
+            save_model=crash,
+            importance=None,
+            metrics_file=written.folder / "metrics.jsonl",
+            results=written.results,
+        )
+    assert list(tmp_path.iterdir()) == []
+    # A killed process cannot even tidy up: what it leaves is hidden and has no manifest.
+    (tmp_path / ".r.writing").mkdir()
+    unfinished_folder("r", tmp_path).mkdir()
+    (tmp_path / "plain-folder").mkdir()
+    assert list_runs(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", ".", "a/b", "/abs", "a" * 65, "ä", "a\n", ".hidden", "-x", "a b", "a\0"]
+)
+def test_hostile_names(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot name a run"):
+        check_run_name(name)
+    with pytest.raises((UserError, ValueError)):
+        find_run(name, tmp_path)
+
+
+def test_unknown_run_names_the_known(written: Run) -> None:
+    with pytest.raises(UserError, match="there is no run 'nope'; runs in .*: tiny"):
+        find_run("nope", written.folder.parent)
+
+
+def test_added_rows_replace_earlier_ones(copy: Path) -> None:
+    run = Run.load(copy)
+    before = run.results
+    row = before.iloc[[0]].assign(accuracy=0.123)
+    new = before.iloc[[1]].assign(subnet="w0.33-d1.00", accuracy=0.5)
+    run.add_results(pd.concat([row, new]))
+    after = Run.load(copy).results.set_index("subnet")["accuracy"]
+    assert after[before["subnet"][0]] == 0.123
+    assert after["w0.33-d1.00"] == 0.5
+    assert len(after) == len(before) + 1
+
+
+def test_name_is_taken(written: Run) -> None:
+    with pytest.raises(UserError, match="exists already"):
+        write_run(
+            "tiny",
+            written.folder.parent,
+            info=written.info,
+            save_model=lambda _: None,
+            importance=None,
+            metrics_file=written.folder / "metrics.jsonl",
+            results=written.results,
+        )
