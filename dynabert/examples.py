@@ -58,7 +58,7 @@ def load_examples(run: Run, data_dir: Path | None = None) -> RunExamples:
     notices = []
     if data.fingerprint != run.info.task.fingerprint:
         notices.append(
-            f"the examples now in {data.source} are not those that {run.name} was trained on "
+            f"the examples found now ({data.source}) are not those that {run.name} was trained on "
             "(their fingerprint differs); scores cannot be compared with the run's"
         )
     return RunExamples(data, run.tokenizer(), run.info.max_tokens, tuple(notices))

@@ -16,6 +16,7 @@ Nothing in it is pickled.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -166,11 +167,13 @@ class Run:
     def add_results(self, rows: pd.DataFrame) -> None:
         """Keep rows measured later with the run; they replace earlier ones of the same sub-networks."""
         path = self.folder / MEASURED
-        if path.is_file():
-            rows = pd.concat([pd.read_parquet(path), rows], ignore_index=True)
-        partial = path.with_name(f"{path.name}.partial")
-        _latest(rows).to_parquet(partial, index=False)
-        partial.replace(path)
+        with (self.folder / MANIFEST).open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)  # two who add at once must not lose each other's rows
+            if path.is_file():
+                rows = pd.concat([pd.read_parquet(path), rows], ignore_index=True)
+            partial = path.with_name(f"{path.name}.partial")
+            _latest(rows).to_parquet(partial, index=False)
+            partial.replace(path)
 
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:

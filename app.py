@@ -1,0 +1,28 @@
+"""The app: navigation, and which run is open. Start it with `streamlit run app.py`."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from dynabert.errors import UserError
+from pages.shared import controls, state, wording
+
+# A file of our own: Streamlit would fetch a Material icon or an emoji for the tab from the internet.
+ICON = Path(__file__).parent / "pages" / "shared" / "icon.svg"
+
+st.set_page_config(page_title="DynaBERT workbench", page_icon=str(ICON), layout="wide")
+page = st.navigation(
+    [
+        st.Page("pages/overview.py", title="Overview", icon=":material/info:", default=True),
+        st.Page("pages/importance.py", title="Importance", icon=":material/leaderboard:"),
+        st.Page("pages/attention.py", title="Attention", icon=":material/grid_on:"),
+        st.Page("pages/accuracy.py", title="Accuracy and size", icon=":material/scatter_plot:"),
+    ]
+)
+try:
+    if controls.choose_run():
+        page.run()
+except UserError as error:
+    st.error(wording.sentence(error), icon=":material/error:")
+finally:
+    state.write_address(page.url_path)

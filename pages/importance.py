@@ -1,0 +1,155 @@
+"""Which heads and neurons matter?"""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dynabert import Subnet, plots
+from dynabert.importance import Importance
+from dynabert.runs import Run
+from pages.shared import cache, controls, wording
+
+AXIS = "importance |∂L/∂h · h|"
+SHARE = "share of its layer's importance"
+
+run = controls.open_run()
+results = cache.results(run)
+shape = cache.config(run).shape
+
+controls.header(
+    "Which heads and neurons matter?",
+    "How much would the loss change without a head or neuron? The first-order estimate of that is its "
+    "importance; a narrower network keeps the most important ones of every layer. Layers and heads "
+    "carry their numbers in the pretrained network, counted from 1.",
+)
+
+
+def head_table(scores: np.ndarray, kept: np.ndarray) -> pd.DataFrame:
+    """A row per head, most important first."""
+    layers, heads = np.nonzero(~np.isnan(scores))
+    table = pd.DataFrame(
+        {
+            "layer": layers + 1,
+            "head": heads + 1,
+            "importance": scores[layers, heads],
+            "share_of_layer": (scores / np.nansum(scores, 1, keepdims=True))[layers, heads],
+            "kept": kept[layers, heads],
+        }
+    )
+    table["rank_in_layer"] = (
+        table.groupby("layer")["importance"].rank(ascending=False, method="first").astype(int)
+    )
+    return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
+
+
+def neuron_table(scores: np.ndarray) -> pd.DataFrame:
+    layers, neurons = np.nonzero(~np.isnan(scores))
+    return pd.DataFrame(
+        {"layer": layers + 1, "neuron": neurons + 1, "importance": scores[layers, neurons]}
+    )
+
+
+def show_heads(run: Run, importance: Importance, kept: np.ndarray) -> None:
+    scores = importance.heads.double().numpy()
+    relative = st.segmented_control(
+        "Colour",
+        ["within each layer", "over all layers"],
+        default="within each layer",
+        key="importance-scale",
+        required=True,
+        help="Heads are ranked within their layer; over all layers, early layers often outweigh late "
+        "ones.",
+    )
+    shares = scores / np.nansum(scores, axis=1, keepdims=True)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.plotly_chart(
+            plots.head_importance(scores, title=AXIS, kept=kept)
+            if relative == "over all layers"
+            else plots.head_importance(shares, title=SHARE, kept=kept, number=".1%"),
+            key="heads",
+            config={"displayModeBar": False},
+            alt="Importance of every head, layers by heads",
+        )
+        st.caption("✕ marks the heads that this width leaves out.")
+    with right:
+        st.plotly_chart(
+            plots.head_ranking(scores, title=AXIS, kept=kept),
+            key="head-ranking",
+            config={"displayModeBar": False},
+            alt="All heads by falling importance",
+        )
+    table = head_table(scores, kept)
+    with st.expander(f"All {len(table)} heads as a table"):
+        st.dataframe(
+            table,
+            hide_index=True,
+            column_config={
+                "importance": st.column_config.ProgressColumn(
+                    format="%.3g", min_value=0.0, max_value=float(np.nanmax(scores))
+                ),
+                "share_of_layer": st.column_config.NumberColumn("share of layer", format="percent"),
+                "rank_in_layer": "rank in layer",
+            },
+        )
+    controls.download("Heads (CSV)", table, f"{run.name}-head-importance.csv")
+
+
+def show_neurons(run: Run, importance: Importance, width: float) -> None:
+    scores = importance.neurons.double().numpy()
+    mults = sorted({*controls.preferred_mults(run, results, "width_mult"), width} - {1.0})
+    total = max(shape.neurons)
+    cuts = {mult: max(Subnet(width_mult=mult).resolve(shape).neurons) for mult in mults}
+    log = st.toggle("Logarithmic", value=True, key="importance-log")
+    st.plotly_chart(
+        plots.neuron_ranking(
+            scores, cuts, title="importance |Σ ∂L/∂w · w| of a neuron", log=log, chosen=width
+        ),
+        key="neurons",
+        config={"displayModeBar": False},
+        alt="Importance of the neurons of each layer, by rank",
+    )
+    kept = max(Subnet(width_mult=width).resolve(shape).neurons)
+    ranked = -np.sort(-np.nan_to_num(scores), axis=1)
+    share = ranked[:, :kept].sum() / ranked.sum()
+    st.caption(
+        f"Width {width:.3g} keeps the {kept:,} most important of {total:,} neurons in every layer; "
+        f"they hold {share:.0%} of all neurons' importance."
+    )
+    controls.download("Neurons (CSV)", neuron_table(scores), f"{run.name}-neuron-importance.csv")
+
+
+width = controls.choose_width(run, results)
+kept = cache.kept_heads(run, Subnet(width_mult=width))
+resolved = Subnet(width_mult=width).resolve(shape)
+st.caption(
+    f"Width {width:.3g} keeps {plots.span(resolved.heads)} of {plots.span(shape.heads)} heads and "
+    f"{plots.span(resolved.neurons)} of {plots.span(shape.neurons)} neurons in every layer."
+)
+
+importance = run.importance
+if importance is None:
+    st.info(
+        "This run was not rewired, so no importance was measured: its heads and neurons stand in "
+        "the backbone's own order, and a narrower network keeps the first of them, not the best. "
+        f"Measure it: `python -m dynabert importance {run.name} --measure`",
+        icon=":material/info:",
+    )
+    st.subheader("Heads that this width keeps")
+    st.plotly_chart(
+        plots.kept_heads(kept),
+        key="kept",
+        config={"displayModeBar": False},
+        alt="Heads that the chosen width keeps",
+    )
+    st.caption("✕ marks the heads that this width leaves out.")
+else:
+    about = importance.about
+    st.caption(
+        f"Measured on {wording.escape(about.get('num_examples', '?'))} "
+        f"{wording.escape(about.get('split', ''))} examples, in the network that was then rewired by it."
+    )
+    st.subheader("Heads")
+    show_heads(run, importance, kept)
+    st.subheader("Neurons")
+    show_neurons(run, importance, width)

@@ -1,0 +1,159 @@
+"""What is this model?"""
+
+import streamlit as st
+
+from dynabert import plots
+from dynabert.runs import RunInfo
+from pages.shared import cache, controls, wording
+
+run = controls.open_run()
+info, task = run.info, run.info.task
+results = cache.results(run)
+metric_title = wording.metric_title(task.metric)
+full = results.sort_values("num_params").iloc[-1]
+
+controls.header(
+    "What is this model?",
+    f"**{wording.escape(run.name)}** is one network whose width and depth can be turned down when it "
+    f"runs. It was trained on **{wording.escape(task.title)}**, starting from "
+    f"**{wording.escape(info.backbone)}**.",
+)
+
+with st.container(horizontal=True):
+    st.metric(
+        f"Dev {metric_title}, full network",
+        f"{full[task.metric]:.3f}" + (" ✕" if full["collapsed"] else ""),
+        border=True,
+        help=wording.metric_help(task.metric),
+    )
+    st.metric("Sub-networks", len(results), border=True)
+    st.metric("Parameters", f"{full['num_params_total'] / 1e6:.1f} M", border=True)
+    st.metric("Size on disk", f"{run.size_bytes / 1e6:.0f} MB", border=True)
+    st.metric("Training time", wording.duration(sum(info.stage_seconds.values())), border=True)
+
+num_collapsed = int(results["collapsed"].sum())
+if num_collapsed:
+    st.warning(
+        f"{num_collapsed} of {wording.count(len(results), 'sub-network')} collapsed (marked ✕): each "
+        "gives every dev example the same answer, so its score says nothing about the task.",
+        icon=":material/warning:",
+    )
+for notice in info.notices:
+    st.info(wording.capital(wording.escape(notice)) + ".", icon=":material/info:")
+
+
+def show_scores() -> None:
+    st.subheader(f"Dev {metric_title} of each sub-network")
+    widths, depths = (info.recipe.get(f"{name}_mults") or [] for name in ("width", "depth"))
+    reported = results[results["width_mult"].isin(widths) & results["depth_mult"].isin(depths)]
+    grid = reported if len(reported) else results
+    st.plotly_chart(
+        plots.metric_grid(grid, task.metric, metric_title=metric_title),
+        key="scores",
+        config={"displayModeBar": False},
+        alt=f"{metric_title} by width and depth",
+    )
+    if grid["collapsed"].any():
+        st.caption("✕ collapsed: the same answer for every example, so no colour.")
+    columns = ["width_mult", "depth_mult", "layers", "heads", "neurons", *task.metrics, "loss"]
+    columns += ["collapsed", "num_params", "num_params_total", "macs", "latency_ms"]
+    with st.expander(f"All {len(results)} as a table"):
+        st.dataframe(
+            results[columns].assign(
+                layers=[", ".join(str(n + 1) for n in row) for row in results["layers"]],
+                heads=[plots.span(row) for row in results["heads"]],
+                neurons=[plots.span(row) for row in results["neurons"]],
+            ),
+            hide_index=True,
+            column_config={
+                "width_mult": st.column_config.NumberColumn("width", format="%.3g"),
+                "depth_mult": st.column_config.NumberColumn("depth", format="%.3g"),
+                "num_params": st.column_config.NumberColumn("parameters, layers", format="compact"),
+                "num_params_total": st.column_config.NumberColumn(
+                    "parameters, all", format="compact"
+                ),
+                "macs": st.column_config.NumberColumn("MACs", format="compact"),
+                "latency_ms": st.column_config.NumberColumn("latency (ms)", format="%.1f"),
+                "loss": st.column_config.NumberColumn(format="%.3f"),
+                **{name: st.column_config.NumberColumn(format="%.3f") for name in task.metrics},
+            },
+        )
+    controls.download("Results (CSV)", results, f"{run.name}-results.csv")
+
+
+def show_recipe(info: RunInfo) -> None:
+    st.subheader("How it was trained")
+    st.markdown(wording.escape(info.recipe.get("about") or ""))
+    recipe = wording.recipe_of(info)
+    if recipe is None:
+        st.info("This version cannot read the run's recipe; see its recipe.yaml.")
+        return
+    lines = []
+    for number, stage in enumerate(recipe.stages, start=1):
+        seconds = info.stage_seconds.get(stage.name)
+        took = "" if seconds is None else f" *({wording.duration(seconds)})*"
+        lines.append(
+            f"{number}. **{wording.escape(stage.name)}**: "
+            f"{wording.escape(wording.stage_in_words(stage))}{took}"
+        )
+    st.markdown("\n".join(lines))
+
+
+def show_facts(info: RunInfo) -> None:
+    facts = {
+        "Task": task.title,
+        "Examples": f"{task.num_train:,} to train on, {task.num_dev:,} dev",
+        "Data": task.source,
+        "Labels": "a number" if task.labels is None else ", ".join(task.labels),
+        "Backbone": info.backbone,
+        "Longest input": wording.count(info.max_tokens, "token"),
+        "Seed": str(info.seed),
+        "Precision": info.precision,
+        "Machine": info.machine,
+        "Finished": info.created.replace("T", " "),
+        "Versions": ", ".join(f"{name} {version}" for name, version in info.versions.items()),
+    }
+    st.table(
+        {name: wording.escape(value) for name, value in facts.items()},
+        border="horizontal",
+        hide_header=True,
+    )
+    st.caption("The command that repeats it:")
+    st.code(info.command or "not recorded", language="bash", wrap_lines=True)
+
+
+scores, recipe = st.columns(2, gap="large")
+with scores:
+    show_scores()
+with recipe:
+    show_recipe(info)
+
+curve, facts = st.columns(2, gap="large")
+with curve:
+    st.subheader("Training curve")
+    if run.metrics:
+        st.plotly_chart(
+            plots.training_curve(run.metrics, metric_title=metric_title),
+            key="curve",
+            config={"displayModeBar": False},
+            alt="Training loss and dev metric over the optimiser steps",
+        )
+    else:
+        st.caption("Nothing was recorded: no stage of the recipe trains.")
+with facts:
+    st.subheader("Facts")
+    show_facts(info)
+
+st.subheader("Look inside")
+with st.container(horizontal=True):
+    st.page_link(
+        "pages/importance.py",
+        label="Which heads and neurons matter?",
+        icon=":material/leaderboard:",
+    )
+    st.page_link("pages/attention.py", label="What do heads look at?", icon=":material/grid_on:")
+    st.page_link(
+        "pages/accuracy.py",
+        label="What do I lose when I make it smaller?",
+        icon=":material/scatter_plot:",
+    )

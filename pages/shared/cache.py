@@ -1,0 +1,127 @@
+"""The core's slow calls, remembered. A run that is replaced on disk is read anew."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from transformers import PreTrainedTokenizerBase
+
+from dynabert import DynaBertConfig, DynaBertForSequenceClassification, Subnet
+from dynabert.analysis.attention_maps import AttentionMaps, attention_maps
+from dynabert.analysis.attention_maps import kept_heads as find_kept_heads
+from dynabert.analysis.groups import accuracy_by_group
+from dynabert.errors import UserError
+from dynabert.evaluation import evaluate_many
+from dynabert.examples import RunExamples, load_examples
+from dynabert.runs import MANIFEST, MEASURED, Run
+
+PHENOMENON = "phenomenon"  # the teaching set's column that names what a sentence tests
+
+# A tokenizer that has to cut a text changes a setting of its own; one visitor at a time.
+_TOKENIZER = threading.Lock()
+
+
+def run_key(run: Run) -> tuple[str, int]:
+    """Changes when the run is replaced."""
+    return str(run.folder), (run.folder / MANIFEST).stat().st_mtime_ns
+
+
+_RUN = {Run: run_key}
+
+
+def open_run(folder: Path) -> Run:
+    """The run in a folder, checked once.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        changed = (folder / MANIFEST).stat().st_mtime_ns
+    except OSError as error:
+        raise UserError(f"run {folder} is not there any more.") from error
+    return _open_run(str(folder), changed)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Opening the run …")
+def _open_run(folder: str, changed: int) -> Run:
+    return Run.load(folder)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_RUN)
+def config(run: Run) -> DynaBertConfig:
+    return DynaBertConfig.from_pretrained(run.folder, local_files_only=True)
+
+
+@st.cache_resource(max_entries=3, show_spinner="Loading the model …", hash_funcs=_RUN)
+def model(run: Run) -> DynaBertForSequenceClassification:
+    loaded = run.model()
+    # What is loaded stays; the garbage collector need not look at it after each click.
+    gc.collect()
+    gc.freeze()
+    return loaded
+
+
+@st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=_RUN)
+def tokenizer(run: Run) -> PreTrainedTokenizerBase:
+    return run.tokenizer()
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the examples …", hash_funcs=_RUN)
+def examples(run: Run) -> RunExamples:
+    """The run's examples, tokenized when first asked for.
+
+    Raises:
+        UserError: they are not there any more.
+    """
+    return load_examples(run)
+
+
+def results(run: Run) -> pd.DataFrame:
+    """The run's results, with those that were measured since.
+
+    Raises:
+        UserError: the latter cannot be read.
+    """
+    measured = run.folder / MEASURED
+    return _results(run, measured.stat().st_mtime_ns if measured.is_file() else 0)
+
+
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_RUN)
+def _results(run: Run, measured: int) -> pd.DataFrame:
+    try:
+        return run.results
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"run {run.folder}: cannot read its results: {error}. If {MEASURED} is damaged, remove it."
+        ) from error
+
+
+@st.cache_data(max_entries=64, show_spinner="Reading the sentence …", hash_funcs=_RUN)
+def attention(run: Run, texts: tuple[str, ...], subnet: Subnet) -> AttentionMaps:
+    loaded, reader = model(run), tokenizer(run)
+    with _TOKENIZER:
+        return attention_maps(loaded, reader, texts, subnet, run.info.max_tokens)
+
+
+@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_RUN)
+def kept_heads(run: Run, subnet: Subnet) -> np.ndarray:
+    return find_kept_heads(model(run), subnet)
+
+
+@st.cache_data(max_entries=64, show_spinner="Evaluating on the dev set …", hash_funcs=_RUN)
+def accuracy_by_phenomenon(run: Run, subnets: dict[str, Subnet]) -> pd.DataFrame | None:
+    """Accuracy of sub-networks (by the name of their column) per phenomenon; None without such."""
+    known = examples(run)
+    split = next(iter(known.data.dev.values()))
+    if PHENOMENON not in split.column_names:
+        return None
+    evaluations = evaluate_many(
+        model(run), known.dev, subnets.values(), metrics=run.info.task.metrics
+    )
+    named = dict(zip(subnets, evaluations, strict=True))
+    return accuracy_by_group(named, [str(name) for name in split[PHENOMENON]])

@@ -1,0 +1,165 @@
+"""Controls that several pages share. Each keeps its value in the view and in the link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from dynabert.analysis.choices import closest, depth_choices, width_choices
+from dynabert.runs import Run, list_runs
+from dynabert.subnet import Subnet
+from pages.shared import cache, state, wording
+
+WIDTH_HELP = "m_w: the share of attention heads and FFN neurons that every layer keeps."
+DEPTH_HELP = "m_d: the share of layers that run, spread evenly over the network."
+
+
+def choose_run() -> bool:
+    """The sidebar's choice of a run; False, and a sentence on the page, if there is none to show."""
+    names = list_runs(state.runs_dir())
+    if not names:
+        st.title("DynaBERT workbench")
+        st.info(wording.NO_RUNS.format(folder=state.runs_dir()), icon=":material/model_training:")
+        return False
+    state.follow_address()
+    wanted = state.recall("run") or ("demo" if "demo" in names else names[0])
+    take = state.show("run", wanted if wanted in names else None)
+    name = st.sidebar.selectbox("Run", names, key="run", placeholder="Choose a run", on_change=take)
+    if name is None:
+        known = ", ".join(f"**{wording.escape(known)}**" for known in names)
+        st.error(
+            f"There is no run “{wording.escape(wanted)}” here. Choose one in the sidebar: {known}.",
+            icon=":material/error:",
+        )
+        return False
+    state.remember("run", name)
+    _describe(open_run())
+    return True
+
+
+def open_run() -> Run:
+    """The run that is open. Every page begins with it.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    state.enter_through_app()
+    return cache.open_run(state.runs_dir() / str(state.recall("run")))
+
+
+def _describe(run: Run) -> None:
+    task, info = run.info.task, run.info
+    st.sidebar.caption(
+        f"{wording.escape(task.title)}  \n{wording.escape(info.backbone)}, recipe "
+        f"{wording.escape(info.recipe.get('name'))}, seed {info.seed}"
+    )
+    if wording.trained_nothing(info):
+        st.warning(wording.NOTHING_TRAINED, icon=":material/warning:")
+
+
+def header(question: str, about: str) -> None:
+    st.title(question)
+    st.markdown(about)
+
+
+def preferred_mults(run: Run, results: pd.DataFrame, name: str) -> list[float]:
+    """The width_mults or depth_mults that the run reports or has measured since."""
+    reported = run.info.recipe.get(f"{name}s") or []
+    return [*map(float, reported), *map(float, dict.fromkeys(results[name]))]
+
+
+def choose_width(run: Run, results: pd.DataFrame) -> float:
+    shape = cache.config(run).shape
+    choices = width_choices(shape, preferred_mults(run, results, "width_mult"))
+
+    def label(mult: float) -> str:
+        heads = Subnet(width_mult=mult).resolve(shape).heads
+        return f"{mult:.3g} ({max(heads)}/{max(shape.heads)} heads)"
+
+    return _mult_slider("Width", "w", choices, label, WIDTH_HELP)
+
+
+def choose_depth(run: Run, results: pd.DataFrame) -> float:
+    shape = cache.config(run).shape
+    choices = depth_choices(shape, preferred_mults(run, results, "depth_mult"))
+
+    def label(mult: float) -> str:
+        layers = Subnet(depth_mult=mult).resolve(shape).layers
+        return f"{mult:.3g} ({len(layers)}/{shape.num_layers} layers)"
+
+    return _mult_slider("Depth", "d", choices, label, DEPTH_HELP)
+
+
+def choose_subnet(run: Run, results: pd.DataFrame) -> Subnet:
+    """Width and depth side by side, and what they come to."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        width = choose_width(run, results)
+    with right:
+        depth = choose_depth(run, results)
+    subnet = Subnet(width, depth)
+    st.caption(f"Sub-network: {wording.subnet_counts(subnet, cache.config(run).shape)}.")
+    return subnet
+
+
+def _mult_slider(
+    label: str,
+    name: str,
+    choices: Sequence[float],
+    format_mult: Callable[[float], str],
+    about: str,
+) -> float:
+    wanted = state.recall_number(name)
+    take = state.show(name, closest(choices, 1.0 if wanted is None else wanted))
+    mult = st.select_slider(
+        label, choices, key=name, format_func=format_mult, help=about, on_change=take
+    )
+    state.remember(name, mult)
+    return mult
+
+
+def set_subnet(subnet: Subnet) -> None:
+    """Move the sliders, from a callback."""
+    state.change("w", subnet.width_mult)
+    state.change("d", subnet.depth_mult)
+
+
+def choose_index(label: str, name: str, total: int, notes: dict[int, str]) -> int:
+    """A layer or head, counted from 0; shown and linked counted from 1.
+
+    notes: what to add to some of the numbers.
+    """
+    wanted = state.recall_number(name) or 1
+    take = state.show(name, int(wanted) if 1 <= wanted <= total else 1)
+    chosen = st.selectbox(
+        label,
+        list(range(1, total + 1)),
+        key=name,
+        format_func=lambda number: f"{number}{notes.get(number - 1, '')}",
+        on_change=take,
+    )
+    state.remember(name, chosen)
+    return chosen - 1
+
+
+def choose_text(label: str, name: str, default: str) -> str:
+    given = state.recall(name)
+    take = state.show(name, (default if given is None else given)[: state.LONGEST_TEXT])
+    text = st.text_input(label, key=name, max_chars=state.LONGEST_TEXT, on_change=take)
+    state.remember(name, text)
+    return text
+
+
+def download(label: str, table: pd.DataFrame, file_name: str) -> None:
+    """A table as a CSV file."""
+    st.download_button(
+        label,
+        table.to_csv(index=False).encode(),
+        file_name,
+        "text/csv",
+        key=f"download-{file_name}",
+        icon=":material/download:",
+        on_click="ignore",
+    )

@@ -1,0 +1,108 @@
+"""The view a visitor has open: kept from page to page, and kept in the address as its link.
+
+Streamlit forgets a control's value when another page is shown, and clears the address's
+parameters; the view remembers both. Its entries are the parameters, as texts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
+
+ROOT = Path(__file__).resolve().parents[2]
+_CHANGED, _PAGE = "view-changed", "view-page"
+PARAMETERS = ("run", "w", "d", "text", "text2", "layer", "head", "cost")
+LONGEST_TEXT = 4000  # letters; more than any model here reads
+
+
+def runs_dir() -> Path:
+    """The folder whose runs the app offers."""
+    return Path(os.environ.get("DYNABERT_RUNS_DIR") or ROOT / "runs")
+
+
+def enter_through_app() -> None:
+    """Start again with app.py where a page was started without it.
+
+    Streamlit takes the files of a folder called pages/ for pages of its older kind, which run on
+    their own, until st.navigation has run once. So a link straight to a page, opened as the first
+    thing after the server's start, would miss the choice of the run and show no errors.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+
+
+def follow_address() -> None:
+    """Take the view from the address where the visitor went back or forward in the browser.
+
+    Not where a control has just been changed: then the browser may still have sent the address
+    from before an earlier change.
+    """
+    if not st.session_state.get(_CHANGED):
+        given = st.query_params.to_dict()
+        _view().update({name: given[name] for name in PARAMETERS if name in given})
+
+
+def write_address(page: str) -> None:
+    """Make the address the view's link.
+
+    Once per run: each time is a step in the browser's history. A step of its own, without
+    parameters, is the click on a page's name; who comes back to it must find it so, or could never
+    go back further.
+    """
+    changed = st.session_state.pop(_CHANGED, False)
+    stays = st.session_state.get(_PAGE) == page
+    st.session_state[_PAGE] = page
+    given = st.query_params.to_dict()
+    if stays and not changed and not any(name in given for name in PARAMETERS):
+        return
+    link = {name: value for name, value in given.items() if name not in PARAMETERS}
+    link |= {name: _view()[name] for name in PARAMETERS if name in _view()}
+    if link != given:
+        st.query_params.from_dict(link)
+
+
+def recall(name: str) -> str | None:
+    """What the view, or the link it was opened by, says about a parameter."""
+    return _view().get(name)
+
+
+def remember(name: str, value: object) -> None:
+    """Put a parameter into the view."""
+    _view()[name] = f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def change(name: str, value: object) -> None:
+    """Put a parameter into the view in answer to the visitor, from a callback."""
+    st.session_state[_CHANGED] = True
+    remember(name, value)
+
+
+def show(name: str, value: object) -> Callable[[], None]:
+    """Give the control of that key its value; what it must call when the visitor changes it.
+
+    The view decides: of two pages with a control of the same key, Streamlit would show the second
+    at its lowest value.
+    """
+    st.session_state[name] = value
+    return lambda: change(name, st.session_state[name])
+
+
+def recall_number(name: str) -> float | None:
+    """A parameter as a number; None where it is missing or nonsense."""
+    try:
+        number = float(recall(name) or "")
+    except ValueError:
+        return None
+    return number if abs(number) < 1e6 else None  # False for NaN too
+
+
+def _view() -> dict[str, str]:
+    if "view" not in st.session_state:
+        given = st.query_params.to_dict()
+        st.session_state["view"] = {name: given[name] for name in PARAMETERS if name in given}
+    return st.session_state["view"]

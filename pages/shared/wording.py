@@ -1,0 +1,164 @@
+"""How the app says things. Free of Streamlit."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import ValidationError
+
+from dynabert.plots import span
+from dynabert.runs import RunInfo
+from dynabert.subnet import NetworkShape, Subnet
+from dynabert.training.recipe import Recipe, Rewire, Stage, Train
+
+METRICS = {
+    "accuracy": ("accuracy", "Share of the examples that are answered correctly."),
+    "f1": ("F1", "Harmonic mean of precision and recall of the second label."),
+    "f1_macro": ("macro F1", "Mean over the labels of the harmonic mean of precision and recall."),
+    "mcc": (
+        "MCC",
+        "Matthews correlation: 1 is perfect, 0 is what guessing earns, also when one "
+        "label is rare.",
+    ),
+    "pearson": ("Pearson", "Linear correlation of predictions and labels: 1 is perfect."),
+    "spearman": ("Spearman", "Rank correlation of predictions and labels: 1 is perfect."),
+}
+COLLAPSED = "collapsed: it gives every dev example the same answer"
+NOTHING_TRAINED = (
+    "Nothing in this run was trained on its task: the classification head is random. Scores, "
+    "predictions and importance show what chance gives."
+)
+NO_RUNS = """There are no runs in `{folder}` yet. Train one:
+
+```
+python -m dynabert train teaching --backbone minilm --name demo
+```"""
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:&])")
+
+
+def escape(text: object) -> str:
+    """Text for Markdown, shown letter by letter."""
+    return _MARKDOWN.sub(r"\\\1", str(text)).replace("\n", " ")
+
+
+def sentence(error: Exception) -> str:
+    """An error's message as a sentence of its own, for Markdown."""
+    text = str(error)
+    return escape(text[:1].upper() + text[1:])
+
+
+def metric_title(name: str) -> str:
+    return METRICS[name][0] if name in METRICS else name
+
+
+def metric_help(name: str) -> str | None:
+    return METRICS[name][1] if name in METRICS else None
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def duration(seconds: float) -> str:
+    """For example "42 s", "3 min 20 s", "2 h 05 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def subnet_counts(subnet: Subnet, shape: NetworkShape) -> str:
+    """What a sub-network keeps, for example "4 of 6 layers (1, 3, 4, 6), in each 6 of 12 heads ..."."""
+    resolved = subnet.resolve(shape)
+    numbers = ", ".join(str(layer + 1) for layer in resolved.layers)
+    return (
+        f"{len(resolved.layers)} of {count(shape.num_layers, 'layer')} ({numbers}), in each "
+        f"{span(resolved.heads)} of {span(shape.heads)} heads and "
+        f"{span(resolved.neurons)} of {span(shape.neurons)} neurons"
+    )
+
+
+def recipe_of(info: RunInfo) -> Recipe | None:
+    """The recipe as a value; None if this version of the code cannot read it."""
+    try:
+        return Recipe.model_validate(info.recipe)
+    except ValidationError:
+        return None
+
+
+def trained_nothing(info: RunInfo) -> bool:
+    """Whether no stage of the recipe changed a weight."""
+    stages = info.recipe.get("stages") or []
+    return not any(isinstance(stage, dict) and stage.get("kind") == "train" for stage in stages)
+
+
+def stage_in_words(stage: Stage) -> str:
+    """What a stage of a recipe does."""
+    match stage:
+        case Rewire():
+            examples = "all" if stage.num_examples is None else f"{stage.num_examples:,}"
+            return (
+                f"Measure how much the loss depends on each head and neuron ({examples} {stage.split} "
+                "examples) and sort every layer by it, so that a narrower network keeps the best"
+            )
+        case Train():
+            rate = (
+                ""
+                if stage.learning_rate is None
+                else f", learning rate {_short(stage.learning_rate)}"
+            )
+            return (
+                f"{_trained(stage)} {_lesson(stage)}; {stage.epochs:g} "
+                f"{'epoch' if stage.epochs == 1 else 'epochs'}{rate}"
+            )
+
+
+def _short(rate: float) -> str:
+    """For example "1e-4", "2.5e-5"."""
+    mantissa, exponent = f"{rate:.3e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def _trained(stage: Train) -> str:
+    grid = stage.subnets
+    if len(grid.subnets) == 1:
+        (only,) = grid.subnets
+        if only.is_full:
+            return "Train the full network"
+        return f"Train the sub-network of width {only.width_mult:g} and depth {only.depth_mult:g}"
+    parts = [
+        f"{name} {', '.join(f'{mult:g}' for mult in mults)}"
+        for name, mults in (("widths", grid.width_mults), ("depths", grid.depth_mults))
+        if tuple(mults) != (1.0,)
+    ]
+    return f"Train {len(grid.subnets)} sub-networks together ({' × '.join(parts)})"
+
+
+def _lesson(stage: Train) -> str:
+    taught = []
+    if stage.losses.labels:
+        taught.append("on the labels")
+    if stage.losses.need_teacher and stage.teacher is not None:
+        what = [
+            name
+            for name, weight in (
+                ("answers", stage.losses.prediction),
+                ("hidden states", stage.losses.hidden),
+            )
+            if weight
+        ]
+        source = (
+            "the stage before"
+            if stage.teacher.stage == "previous"
+            else f"stage {stage.teacher.stage}"
+        )
+        width = "at full width" if stage.teacher.width == "full" else "at the same width"
+        taught.append(f"to imitate the {' and '.join(what)} of {source} ({width})")
+    return " and ".join(taught)
