@@ -7,7 +7,7 @@ PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := --set fine-tune.epochs=12 --set width.epochs=5 --set width-depth.epochs=7 --set final.epochs=2
-SOURCES := app.py pages dynabert tests benchmarks
+SOURCES := app.py pages dynabert tests benchmarks notebooks
 
 .PHONY: run test demo clean
 
