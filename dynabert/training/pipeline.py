@@ -19,6 +19,7 @@ import torch
 import yaml
 from accelerate import Accelerator
 
+from dynabert import __version__
 from dynabert.backbones import find_backbone, load_tokenizer
 from dynabert.data.encoding import EncodedSplit, encode, sorted_batches
 from dynabert.data.source import DataSource
@@ -45,7 +46,7 @@ from dynabert.training.loop import Recorder, Setting, seed_from, train_stage
 from dynabert.training.precision import Precision, resolve_precision
 from dynabert.training.recipe import Recipe, Rewire, Train
 
-_PACKAGES = ("dynabert", "torch", "transformers", "accelerate", "datasets")
+_PACKAGES = ("torch", "transformers", "accelerate", "datasets")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,10 +297,18 @@ class _Training:
             seed=plan.seed,
             precision=self.precision,
             machine=describe_machine(self.accelerator.device),
-            versions={name: importlib.metadata.version(name) for name in _PACKAGES},
+            versions=_versions(),
             stage_seconds={name: round(stage.seconds, 1) for name, stage in finished.items()},
             notices=self.notices,
         )
+
+
+def _versions() -> dict[str, str]:
+    # This package knows its own version: from a checkout it runs without being installed.
+    return {
+        "dynabert": __version__,
+        **{name: importlib.metadata.version(name) for name in _PACKAGES},
+    }
 
 
 def calibrate(
