@@ -6,7 +6,6 @@ PYTHON ?= python3
 PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
-DEMO := --set fine-tune.epochs=12 --set width.epochs=5 --set width-depth.epochs=7 --set final.epochs=2
 SOURCES := app.py pages dynabert tests benchmarks notebooks
 
 .PHONY: run test demo clean
@@ -22,7 +21,8 @@ test: $(VENV)/.test-ready
 
 demo: $(VENV)/.test-ready
 	rm -rf runs/demo
-	$(BIN)/python -m dynabert train teaching --backbone minilm --name demo --half $(DEMO)
+	$(BIN)/python -m dynabert train teaching --recipe teaching --backbone minilm --name demo --half
+	$(BIN)/python -m dynabert sweep demo --widths all --depths all --keep
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

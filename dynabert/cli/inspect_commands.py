@@ -109,12 +109,12 @@ def sweep(
 
     Example: python -m dynabert sweep demo --widths 1,0.5,0.25 --depths 1,0.5 --out sweep.csv
     """
-    space = chosen_space(widths, depths)
     setup = LatencySetup(tokens=tokens, batch_size=latency_batch)
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise UserError(f"--out writes .csv or .parquet, got {out.name!r}.")
     opened = find_run(run, runs_dir)
     model = opened.model()
+    space = chosen_space(widths, depths, model.config.shape)
     examples = _examples(opened, data_dir)
     with TrainingDisplay() as display:
         results = sweep_subnets(

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.errors import UserError
-from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace, Subnet
+from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, NetworkShape, SearchSpace, Subnet
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder.")]
 RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
@@ -30,8 +31,13 @@ SubnetKey = Annotated[
         "w1.00-y0.2.5-h12.6.3-n1536.768.384.",
     ),
 ]
-Widths = Annotated[str, typer.Option(help="Width multipliers, separated by commas.")]
-Depths = Annotated[str, typer.Option(help="Depth multipliers, separated by commas.")]
+Widths = Annotated[
+    str, typer.Option(help="Width multipliers, separated by commas; or all: every number of heads.")
+]
+Depths = Annotated[
+    str,
+    typer.Option(help="Depth multipliers, separated by commas; or all: every number of layers."),
+]
 Tokens = Annotated[int, typer.Option(help="Tokens per sentence for MACs and latency.")]
 LatencyBatch = Annotated[int, typer.Option("--latency-batch", help="Sentences per timed pass.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -50,9 +56,16 @@ def chosen_subnet(width: float, depth: float, key: str | None) -> Subnet:
     return Subnet.parse(key)
 
 
-def chosen_space(widths: str, depths: str) -> SearchSpace:
-    """The grid that two lists of multipliers span."""
-    return SearchSpace(_numbers(widths, "--widths"), _numbers(depths, "--depths"))
+def chosen_space(widths: str, depths: str, shape: NetworkShape) -> SearchSpace:
+    """The grid that two lists of multipliers span, or all that a network of that shape offers."""
+    return SearchSpace(
+        tuple(width_choices(shape, PAPER_WIDTHS)[::-1])
+        if widths == "all"
+        else _numbers(widths, "--widths"),
+        tuple(depth_choices(shape, PAPER_DEPTHS)[::-1])
+        if depths == "all"
+        else _numbers(depths, "--depths"),
+    )
 
 
 def _numbers(text: str, option: str) -> tuple[float, ...]:
@@ -60,5 +73,6 @@ def _numbers(text: str, option: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise UserError(
-            f"{option} takes numbers separated by commas, for example 1,0.5, got {text!r}."
+            f"{option} takes numbers separated by commas, for example 1,0.5, or the word all, got "
+            f"{text!r}."
         ) from error

@@ -48,7 +48,7 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="dynabert, dynabert-w, dynabert-official, fine-tune, or the path of a .yaml file."
+            help="dynabert, teaching, dynabert-w, dynabert-official, fine-tune, or the path of a .yaml file."
         ),
     ] = "dynabert",
     change: Annotated[

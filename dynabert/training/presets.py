@@ -55,6 +55,17 @@ RECIPES = {
             ),
         ),
         Recipe(
+            name="teaching",
+            about="DynaBERT fitted to the teaching set: fine-tuned until the held-out words are learned "
+            "too, then adapted just long enough that small sub-networks are useful but lose something.",
+            stages=(
+                _FINE_TUNE.model_copy(update={"epochs": 12.0}),
+                Rewire(),
+                _WIDTH,
+                _WIDTH_DEPTH.model_copy(update={"epochs": 2.0}),
+            ),
+        ),
+        Recipe(
             name="dynabert-w",
             about="DynaBERT_w, adaptive in width only: fine-tune, rewire, adapt the width.",
             stages=(_FINE_TUNE, Rewire(), _WIDTH),

@@ -108,6 +108,19 @@ def test_sweep_writes_and_keeps_rows(runs_dir: Path, tmp_path: Path) -> None:
     assert kept["subnet"].is_unique
 
 
+def test_sweep_of_all_has_every_number_of_heads_and_layers(runs_dir: Path, tmp_path: Path) -> None:
+    out_file = tmp_path / "all.csv"
+    succeed(
+        *("sweep", "tiny", "--widths", "all", "--depths", "all", "--tokens", "4"),
+        *("--out", out_file, "--runs-dir", runs_dir),
+    )
+    rows = pd.read_csv(out_file)
+    heads = rows["heads"].map(lambda text: json.loads(text)[0])
+    layers = rows["layers"].map(lambda text: len(json.loads(text)))
+    assert {*zip(heads, layers, strict=True)} >= {(h, y) for h in range(1, 7) for y in range(1, 5)}
+    assert rows["subnet"].is_unique
+
+
 def test_importance_is_in_original_order(runs_dir: Path, tmp_path: Path) -> None:
     out = succeed("importance", "tiny", "--runs-dir", runs_dir)
     assert "by which the network was rewired, 16 train examples" in " ".join(out.split())
