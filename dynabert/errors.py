@@ -1,5 +1,39 @@
 """Errors that are the user's to mend: an entry point shows the sentence and no traceback."""
 
+from pydantic import ValidationError
+from safetensors import SafetensorError
+
+# What libraries raise when a file of a saved model is missing, damaged or not what it is called.
+BROKEN_FILES = (
+    *(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError),
+)
+
 
 class UserError(ValueError):
     """Bad input. The message names the value, what is allowed, and what to do."""
+
+
+def explain(error: ValidationError) -> str:
+    """The wrong fields of a value read from outside, in one sentence."""
+    details = error.errors()
+    places = [_place(detail["loc"]) for detail in details]
+    return "; ".join(
+        f"{place or 'the whole'}: {detail['msg']} (got {_shown(detail['input'])})"
+        for place, detail in zip(places, details, strict=True)
+        # A list with a wrong member counts as too short as well: the member says more.
+        if not (detail["type"] == "too_short" and any(p.startswith(f"{place}.") for p in places))
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """The beginning of an error's message, without what follows over many lines."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location))
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

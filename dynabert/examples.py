@@ -53,7 +53,7 @@ def load_examples(run: Run, data_dir: Path | None = None) -> RunExamples:
     """
     source = run.info.data
     if data_dir is not None:
-        source = source.model_copy(update={"data_dir": data_dir})
+        source = source.moved(data_dir)
     data = source.load()
     notices = []
     if data.fingerprint != run.info.task.fingerprint:

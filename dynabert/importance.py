@@ -23,6 +23,8 @@ from dynabert.modeling.models import DynaBertPreTrainedModel
 
 Granularity = Literal["example", "batch"]
 
+IGNORED_LABEL = -100  # as in torch's cross-entropy
+
 _EMBEDDED = ("input_ids", "token_type_ids", "position_ids", "inputs_embeds")
 
 
@@ -41,18 +43,21 @@ class Importance:
     def in_original_order(self, model: DynaBertPreTrainedModel) -> Importance:
         """The scores by the heads and neurons of the network that `model` was before any rewiring.
 
-        self: scores of `model` as it is now, as from `compute_importance`.
+        self: scores of `model` as it is now, as from `compute_importance`. Where `model` was
+        extracted, what that network had and `model` has not is NaN.
         """
+        config = model.config
+        layer_ids = config.layer_ids or []
         heads, neurons = (
-            torch.full_like(self.heads, torch.nan),
-            torch.full_like(self.neurons, torch.nan),
+            torch.full((config.original_num_layers or 0, count or 0), torch.nan)
+            for count in (config.original_num_heads, config.original_num_neurons)
         )
         for number, layer in enumerate(model.backbone.encoder.layers):
             for scores, sorted_back, ids in (
                 (self.heads, heads, layer.attention.head_ids),
                 (self.neurons, neurons, layer.feed_forward.neuron_ids),
             ):
-                sorted_back[number, ids.cpu().long()] = scores[number, : len(ids)]
+                sorted_back[layer_ids[number], ids.cpu().long()] = scores[number, : len(ids)]
         return Importance(heads, neurons, self.about)
 
     def save(self, path: Path) -> None:
@@ -112,17 +117,19 @@ def compute_importance(
                     "importance needs labels: every batch must hold labels (or start_positions and "
                     "end_positions)."
                 )
-            size = len(embedding_output)
+            size, counting = len(embedding_output), _num_counting(inputs, embedding_output.shape[1])
             tensors = [tensor for layer in captured for tensor in layer.tensors]
             gradients = iter(torch.autograd.grad(loss, tensors))
             for number, layer in enumerate(captured):
                 for total, signed in zip(  # (B, h) of heads, (B, f) of neurons
                     (head_sum, neuron_sum), layer.contributions(gradients), strict=True
                 ):
-                    # The loss is a mean over the batch; for one example's own loss undo its 1 / B.
-                    scores = signed.abs().sum(0) * size if per == "example" else signed.sum(0).abs()
+                    # The loss is a mean over examples; for one example's own loss undo that.
+                    scores = (
+                        signed.abs().sum(0) * counting if per == "example" else signed.sum(0).abs()
+                    )
                     total[number, : len(scores)] += scores.double().cpu()
-            weight_sum += size if per == "example" else 1
+            weight_sum += counting if per == "example" else 1
             seen += size
             if on_batch is not None:
                 on_batch(seen)
@@ -133,6 +140,15 @@ def compute_importance(
             total[number, count:] = torch.nan
     about = {"per": per, "num_examples": str(seen)}
     return Importance((head_sum / weight_sum).float(), (neuron_sum / weight_sum).float(), about)
+
+
+def _num_counting(inputs: Mapping[str, Tensor], num_tokens: int) -> int:
+    """The examples of a batch that its loss counts: it leaves out some of those without an answer."""
+    if "start_positions" in inputs:  # an answer outside the window is none
+        start, end = inputs["start_positions"], inputs["end_positions"]
+        return int(((start < num_tokens) & (end < num_tokens)).sum())
+    labels = inputs["labels"]
+    return len(labels) if labels.is_floating_point() else int((labels != IGNORED_LABEL).sum())
 
 
 class _LayerCapture:

@@ -33,13 +33,13 @@ import pandas as pd
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.backbones import load_tokenizer
 from dynabert.data.source import DataSource
-from dynabert.errors import UserError
+from dynabert.errors import BROKEN_FILES, UserError, explain, first_line
 from dynabert.importance import Importance
+from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import DynaBertForSequenceClassification
 
 MANIFEST = "manifest.json"
@@ -48,6 +48,8 @@ IMPORTANCE = "importance.safetensors"
 METRICS = "metrics.jsonl"
 RESULTS = "results.parquet"
 MEASURED = "measured.parquet"
+
+_COMPLETE = {RECIPE, METRICS, RESULTS, "config.json", "model.safetensors", "tokenizer.json"}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -114,7 +116,9 @@ class Run:
             for name, digest in manifest.items():
                 if Path(name).name != name or not isinstance(digest, str):
                     raise ValueError(f"it names {name!r}")
-        except (ValueError, AttributeError) as error:
+            if missing := sorted(_COMPLETE - manifest.keys()):
+                raise ValueError(f"it does not name {missing[0]}")
+        except (OSError, ValueError, AttributeError) as error:
             raise UserError(f"run {folder}: {MANIFEST} is damaged: {error}.") from error
         for name, digest in manifest.items():
             path = folder / name
@@ -128,7 +132,9 @@ class Run:
         try:
             values = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
             return cls(folder, RunInfo.model_validate(values))
-        except (OSError, yaml.YAMLError, ValidationError) as error:
+        except ValidationError as error:
+            raise UserError(f"run {folder}: {RECIPE}: {explain(error)}") from error
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UserError(f"run {folder}: cannot read {RECIPE}: {error}") from error
 
     @property
@@ -141,9 +147,19 @@ class Run:
             model = DynaBertForSequenceClassification.from_pretrained(
                 self.folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
             )
-        except (OSError, SafetensorError, ValueError) as error:
-            raise UserError(f"run {self.folder}: cannot load the model: {error}") from error
+        except BROKEN_FILES as error:
+            raise UserError(
+                f"run {self.folder}: cannot load the model: {first_line(error)}"
+            ) from error
         return model.eval().to(device)
+
+    @cached_property
+    def config(self) -> DynaBertConfig:
+        """The model's configuration, without its weights."""
+        try:
+            return DynaBertConfig.from_pretrained(self.folder, local_files_only=True)
+        except BROKEN_FILES as error:
+            raise UserError(f"run {self.folder}: config.json: {first_line(error)}") from error
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer of the backbone."""
@@ -159,21 +175,34 @@ class Run:
     def results(self) -> pd.DataFrame:
         """A row for each evaluated sub-network; the columns are those of `dynabert.evaluation.sweep`."""
         results = pd.read_parquet(self.folder / RESULTS)
-        if (self.folder / MEASURED).is_file():
-            later = pd.read_parquet(self.folder / MEASURED)
-            results = _latest(pd.concat([results, later], ignore_index=True))
-        return results
+        later = self._measured()
+        return results if later is None else _latest(pd.concat([results, later], ignore_index=True))
 
     def add_results(self, rows: pd.DataFrame) -> None:
         """Keep rows measured later with the run; they replace earlier ones of the same sub-networks."""
         path = self.folder / MEASURED
         with (self.folder / MANIFEST).open("rb") as held:
             fcntl.flock(held, fcntl.LOCK_EX)  # two who add at once must not lose each other's rows
-            if path.is_file():
-                rows = pd.concat([pd.read_parquet(path), rows], ignore_index=True)
+            earlier = self._measured()
+            if earlier is not None:
+                rows = pd.concat([earlier, rows], ignore_index=True)
             partial = path.with_name(f"{path.name}.partial")
             _latest(rows).to_parquet(partial, index=False)
             partial.replace(path)
+
+    def _measured(self) -> pd.DataFrame | None:
+        path = self.folder / MEASURED
+        if not path.is_file():
+            return None
+        try:
+            rows = pd.read_parquet(path)
+            rows["subnet"]
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"run {self.folder}: {MEASURED} is damaged: {first_line(error)}. Remove that file; "
+                "what was measured can be measured again."
+            ) from error
+        return rows
 
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:
@@ -204,11 +233,14 @@ def list_runs(runs_dir: Path) -> list[str]:
     """Names of the complete runs in a folder, in alphabetical order."""
     if not runs_dir.is_dir():
         return []
-    return sorted(
-        folder.name
-        for folder in runs_dir.iterdir()
-        if _NAME.fullmatch(folder.name) and (folder / MANIFEST).is_file()
-    )
+    try:
+        return sorted(
+            folder.name
+            for folder in runs_dir.iterdir()
+            if _NAME.fullmatch(folder.name) and (folder / MANIFEST).is_file()
+        )
+    except OSError as error:
+        raise UserError(f"cannot read the runs folder {runs_dir}: {error.strerror}.") from error
 
 
 def find_run(name_or_folder: str, runs_dir: Path) -> Run:
@@ -283,7 +315,7 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 @contextmanager
 def _renamed_when_complete(target: Path) -> Iterator[Path]:
-    if target.exists():
+    if os.path.lexists(target):
         raise UserError(f"{target} exists already; choose another name or remove it first.")
     partial = target.with_name(f".{target.name}.writing")
     shutil.rmtree(partial, ignore_errors=True)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import numbers
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, get_args
 
 from dynabert.errors import UserError
@@ -41,7 +43,7 @@ def check_mult(mult: float, *, name: str, hint: str = "") -> None:
     """Raise a UserError unless `mult` is a number in (0, 1]."""
     # Phrased positively, so that NaN is refused too; a bool is an int in Python, but never a
     # multiplier.
-    if isinstance(mult, bool) or not isinstance(mult, int | float) or not 0 < mult <= 1:
+    if isinstance(mult, bool) or not isinstance(mult, numbers.Real) or not 0 < mult <= 1:
         raise UserError(f"{name} must be a number in (0, 1], for example 0.5, got {mult!r}{hint}.")
 
 
@@ -155,9 +157,12 @@ class Subnet:
             if name is None or name in fields or not _KEY_PART.fullmatch(part):
                 raise UserError(f"{key!r} is not a sub-network; write for example w0.50-d0.75.")
             value = part[1:]
-            fields[name] = (
-                float(value) if name.endswith("_mult") else tuple(map(int, value.split(".")))
-            )
+            try:
+                fields[name] = (
+                    float(value) if name.endswith("_mult") else tuple(map(int, value.split(".")))
+                )
+            except ValueError as error:  # Python reads no number of thousands of digits
+                raise UserError(f"{part[:20]!r}... in a sub-network is not a number.") from error
         return cls(**fields)  # type: ignore[arg-type]  # the names and types were chosen two lines above
 
     def resolve(self, shape: NetworkShape) -> ResolvedSubnet:
@@ -182,7 +187,7 @@ _KEY_FIELDS = {
     "h": "heads",
     "n": "neurons",
 }
-_KEY_PART = re.compile(r"[wd](\d+(\.\d+)?(e-?\d+)?)|[yhn]\d+(\.\d+)*")
+_KEY_PART = re.compile(r"[wd]\d+(\.\d+)?|[yhn]\d+(\.\d+)*")
 
 
 def kept_layers(
@@ -196,7 +201,8 @@ def kept_layers(
     and any m_d. DynaBERT, Sec. 2.2.
 
     "official": what the authors' code does: round(m_d * L) layers (halves to even), index floor(i /
-    m_d) for i = 0, 1, ... (from 0); the last layer is dropped. Needed to read their checkpoints.
+    m_d) for i = 0, 1, ... (from 0); the last layer is dropped. Needed to read their checkpoints;
+    a network of this choice also counts the heads and neurons of a width as they do.
 
     Raises:
         UserError: the multiplier is outside (0, 1], or the rule is unknown.
@@ -221,12 +227,19 @@ def _resolve(subnet: Subnet, shape: NetworkShape) -> ResolvedSubnet:
             f"layers are counted from 0 and this model has {shape.num_layers}: got {layers}."
         )
 
+    def kept_by_width(layer: int, total: int, unit: str) -> int:
+        if shape.depth_choice == "paper":
+            return num_kept(subnet.width_mult, total, name="width_mult", unit=unit)
+        # The authors' code rounds heads (halves to even); neurons follow the share of heads kept.
+        kept_heads = max(1, round(subnet.width_mult * shape.heads[layer]))
+        return kept_heads if unit == "heads" else int(kept_heads / shape.heads[layer] * total)
+
     def counts(chosen: tuple[int, ...] | None, totals: Sequence[int], name: str) -> tuple[int, ...]:
         available = tuple(totals[layer] for layer in layers)
         if chosen is None:
             return tuple(
-                num_kept(subnet.width_mult, total, name="width_mult", unit=name)
-                for total in available
+                kept_by_width(layer, total, name)
+                for layer, total in zip(layers, available, strict=True)
             )
         if len(chosen) != len(layers):
             raise UserError(
@@ -279,17 +292,17 @@ PAPER_SPACE = SearchSpace(
 
 
 def _whole_numbers(values: Sequence[int], *, name: str, lowest: int) -> tuple[int, ...]:
-    numbers = tuple(values)
-    if not numbers or any(
-        isinstance(n, bool) or not isinstance(n, int) or n < lowest for n in numbers
+    counts = tuple(values) if isinstance(values, Iterable) else ()
+    if not counts or any(
+        isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < lowest for n in counts
     ):
         raise UserError(f"{name} must be whole numbers of at least {lowest}, got {values!r}.")
-    return numbers
+    return tuple(map(int, counts))  # also of numpy's
 
 
 def _short(mult: float) -> str:
     two_digits = f"{mult:.2f}"
-    return two_digits if float(two_digits) == mult else repr(mult)
+    return two_digits if float(two_digits) == mult else f"{Decimal(repr(mult)):f}"
 
 
 def _span(counts: tuple[int, ...]) -> str:

@@ -20,7 +20,7 @@ from pages.shared import cache, controls, state, wording
 run = controls.open_run()
 task = run.info.task
 results = cache.results(run)
-config = cache.config(run)
+config = run.config
 metric_title = wording.metric_title(task.metric)
 tokens = int(results["tokens"].iloc[0])
 batch = results["latency_batch_size"].dropna()

@@ -17,7 +17,7 @@ GRID_TOKENS = 40  # of one small map; more are merged, or the browser would stal
 run = controls.open_run()
 task = run.info.task
 results = cache.results(run)
-config = cache.config(run)
+config = run.config
 
 controls.header(
     "What do heads look at?",
@@ -45,7 +45,13 @@ def show_answer(title: str, maps: AttentionMaps, task: TaskInfo) -> None:
         return
     probabilities = dict(zip(task.labels, maps.probabilities, strict=True))
     best = max(probabilities, key=probabilities.__getitem__)
-    st.metric(title, best, f"probability {probabilities[best]:.1%}", "off", delta_arrow="off")
+    st.metric(
+        title,
+        wording.escape(best),
+        f"probability {probabilities[best]:.1%}",
+        "off",
+        delta_arrow="off",
+    )
 
 
 def show_mark(row: dict | None) -> None:

@@ -14,7 +14,7 @@ SHARE = "share of its layer's importance"
 
 run = controls.open_run()
 results = cache.results(run)
-shape = cache.config(run).shape
+shape = run.config.shape
 
 controls.header(
     "Which heads and neurons matter?",

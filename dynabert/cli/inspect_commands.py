@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import typer
@@ -29,6 +30,7 @@ from dynabert.cli.options import (
     Tokens,
     Width,
     Widths,
+    check_out_file,
     chosen_space,
     chosen_subnet,
 )
@@ -42,6 +44,7 @@ from dynabert.importance import Granularity, Importance
 from dynabert.runs import Run, find_run, list_runs
 from dynabert.training import calibrate
 from dynabert.training.events import Working
+from dynabert.training.pipeline import MAX_SEED
 
 
 def evaluate(
@@ -81,7 +84,11 @@ def evaluate(
             "num_examples": result.num_examples,
             "num_params": num_params(model, chosen),
         }
-        console.print_json(json.dumps(values))
+        finite = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in values.items()  # JSON knows no NaN
+        }
+        console.print_json(json.dumps(finite))
         return
     scores = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     console.print(f"{opened.name}, {chosen.key}: {resolved}")
@@ -110,8 +117,7 @@ def sweep(
     Example: python -m dynabert sweep demo --widths 1,0.5,0.25 --depths 1,0.5 --out sweep.csv
     """
     setup = LatencySetup(tokens=tokens, batch_size=latency_batch)
-    if out is not None and out.suffix not in (".csv", ".parquet"):
-        raise UserError(f"--out writes .csv or .parquet, got {out.name!r}.")
+    check_out_file(out, ".csv", ".parquet")
     opened = find_run(run, runs_dir)
     model = opened.model()
     space = chosen_space(widths, depths, model.config.shape)
@@ -152,14 +158,20 @@ def importance(
             help="Measure the trained network now, instead of showing what rewired it.",
         ),
     ] = False,
-    split: Annotated[str, typer.Option(help="With --measure: train or dev.")] = "train",
+    split: Annotated[
+        Literal["train", "dev"] | None, typer.Option(help="With --measure. [train]")
+    ] = None,
     num_examples: Annotated[
-        int | None, typer.Option(help="With --measure: how many examples; left out, all.")
-    ] = 2048,
+        int | None, typer.Option(min=1, help="With --measure: how many at most. [2048]")
+    ] = None,
     per: Annotated[
-        Granularity, typer.Option(help="With --measure: average |example| or |batch| losses.")
-    ] = "example",
-    seed: Annotated[int, typer.Option(help="With --measure: draws the examples.")] = 0,
+        Granularity | None,
+        typer.Option(help="With --measure: average |example| or |batch| losses. [example]"),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=MAX_SEED, help="With --measure: draws the examples. [0]"),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write all scores to this .safetensors file.")
     ] = None,
@@ -171,24 +183,27 @@ def importance(
     Example: python -m dynabert importance demo --measure --split dev
     """
     opened = find_run(run, runs_dir)
-    if out is not None and out.suffix != ".safetensors":
-        raise UserError(f"--out writes a .safetensors file, got {out.name!r}.")
-    if split not in ("train", "dev"):
-        raise UserError(f"--split must be train or dev, got {split!r}.")
+    check_out_file(out, ".safetensors")
+    measuring = {"--split": split, "--num-examples": num_examples, "--per": per, "--seed": seed}
+    used = [option for option, value in measuring.items() if value is not None]
+    if used and not measure:
+        raise UserError(f"{used[0]} says how to measure; give --measure too.")
     if measure:
         model = opened.model()
         examples = _examples(opened, data_dir)
         with TrainingDisplay() as display:
             measured = calibrate(
                 model,
-                examples.train if split == "train" else examples.dev,
-                num_examples=num_examples,
-                per=per,
-                seed=seed,
+                examples.dev if split == "dev" else examples.train,
+                num_examples=num_examples or 2048,
+                per=per or "example",
+                seed=seed or 0,
                 on_event=display,
             )
         scores = measured.in_original_order(model)
-        about = f"of the trained network, {measured.about['num_examples']} {split} examples"
+        about = (
+            f"of the trained network, {measured.about['num_examples']} {split or 'train'} examples"
+        )
     else:
         if opened.importance is None:
             raise UserError(f"run {opened.name} was not rewired; measure it with --measure.")

@@ -44,6 +44,12 @@ def main() -> None:
     except UserError as error:
         errors.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
+    except OSError as error:  # a full disk, a folder that cannot be written, ...
+        place = f"{error.filename}: " if error.filename else ""
+        errors.print(
+            f"[bold red]Error:[/] {escape(f'{place}{error.strerror or error}')}.", soft_wrap=True
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         errors.print("Interrupted.")
         sys.exit(130)

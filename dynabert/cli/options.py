@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +18,8 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         help="Folder with the task's files: original ones (CoLA/train.tsv, ...) or a copy of the "
-        "hub's repository (cola/train-*.parquet, ...). Left out: where the run found them, else "
-        "the hub."
+        "hub's repository (cola/train-*.parquet, ...), or where a CSV file has gone. Left out: where the "
+        "run found them, else the hub."
     ),
 ]
 Width = Annotated[float, typer.Option(help="Width multiplier m_w, in (0, 1].")]
@@ -66,6 +67,22 @@ def chosen_space(widths: str, depths: str, shape: NetworkShape) -> SearchSpace:
         if depths == "all"
         else _numbers(depths, "--depths"),
     )
+
+
+def check_out_file(path: Path | None, *suffixes: str) -> None:
+    """Refuse a file that could not be written, before long work is done for it.
+
+    Raises:
+        UserError: another suffix, or no such folder.
+    """
+    if path is None:
+        return
+    if path.suffix not in suffixes:
+        raise UserError(f"--out writes {' or '.join(suffixes)}, got {path.name!r}.")
+    if not path.parent.is_dir():
+        raise UserError(f"--out {path}: there is no folder {path.parent}.")
+    if not os.access(path if path.exists() else path.parent, os.W_OK) or path.is_dir():
+        raise UserError(f"--out {path} cannot be written.")
 
 
 def _numbers(text: str, option: str) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -54,12 +55,18 @@ def free_port(first: int, address: str, tries: int = 50) -> int:
     Raises:
         UserError: none of them is free.
     """
+    if not address:
+        raise UserError("--address is empty; localhost, or 0.0.0.0 to let other machines in.")
     for port in range(first, min(first + tries, 65536)):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((address, port))
-            except OSError:
+            except socket.gaierror as error:
+                raise UserError(f"no address {address!r}: {error.strerror}.") from error
+            except OSError as error:
+                if error.errno == errno.EADDRNOTAVAIL:
+                    raise UserError(f"{address!r} is no address of this machine.") from error
                 continue
             return port
     raise UserError(f"no free port from {first} to {first + tries - 1}; give another with --port.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -14,14 +15,15 @@ from pydantic import ValidationError
 from dynabert.cli.display import TrainingDisplay, console, results_table
 from dynabert.cli.options import RUNS_DIR, RunsDir
 from dynabert.data.source import CsvSource, DataSource
-from dynabert.errors import UserError
+from dynabert.data.tasks import find_task
+from dynabert.errors import UserError, explain
 from dynabert.evaluation.cost import PAPER_TOKENS
 from dynabert.evaluation.latency import LatencySetup
 from dynabert.runs import check_run_name
 from dynabert.training import TrainingPlan, discard_unfinished, find_recipe
 from dynabert.training import train as carry_out
 from dynabert.training.precision import Precision
-from dynabert.training.recipe import Recipe, explain
+from dynabert.training.recipe import Recipe
 
 
 def train(
@@ -101,9 +103,8 @@ def train(
         "--regression": regression or None,
     }
     source = _source(task, data_dir, num_train, seed, csv_options)
-    stem = Path(task).stem if source.csv else task
     plan = TrainingPlan(
-        name=check_run_name(name or f"{stem}-{Path(backbone).name}"),
+        name=check_run_name(name or default_name(task, backbone)),
         data=source,
         backbone=backbone,
         recipe=changed(find_recipe(recipe), change or []),
@@ -125,6 +126,13 @@ def train(
     console.print(f"Run {run.name} is in {run.folder}. See it: python -m dynabert app")
 
 
+def default_name(task: str, backbone: str) -> str:
+    """What to call a run: task and backbone, in the letters that a run's name may have."""
+    stem = Path(task).stem if task.lower().endswith(".csv") else task
+    name = f"{stem}-{Path(backbone).resolve().name}"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:64]
+
+
 def _source(
     task: str,
     data_dir: Path | None,
@@ -134,12 +142,20 @@ def _source(
 ) -> DataSource:
     if not task.lower().endswith(".csv"):
         used = [option for option, value in csv_options.items() if value is not None]
+        known = find_task(task)
         if used:
             raise UserError(f"{used[0]} is for CSV files only, and {task!r} is not one.")
-        return DataSource(task=task, data_dir=data_dir, num_train=num_train, seed=seed)
+        if known.name == "teaching" and data_dir is not None:
+            raise UserError("--data-dir is for GLUE tasks; the teaching set is generated.")
+        # Absolute, so that the run's examples are found again from another folder.
+        folder = data_dir and data_dir.resolve()
+        return DataSource(task=task, data_dir=folder, num_train=num_train, seed=seed)
+    if data_dir is not None:
+        raise UserError("--data-dir is for GLUE tasks; give a CSV file with its path.")
+    dev_file: Path | None = csv_options["--dev-file"]
     csv = CsvSource(
-        train_file=Path(task),
-        dev_file=csv_options["--dev-file"],
+        train_file=Path(task).resolve(),
+        dev_file=dev_file and dev_file.resolve(),
         text_columns=tuple(csv_options["--text-column"] or ("text",)),
         label_column=csv_options["--label-column"] or "label",
         regression=bool(csv_options["--regression"]),
@@ -171,7 +187,10 @@ def changed(recipe: Recipe, changes: list[str]) -> Recipe:
         if not equals or not isinstance(target, dict) or field not in target:
             known = ", ".join(target) if isinstance(target, dict) else "none"
             raise UserError(f"--set {change}: no such field; there are {known}.")
-        target[field] = yaml.safe_load(text)
+        try:
+            target[field] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {change}: {text!r} is not a value (YAML).") from error
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from datasets import Dataset
 
-from dynabert.data.loading import TaskData, check_columns, label_reader
+from dynabert.data.loading import TaskData, check_columns, label_reader, read_text
 from dynabert.data.tasks import Task
 from dynabert.errors import UserError
 
@@ -35,11 +38,10 @@ def load_csv(
     value). Without a dev file, a tenth of the rows, drawn with `seed`, becomes the dev set.
 
     Raises:
-        UserError: a file or column is missing, a value is empty, or a dev label never occurs in
-        training.
+        UserError: a file or column is missing, a column is named twice, a row does not fit the
+        header, a value is empty, or a dev label never occurs in training.
     """
-    if not 1 <= len(columns.text) <= 2:
-        raise UserError(f"one or two text columns can be read, got {', '.join(columns.text)}.")
+    _check_choice(columns)
     train_rows = _read(train_file, columns)
     notices = []
     if dev_file is None:
@@ -48,7 +50,10 @@ def load_csv(
             raise UserError(
                 f"{train_file} has {len(train_rows)} rows, too few to set a dev set aside."
             )
-        shuffled = train_rows.sample(frac=1, random_state=seed)
+        # pandas draws with numpy's legacy generator, whose seeds end at 32 bits.
+        shuffled = train_rows.sample(
+            frac=1, random_state=seed if seed < 2**32 else np.random.default_rng(seed)
+        )
         dev_rows, train_rows = shuffled[:num_dev], shuffled[num_dev:].sort_index()
         notices.append(f"no dev file: {num_dev} rows drawn with seed {seed} are the dev set")
         dev_where = str(train_file)
@@ -60,7 +65,7 @@ def load_csv(
     task = Task(
         name=train_file.stem,
         title=train_file.name,
-        text_columns=columns.text,
+        text_columns=_task_columns(columns),
         labels=labels,
         metrics=("spearman", "pearson") if columns.regression else ("accuracy", "f1_macro"),
     )
@@ -73,24 +78,78 @@ def load_csv(
     )
 
 
+def _check_choice(columns: CsvColumns) -> None:
+    if not 1 <= len(columns.text) <= 2:
+        raise UserError(f"one or two text columns can be read, got {', '.join(columns.text)}.")
+    if len(set(columns.text)) < len(columns.text):
+        raise UserError(
+            f"the two text columns must differ, got {columns.text[0]!r} twice; "
+            "for single texts, name one column."
+        )
+    if columns.label in columns.text:
+        raise UserError(
+            f"column {columns.label!r} cannot be both a text and the label; name another column "
+            "for one of them."
+        )
+
+
+def _task_columns(columns: CsvColumns) -> tuple[str, ...]:
+    """What the task calls the text columns: "label" is taken by the labels of every task."""
+    if "label" in columns.text:
+        return tuple(f"{name} (text)" for name in columns.text)
+    return columns.text
+
+
 def _read(path: Path, columns: CsvColumns) -> pd.DataFrame:
+    """The wanted columns; the index is the number of the row in the file, the header's being 1."""
     if not path.is_file():
         raise UserError(f"there is no file {path}.")
-    try:
-        # As text throughout: "NA", "null" and "1e3" are words a sentence may well be.
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a readable CSV file: {error}") from error
+    rows = _parse(path)
+    header = rows.iloc[0].tolist()
     wanted = [*columns.text, columns.label]
-    check_columns(rows.columns, wanted, str(path))
+    check_columns(header, wanted, str(path))
+    for column in wanted:
+        if header.count(column) > 1:
+            raise UserError(
+                f"{path} has {header.count(column)} columns named {column!r}; rename all but one."
+            )
+    rows = rows[1:].set_axis(header, axis="columns")[wanted]
     for column in wanted:
         empty = rows.index[rows[column].str.strip() == ""]
         if len(empty):
-            # The header is line 1; pandas counts rows from 0.
-            raise UserError(f"{path}, row {empty[0] + 2}: column {column!r} is empty.")
+            raise UserError(f"{path}, row {empty[0]}: column {column!r} is empty.")
     if rows.empty:
         raise UserError(f"{path} has a header but no rows.")
-    return rows[wanted]
+    return rows
+
+
+def _parse(path: Path) -> pd.DataFrame:
+    """Every field as text, the header as the first row, without blank rows; numbered from 1."""
+    text = read_text(path).lstrip("\r\n")
+    try:
+        # As text throughout: "NA", "null" and "1e3" are words a sentence may well be. With the
+        # header among the rows, pandas neither renames columns nor takes the first for an index.
+        rows = pd.read_csv(
+            io.StringIO(text), header=None, dtype=str, na_filter=False, skip_blank_lines=False
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise UserError(_what_is_wrong(path, str(error).strip())) from error
+    rows.index += 1
+    blank = (rows.apply(lambda column: column.str.strip()) == "").all(axis="columns")
+    return rows[~blank]
+
+
+def _what_is_wrong(path: Path, error: str) -> str:
+    """pandas's complaint as a sentence."""
+    if fields := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error):
+        expected, row, got = fields.groups()
+        return (
+            f"{path}, row {row}: {got} fields, but the header has {expected}; "
+            "put a text with commas in quotation marks."
+        )
+    if quote := re.search(r"EOF inside string starting at row (\d+)", error):  # counted from 0
+        return f"{path}, row {int(quote[1]) + 1}: a quotation mark is opened and never closed."
+    return f"{path} is not a readable CSV file: {error}."
 
 
 def _classes(labels: Sequence[str], path: Path) -> tuple[str, ...]:
@@ -100,18 +159,16 @@ def _classes(labels: Sequence[str], path: Path) -> tuple[str, ...]:
             f"{path} has {len(found)} different labels; classification needs 2 to 1000 "
             "(for numbers to predict, choose regression)."
         )
-    if all(label.lstrip("-").isdigit() for label in found):
-        return tuple(sorted(found, key=int))
+    if all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in found):
+        return tuple(sorted(found, key=lambda label: (int(label), label)))
     return tuple(sorted(found))
 
 
 def _dataset(rows: pd.DataFrame, task: Task, columns: CsvColumns, where: str) -> Dataset:
     number = label_reader(task.labels, task, where=where)
-    lines = [int(row) + 2 for row in rows.index]
     labels = [
-        number(label, f"row {line}")
-        for line, label in zip(lines, rows[columns.label].tolist(), strict=True)
+        number(label, f"row {row}")
+        for row, label in zip(rows.index, rows[columns.label].tolist(), strict=True)
     ]
-    return Dataset.from_dict(
-        {name: rows[name].tolist() for name in columns.text} | {"label": labels}
-    )
+    texts = [rows[name].tolist() for name in columns.text]
+    return Dataset.from_dict(dict(zip(task.text_columns, texts, strict=True)) | {"label": labels})

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset, concatenate_datasets, load_dataset
+from datasets.exceptions import DatasetsError
 
 from dynabert.data.tasks import OriginalFiles, Task
 from dynabert.errors import UserError
+from dynabert.hub import hub_answers
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)  # targets of a regression are kept in float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +103,7 @@ def _generate_teaching(task: Task, seed: int) -> TaskData:
 def _from_hub(task: Task) -> TaskData:
     assert task.hub is not None
     repository, configuration = task.hub
+    hub_answers()
     try:
         splits = load_dataset(repository, configuration)
     except (OSError, ValueError, RuntimeError) as error:
@@ -121,8 +127,8 @@ def _from_hub_copy(task: Task, folder: Path, data_dir: Path) -> TaskData:
         files = sorted(folder.glob(f"{split}-*.parquet"))
         if not files:
             raise UserError(f"{folder} holds no {split}-*.parquet.")
-        parts = [Dataset.from_parquet(str(file), keep_in_memory=True) for file in files]
-        return _checked(concatenate_datasets(parts), task, f"{folder}, {split}")
+        parts = [_checked(_read_parquet(file), task, str(file)) for file in files]
+        return concatenate_datasets(parts)
 
     return TaskData(
         task=task,
@@ -130,6 +136,16 @@ def _from_hub_copy(task: Task, folder: Path, data_dir: Path) -> TaskData:
         dev={name: read(split) for name, split in task.hub_dev_splits},
         source=f"copy of the hub's files in {data_dir}",
     )
+
+
+def _read_parquet(path: Path) -> Dataset:
+    try:
+        return Dataset.from_parquet(str(path), keep_in_memory=True)
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        raise UserError(
+            f"{path} is empty or not a readable parquet file ({error.__cause__ or error}); "
+            "download it again."
+        ) from error
 
 
 def _from_original_files(task: Task, original: OriginalFiles, data_dir: Path) -> TaskData:
@@ -163,15 +179,18 @@ def _from_original_files(task: Task, original: OriginalFiles, data_dir: Path) ->
 
 def _read_tsv(path: Path, task: Task, original: OriginalFiles) -> Dataset:
     # No quoting: the files contain stray quotation marks, which a CSV reader would join rows at.
-    # utf-8-sig: MRPC's begin with a byte-order mark.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    lines = io.StringIO(read_text(path), newline=None)
+    rows = [line.rstrip("\n").split("\t") for line in lines]
+    if not rows:
+        raise UserError(f"{path} is empty; download it again.")
     wanted = (*original.text_columns, original.label_column)
     first = 1
     if any(isinstance(column, str) for column in wanted):
         header, rows, first = rows[0], rows[1:], 2
         check_columns(header, [str(column) for column in wanted], str(path))
         positions = [header.index(str(column)) for column in wanted]
+        if not rows:
+            raise UserError(f"{path} has a header but no rows; download it again.")
     else:
         positions = [int(column) for column in wanted]
     columns: list[list[str]] = [[] for _ in positions]
@@ -205,7 +224,7 @@ def label_reader(
                     f"its labels are {', '.join(classes)}."
                 )
             return classes[label]
-        low, high = task.label_range or (float("-inf"), float("inf"))
+        low, high = task.label_range or (-FLOAT32_MAX, FLOAT32_MAX)
         try:
             value = float(label)
         except ValueError:
@@ -213,11 +232,28 @@ def label_reader(
         if not low <= value <= high:  # refuses NaN as well
             raise UserError(
                 f"{where}, {place}: label {label!r} does not belong to {task.name}; "
-                f"it must be a number from {low:g} to {high:g}."
+                f"it must be a number from {low:.2g} to {high:.2g}."
             )
         return value
 
     return read
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, without a byte-order mark (MRPC's files and Excel's have one).
+
+    Raises:
+        UserError: it is not UTF-8; names the line.
+    """
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8; "
+            "save the file as UTF-8."
+        ) from error
 
 
 def check_columns(present: Iterable[str], wanted: Iterable[str], where: str) -> None:
@@ -231,12 +267,18 @@ def check_columns(present: Iterable[str], wanted: Iterable[str], where: str) -> 
 
 
 def _checked(split: Dataset, task: Task, where: str) -> Dataset:
-    """The split with plain labels, each of which belongs to the task."""
+    """The split with texts that are texts, and plain labels, each of which belongs to the task."""
     check_columns(split.column_names, [*task.text_columns, "label"], where)
+    if not len(split):
+        raise UserError(f"{where} has no rows; download it again.")
     labels: list[Any] = list(split["label"])
     number = label_reader(
         None if task.is_regression else [str(n) for n in range(task.num_labels)], task, where=where
     )
     numbers = [number(str(label), f"row {row}") for row, label in enumerate(labels, start=1)]
     columns = {column: list(split[column]) for column in task.text_columns}
+    for column, texts in columns.items():
+        for row, text in enumerate(texts, start=1):
+            if not isinstance(text, str):
+                raise UserError(f"{where}, row {row}: column {column!r} is {text}, must be a text.")
     return Dataset.from_dict(columns | {"label": numbers})

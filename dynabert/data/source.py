@@ -23,6 +23,13 @@ class CsvSource(BaseModel):
     label_column: str = "label"
     regression: bool = False
 
+    def moved(self, folder: Path) -> Self:
+        """The files of the same names in another folder."""
+        dev_file = self.dev_file and folder / self.dev_file.name
+        return self.model_copy(
+            update={"train_file": folder / self.train_file.name, "dev_file": dev_file}
+        )
+
     def load(self, seed: int) -> TaskData:
         columns = CsvColumns(
             text=self.text_columns, label=self.label_column, regression=self.regression
@@ -46,6 +53,11 @@ class DataSource(BaseModel):
         if (self.task is None) == (self.csv is None):
             raise ValueError("give either a task or csv files")
         return self
+
+    def moved(self, folder: Path) -> Self:
+        """The same examples, to be found in another folder."""
+        csv = self.csv and self.csv.moved(folder)
+        return self.model_copy(update={"csv": csv, "data_dir": None if csv else folder})
 
     def load(self) -> TaskData:
         """Read the examples.

@@ -15,7 +15,8 @@ COLLAPSED_SPREAD = 0.01
 def _correlation(measure: Callable[..., tuple[float, float]]) -> Callable[..., float]:
     def correlation(labels: np.ndarray, predictions: np.ndarray) -> float:
         # Undefined where either side is constant; a constant answer has earned nothing.
-        if len(labels) < 2 or np.ptp(predictions) == 0 or np.ptp(labels) == 0:
+        known = np.isfinite(predictions).all()
+        if len(labels) < 2 or not known or np.ptp(predictions) == 0 or np.ptp(labels) == 0:
             return 0.0
         return float(measure(labels, predictions)[0])
 
@@ -49,10 +50,12 @@ def is_collapsed(labels: np.ndarray, predictions: np.ndarray) -> bool:
 
     Such a network has a score, often the share of the majority class, but has learned nothing; its
     score must never stand without this mark. Classes: one class for every example. Regression: a
-    spread below `COLLAPSED_SPREAD` of the labels' own.
+    spread below `COLLAPSED_SPREAD` of the labels' own, or values that are not numbers.
     """
     if np.ptp(labels) == 0:
         return False
+    if not np.isfinite(predictions).all():
+        return True
     if np.issubdtype(labels.dtype, np.floating):
         return bool(np.std(predictions) < COLLAPSED_SPREAD * np.std(labels))
     return bool(np.ptp(predictions) == 0)

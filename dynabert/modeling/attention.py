@@ -61,7 +61,7 @@ class ElasticAttention(nn.Module):
                 query, key, value, attn_mask=attention_mask, dropout_p=rate
             )
         if head_mask is not None:
-            context = context * head_mask.unsqueeze(-1).unsqueeze(-1)
+            context = context * head_mask.to(context.dtype).unsqueeze(-1).unsqueeze(-1)
         context = context.transpose(1, 2).flatten(2)  # (B, S, h * d)
         out = self.output(context, num_inputs=width)
         return self.norm(hidden + self.dropout(out)), probs if need_probs else None
@@ -78,4 +78,7 @@ def attention_probs(query: Tensor, key: Tensor, attention_mask: Tensor | None) -
     scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
-    return scores.softmax(-1)
+    probs = scores.softmax(-1)
+    if attention_mask is not None and not (seeing := attention_mask.any(-1, keepdim=True)).all():
+        probs = probs * seeing  # a text without any token: nothing is seen, as in torch's own
+    return probs

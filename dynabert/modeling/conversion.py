@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import transformers
+from safetensors import safe_open
 from transformers import AutoConfig, BertConfig, PreTrainedConfig, PreTrainedModel, RobertaConfig
+from transformers.utils import cached_file
 
+from dynabert.errors import BROKEN_FILES, UserError, first_line
 from dynabert.modeling.configuration import BACKBONES, DynaBertConfig
 from dynabert.subnet import DepthChoice
 
@@ -54,6 +58,12 @@ _SHARED_FIELDS = (
 )
 _HF_CONFIGS: dict[str, type[PreTrainedConfig]] = {"bert": BertConfig, "roberta": RobertaConfig}
 _HF_NAMES = {"bert": "Bert", "roberta": "Roberta"}
+_CONVERT = (
+    "convert weights that you trust: safetensors.torch.save_file("
+    "torch.load('pytorch_model.bin', weights_only=True), 'model.safetensors')"
+)
+
+logger = logging.getLogger(__name__)
 
 
 def from_hf(
@@ -80,8 +90,10 @@ def from_hf(
     }
     missing = [name for name in names if name not in taken and not name.startswith("head.")]
     if missing:
-        raise ValueError(f"{type(hf).__name__} has no weights for {', '.join(missing[:3])}.")
+        raise UserError(f"{type(hf).__name__} has no weights for {', '.join(missing[:3])}.")
     model.load_state_dict(taken, strict=False)
+    if any(name.startswith("head.") and name not in taken for name in own):
+        logger.warning("The head of the model is new: random until it is trained.")
     return model.train(hf.training)
 
 
@@ -90,13 +102,13 @@ def to_hf(model: DynaBertPreTrainedModel) -> PreTrainedModel:
     config = model.config
     shape = config.shape
     if {heads * shape.head_dim for heads in shape.heads} != {config.hidden_size}:
-        raise ValueError(
+        raise UserError(
             "Hugging Face's classes need all heads of every layer, got "
             f"{shape.heads} heads of {config.hidden_size // shape.head_dim}; "
             "save the sub-network as it is (save_pretrained) and load it with AutoModel instead."
         )
     if len(set(shape.neurons)) != 1:
-        raise ValueError(
+        raise UserError(
             "Hugging Face's classes need the same number of neurons in every layer, got "
             f"{shape.neurons}; save the sub-network as it is (save_pretrained) instead."
         )
@@ -117,23 +129,63 @@ def load_hf(source: str | Path) -> PreTrainedModel:
     """The BERT or RoBERTa of a folder or hub id, with the head its configuration names.
 
     Raises:
-        ValueError: another kind of model, or weights that are not safetensors.
+        UserError: another kind of model, a damaged one, or weights that are not safetensors.
     """
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    weights = _weight_names(source)
+    config = _load_config(source, weights)
     _check_backbone(config, where=str(source))
-    architecture = (config.architectures or [""])[0]
-    known = ("Model", "ForSequenceClassification", "ForQuestionAnswering")
-    name = _HF_NAMES[config.model_type]
-    suffix = next((kind for kind in known if architecture == name + kind), "Model")
+    name, suffix = _HF_NAMES[config.model_type], _stored_kind(config, weights)
     try:
         return getattr(transformers, name + suffix).from_pretrained(
             source, config=config, use_safetensors=True, dtype="float32"
         )
-    except OSError as error:
-        raise ValueError(
-            f"cannot load {source}: it needs a model.safetensors file (pickled .bin weights are not "
-            f"read, they can run code). Cause: {error}"
+    except BROKEN_FILES as error:
+        raise UserError(
+            f"cannot load {source}: it needs a whole model.safetensors file that fits its config.json "
+            f"(pickled .bin weights are not read, they can run code; {_CONVERT}). "
+            f"Cause: {first_line(error)}"
         ) from error
+
+
+def _weight_names(source: str | Path) -> list[str]:
+    """The names of the stored weights; none where they are not in one safetensors file."""
+    try:
+        path = cached_file(str(source), "model.safetensors")
+        with safe_open(path, "pt") as file:
+            return list(file.keys())
+    except BROKEN_FILES:
+        return []  # loading them will say what is wrong
+
+
+def _load_config(source: str | Path, weights: list[str]) -> PreTrainedConfig:
+    try:
+        values, _ = PreTrainedConfig.get_config_dict(source)
+        if values.get("model_type"):
+            return AutoConfig.from_pretrained(source, trust_remote_code=False)
+        # As early versions of the library, and the code of the paper, left it.
+        for model_type, config_class in _HF_CONFIGS.items():
+            if any(name.startswith(f"{model_type}.") for name in weights):
+                return config_class.from_dict(values)
+        raise ValueError("it names no model_type, and the weights' names do not tell it")
+    except BROKEN_FILES as error:
+        raise UserError(
+            f"cannot read the configuration of {source}: {first_line(error)}"
+        ) from error
+
+
+def _stored_kind(config: PreTrainedConfig, weights: list[str]) -> str:
+    """Which of our kinds of model a checkpoint holds; "Model" where its head is of another kind."""
+    outputs = {
+        kind: modules["head.output"]
+        for (backbone, kind), modules in _HEAD_MODULES.items()
+        if backbone == config.model_type
+    }
+    declared = (config.architectures or [""])[0]
+    if hasattr(transformers, declared):
+        kind = declared.removeprefix(_HF_NAMES[config.model_type])
+        return kind if kind in outputs else "Model"
+    # No class of the library is named: the weights tell.
+    return next((kind for kind, name in outputs.items() if f"{name}.weight" in weights), "Model")
 
 
 def elastic_config(
@@ -150,16 +202,16 @@ def elastic_config(
 
 def _check_backbone(config: PreTrainedConfig, *, where: str) -> None:
     if config.model_type not in BACKBONES:
-        raise ValueError(
+        raise UserError(
             f"{where} is a {config.model_type!r} model; the elastic encoder reads "
             f"{' and '.join(BACKBONES)}."
         )
     if getattr(config, "position_embedding_type", None) not in (None, "absolute"):
-        raise ValueError(
+        raise UserError(
             f"{where} uses {config.position_embedding_type!r} positions; only absolute ones are read."
         )
     if getattr(config, "is_decoder", False):
-        raise ValueError(f"{where} is a decoder (is_decoder=True); only encoders are read.")
+        raise UserError(f"{where} is a decoder (is_decoder=True); only encoders are read.")
 
 
 def _kind(model: PreTrainedModel) -> str:

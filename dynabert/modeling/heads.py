@@ -53,13 +53,17 @@ def at_least_float32(x: Tensor) -> Tensor:
 def classification_loss(logits: Tensor, labels: Tensor, problem_type: str | None) -> Tensor:
     """Mean loss of logits (B, C) against labels, in float32 or better.
 
-    One output: mean squared error (regression). Several: cross-entropy against class numbers (B,),
-    or binary cross-entropy against (B, C) where `problem_type` is "multi_label_classification".
+    One output, or `problem_type` "regression": mean squared error. Several: cross-entropy against
+    class numbers (B,), or binary cross-entropy against (B, C) where `problem_type` is
+    "multi_label_classification" or, as in Hugging Face's classes, where it is open and labels are
+    not whole numbers.
     """
     logits = at_least_float32(logits)
-    if logits.shape[-1] == 1:
-        return F.mse_loss(logits.squeeze(-1), labels.to(logits.dtype).reshape(-1))
-    if problem_type == "multi_label_classification":
+    if logits.shape[-1] == 1 or problem_type == "regression":
+        return F.mse_loss(logits, labels.to(logits.dtype).reshape(logits.shape))
+    if problem_type == "multi_label_classification" or (
+        problem_type is None and labels.is_floating_point()
+    ):
         return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
     return F.cross_entropy(logits, labels.reshape(-1))
 

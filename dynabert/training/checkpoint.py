@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from dynabert.errors import BROKEN_FILES, UserError, first_line
 from dynabert.runs import write_text_atomically
 
 _FINISHED = "finished.json"
@@ -40,6 +43,17 @@ class Position:
     seconds: float  # spent on this stage before this point
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """While something of an unfinished training is read: damage becomes a UserError."""
+    try:
+        yield
+    except (*BROKEN_FILES, yaml.YAMLError) as error:
+        raise UserError(
+            f"the unfinished training is damaged, {path}: {first_line(error)}. Drop it with --restart."
+        ) from error
+
+
 class Workspace:
     """The folder of an unfinished run: results of finished stages, and the state within the current
     one.
@@ -53,6 +67,7 @@ class Workspace:
         self._current = folder / "checkpoint"
         self._previous = folder / "checkpoint.previous"
         self._stages.mkdir(parents=True, exist_ok=True)
+        self.metrics_file.touch()
 
     @property
     def metrics_file(self) -> Path:
@@ -67,7 +82,9 @@ class Workspace:
 
     def load_weights(self, name: str, model: nn.Module) -> None:
         """Put weights kept under that name into the model."""
-        model.load_state_dict(load_file(self._stages / f"{name}.safetensors"))
+        path = self._stages / f"{name}.safetensors"
+        with reading(path):
+            model.load_state_dict(load_file(path))
 
     @property
     def has_begun(self) -> bool:
@@ -79,8 +96,9 @@ class Workspace:
         path = self.folder / _FINISHED
         if not path.is_file():
             return {}
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return {name: FinishedStage(**value) for name, value in values.items()}
+        with reading(path):
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return {name: FinishedStage(**value) for name, value in values.items()}
 
     def finish_stage(self, name: str, model: nn.Module, finished: FinishedStage) -> None:
         """Keep a stage's result; from here on the stage is not run again."""
@@ -113,16 +131,18 @@ class Workspace:
         folder = self._saved()
         if folder is None:
             return None
-        values = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-        values["best"] = None if values["best"] is None else tuple(values["best"])
-        return Position(**values)
+        with reading(folder / _STATE):
+            values = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+            values["best"] = None if values["best"] is None else tuple(values["best"])
+            return Position(**values)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Put the saved state into the model and the optimizer."""
         folder = self._saved()
         assert folder is not None
-        model.load_state_dict(load_file(folder / _MODEL))
-        _restore_optimizer(optimizer, load_file(folder / _OPTIMIZER))
+        with reading(folder):
+            model.load_state_dict(load_file(folder / _MODEL))
+            _restore_optimizer(optimizer, load_file(folder / _OPTIMIZER))
 
     def _forget_position(self) -> None:
         for folder in (self._current, self._previous):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,7 +27,8 @@ from dynabert.training.step import accumulate_gradients
 CHECKPOINT_SECONDS = 60.0  # how much work a kill can cost
 REPORT_STEPS = 10  # steps between two reports of the loss
 
-BEST = "best"  # name of the best weights of the stage at work, among the workspace's
+# What the best weights of the stage at work are called in the workspace; no stage can be called so.
+BEST = "_best"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +112,7 @@ class _StageRun:
         for step in range(first_step + 1, self.total_steps + 1):
             learning_rate = self.peak_rate * schedule(step - 1, self.total_steps, self.stage.warmup)
             losses.append(self._step(step, learning_rate))
-            if step % REPORT_STEPS == 0 or step == self.total_steps:
+            if step % REPORT_STEPS == 0 or step in self.evaluation_steps:
                 rate = (step - first_step) / (time.perf_counter() - started)
                 self._report(step, losses, learning_rate, rate)
                 losses = []
@@ -119,7 +121,7 @@ class _StageRun:
             if step in self.evaluation_steps:
                 self._evaluate(step)
             overdue = time.perf_counter() - last_checkpoint > CHECKPOINT_SECONDS
-            # Only where a report has just been written does no loss get lost.
+            # Only where a report has just been written: no loss gets lost.
             if step in self.evaluation_steps or (overdue and not losses):
                 self._checkpoint()
                 last_checkpoint = time.perf_counter()
@@ -200,6 +202,11 @@ class _StageRun:
             steps_per_second=rate,
             seconds_left=(self.total_steps - step) / rate,
         )
+        if not math.isfinite(event.loss):
+            raise UserError(
+                f"stage {self.stage.name}: the loss is {event.loss} at step {step}. Choose a smaller "
+                f"learning rate than {self.peak_rate:g}: --set {self.stage.name}.learning_rate=..."
+            )
         self.recorder.write("step", event, omit=("steps_per_second", "seconds_left"))
         self.setting.on_event(event)
 

@@ -6,11 +6,12 @@ import copy
 import datetime
 import fcntl
 import importlib.metadata
+import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,13 @@ from dynabert.runs import (
     write_run,
     write_text_atomically,
 )
-from dynabert.training.checkpoint import FinishedStage, Workspace
+from dynabert.training.checkpoint import FinishedStage, Workspace, reading
 from dynabert.training.events import Notice, OnEvent, StageStarted, Working, ignore
 from dynabert.training.loop import Recorder, Setting, seed_from, train_stage
 from dynabert.training.precision import Precision, resolve_precision
 from dynabert.training.recipe import Recipe, Rewire, Train
 
+MAX_SEED = 2**32 - 1  # what every random number generator here takes
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets")
 
 
@@ -65,8 +67,8 @@ class TrainingPlan:
 
     def __post_init__(self) -> None:
         check_run_name(self.name)
-        if self.seed < 0:
-            raise UserError(f"seed must be 0 or more, got {self.seed}.")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise UserError(f"seed must be from 0 to {MAX_SEED}, got {self.seed}.")
 
 
 def train(plan: TrainingPlan, runs_dir: Path, on_event: OnEvent = ignore) -> Run:
@@ -79,7 +81,7 @@ def train(plan: TrainingPlan, runs_dir: Path, on_event: OnEvent = ignore) -> Run
         UserError: bad input, a run of that name exists, or the unfinished one was started
         differently.
     """
-    if (runs_dir / plan.name).exists():
+    if os.path.lexists(runs_dir / plan.name):
         raise UserError(
             f"{runs_dir / plan.name} exists already; choose another name or remove it first."
         )
@@ -89,15 +91,22 @@ def train(plan: TrainingPlan, runs_dir: Path, on_event: OnEvent = ignore) -> Run
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / "lock", active=training.accelerator.is_main_process):
         workspace = Workspace(folder)
-        _check_same_plan(plan, training.precision, workspace)
+        _check_same_plan(plan, training, workspace)
         run = training.run(workspace, runs_dir)
     shutil.rmtree(folder, ignore_errors=True)
     return run
 
 
 def discard_unfinished(name: str, runs_dir: Path) -> None:
-    """Forget an unfinished training, if there is one."""
-    shutil.rmtree(unfinished_folder(name, runs_dir), ignore_errors=True)
+    """Forget an unfinished training, if there is one.
+
+    Raises:
+        UserError: another process is at work on it.
+    """
+    folder = unfinished_folder(name, runs_dir)
+    if folder.is_dir():
+        with _locked(folder / "lock"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Training:
@@ -111,10 +120,11 @@ class _Training:
         self.precision = resolve_precision(plan.precision, accelerator.device)
         source = find_backbone(plan.backbone)
         self.data = plan.data.load()
-        self.tokenizer = load_tokenizer(source)
         self.model = self._initial_model(source)
+        self.tokenizer = load_tokenizer(source)
         self.recipe = plan.recipe.for_hidden_size(self.model.config.hidden_size)
         self.max_tokens = min(self.recipe.max_tokens, self.model.config.max_tokens)
+        self.latency = self._possible_latency()
         self.train_split = self._encode(self.data.train)
         self.dev_splits = {name: self._encode(split) for name, split in self.data.dev.items()}
         self.notices = self._collect_notices()
@@ -153,6 +163,16 @@ class _Training:
             )
         return model.to(self.accelerator.device)
 
+    def _possible_latency(self) -> LatencySetup | None:
+        wanted, most = self.plan.latency, self.model.config.max_tokens
+        if wanted is None or wanted.tokens <= most:
+            return wanted
+        if wanted != DEFAULT_SETUP:
+            raise UserError(
+                f"this backbone reads at most {most} tokens, got --tokens {wanted.tokens}."
+            )
+        return replace(wanted, tokens=most)
+
     def _encode(self, split: Any) -> EncodedSplit:
         return encode(split, self.data.task, self.tokenizer, max_tokens=self.max_tokens)
 
@@ -164,6 +184,8 @@ class _Training:
                 f"the backbone reads at most {self.max_tokens} tokens, fewer than the recipe's "
                 f"{self.recipe.max_tokens}"
             )
+        if self.latency is not None and self.latency != self.plan.latency:
+            cut.append(f"MACs and latency are for {self.latency.tokens} tokens, all it reads")
         return (*self.data.notices, *cut)
 
     def _train_stages(self) -> None:
@@ -255,7 +277,7 @@ class _Training:
             dev,
             subnets,
             metrics=metrics,
-            latency=self.plan.latency,
+            latency=self.latency,
             on_progress=progress,
         )
         for name, split in others:  # MNLI: the mismatched genres
@@ -339,24 +361,27 @@ def calibrate(
     return compute_importance(model, split.batches(order), per=per, on_batch=progress)
 
 
-def _check_same_plan(plan: TrainingPlan, precision: str, workspace: Workspace) -> None:
+def _check_same_plan(plan: TrainingPlan, training: _Training, workspace: Workspace) -> None:
     """Write the plan down, or raise a UserError if training has begun with another one."""
     path = workspace.folder / "plan.yaml"
     values: dict[str, Any] = {
         "backbone": plan.backbone,
         "data": plan.data.model_dump(mode="json"),
+        "fingerprint of the data": training.data.fingerprint,
         "seed": plan.seed,
-        "precision": precision,
+        "precision": training.precision,
         "recipe": plan.recipe.model_dump(mode="json"),
     }
     if not path.is_file() or not workspace.has_begun:
         write_text_atomically(path, yaml.safe_dump(values, sort_keys=False))
         return
-    earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
+    with reading(path):
+        earlier = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
     different = [name for name, value in values.items() if earlier.get(name) != value]
     if different:
         name = different[0]
-        shown = "" if name in ("recipe", "data") else f" ({earlier.get(name)}, now {values[name]})"
+        said = name not in ("recipe", "data", "fingerprint of the data")
+        shown = f" ({earlier.get(name)}, now {values[name]})" if said else ""
         raise UserError(
             f"an unfinished training {plan.name!r} was started with another {name}{shown}. Repeat its "
             "command to go on with it, choose another name, or drop it with --restart."
@@ -364,7 +389,7 @@ def _check_same_plan(plan: TrainingPlan, precision: str, workspace: Workspace) -
 
 
 @contextmanager
-def _locked(path: Path, *, active: bool) -> Iterator[None]:
+def _locked(path: Path, *, active: bool = True) -> Iterator[None]:
     """Hold a lock file, so that two processes never train the same run."""
     if not active:
         yield

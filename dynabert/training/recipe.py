@@ -8,23 +8,26 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dynabert.errors import UserError
+from dynabert.errors import UserError, explain
 from dynabert.importance import Granularity
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, DepthChoice, SearchSpace, Subnet
 
 Mult = Annotated[float, Field(gt=0, le=1)]
+Mults = Annotated[tuple[Mult, ...], Field(min_length=1)]
 Weight = Annotated[float, Field(ge=0)]
+StageName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]  # names a file
+PREVIOUS = "previous"  # as a teacher: whichever stage came before
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Grid(_Value):
     """Every width with every depth, all of them in every step (Algorithm 1)."""
 
-    width_mults: tuple[Mult, ...] = (1.0,)
-    depth_mults: tuple[Mult, ...] = (1.0,)
+    width_mults: Mults = (1.0,)
+    depth_mults: Mults = (1.0,)
 
     @property
     def subnets(self) -> list[Subnet]:
@@ -52,7 +55,7 @@ class Losses(_Value):
 class Teacher(_Value):
     """The fixed network a stage learns from."""
 
-    stage: str = "previous"  # the stage whose result it is
+    stage: StageName = PREVIOUS  # the stage whose result it is
     # "same": as wide as the student (paper); "full": as in the official code.
     width: Literal["same", "full"] = "same"
 
@@ -61,7 +64,7 @@ class Rewire(_Value):
     """Measure importance and rewire the network by it. DynaBERT, Sec. 2.1.1."""
 
     kind: Literal["rewire"] = "rewire"
-    name: str = "rewire"
+    name: StageName = "rewire"
     split: Literal["train", "dev"] = "train"  # the paper uses dev, which then also judges
     num_examples: Annotated[int, Field(ge=1)] | None = 2048  # None: all of the split
     per: Granularity = "example"
@@ -71,7 +74,7 @@ class Train(_Value):
     """Train some sub-networks together, by labels, by a teacher, or both."""
 
     kind: Literal["train"] = "train"
-    name: str
+    name: StageName
     subnets: Grid = Grid()
     losses: Losses
     teacher: Teacher | None = None
@@ -103,8 +106,9 @@ class Recipe(_Value):
     depth_choice: DepthChoice = "paper"
     batch_size: Annotated[int, Field(ge=1)] = 32
     max_tokens: Annotated[int, Field(ge=3)] = 128
-    width_mults: tuple[Mult, ...] = PAPER_WIDTHS  # the sub-networks that are reported at the end
-    depth_mults: tuple[Mult, ...] = PAPER_DEPTHS
+    # The sub-networks that are reported at the end.
+    width_mults: Mults = PAPER_WIDTHS
+    depth_mults: Mults = PAPER_DEPTHS
 
     @model_validator(mode="after")
     def _stages_fit_together(self) -> Self:
@@ -112,11 +116,13 @@ class Recipe(_Value):
         for stage in self.stages:
             if stage.name in earlier:
                 raise ValueError(f"two stages are called {stage.name!r}")
+            if stage.name == PREVIOUS:
+                raise ValueError(f"no stage can be called {PREVIOUS!r}: that names the one before")
             if isinstance(stage, Train) and stage.teacher is not None:
                 wanted = stage.teacher.stage
                 if not earlier:
                     raise ValueError(f"stage {stage.name!r} has no earlier stage to learn from")
-                if wanted not in ("previous", *earlier):
+                if wanted not in (PREVIOUS, *earlier):
                     raise ValueError(
                         f"stage {stage.name!r} learns from {wanted!r}, but before it come only "
                         f"{', '.join(earlier)}"
@@ -163,20 +169,7 @@ def load_recipe(path: Path) -> Recipe:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Recipe.model_validate(values)
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"cannot read recipe {path}: {error}") from error
     except ValidationError as error:
         raise UserError(f"recipe {path}: {explain(error)}") from error
-
-
-def explain(error: ValidationError) -> str:
-    """One line per wrong field of a value read from outside."""
-    return "; ".join(
-        f"{'.'.join(map(str, detail['loc'])) or 'the whole'}: {detail['msg']} (got {_shown(detail['input'])})"
-        for detail in error.errors()
-    )
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dynabert.data.encoding import Batch
 from dynabert.distillation import hidden_loss, matched_states, prediction_loss
+from dynabert.errors import UserError
 from dynabert.modeling.heads import classification_loss
 from dynabert.modeling.models import DynaBertForSequenceClassification
 from dynabert.subnet import FULL, Subnet
@@ -63,7 +64,16 @@ def accumulate_gradients(
         return Answer(out.logits, out.hidden_states or ())
 
     def teacher_subnet(subnet: Subnet) -> Subnet:
-        return Subnet(subnet.width_mult) if teacher_width == "same" else FULL
+        if teacher_width != "same":
+            return FULL
+        if subnet.heads is None and subnet.neurons is None:
+            return Subnet(subnet.width_mult)
+        if subnet.layers is None and subnet.depth_mult == 1:
+            return subnet
+        raise UserError(
+            f"no teacher is as wide as {subnet.key}: it counts heads or neurons of some layers only. "
+            'Use the full-width teacher (width "full").'
+        )
 
     with autocast():
         embedding_output = _embed(student, batch)

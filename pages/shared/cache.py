@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 from transformers import PreTrainedTokenizerBase
 
-from dynabert import DynaBertConfig, DynaBertForSequenceClassification, Subnet
+from dynabert import DynaBertForSequenceClassification, Subnet
 from dynabert.analysis.attention_maps import AttentionMaps, attention_maps
 from dynabert.analysis.attention_maps import kept_heads as find_kept_heads
 from dynabert.analysis.groups import accuracy_by_group
@@ -52,11 +52,6 @@ def _open_run(folder: str, changed: int) -> Run:
     return Run.load(folder)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_RUN)
-def config(run: Run) -> DynaBertConfig:
-    return DynaBertConfig.from_pretrained(run.folder, local_files_only=True)
-
-
 @st.cache_resource(max_entries=3, show_spinner="Loading the model …", hash_funcs=_RUN)
 def model(run: Run) -> DynaBertForSequenceClassification:
     loaded = run.model()
@@ -93,12 +88,7 @@ def results(run: Run) -> pd.DataFrame:
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_RUN)
 def _results(run: Run, measured: int) -> pd.DataFrame:
-    try:
-        return run.results
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"run {run.folder}: cannot read its results: {error}. If {MEASURED} is damaged, remove it."
-        ) from error
+    return run.results
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the sentence …", hash_funcs=_RUN)

@@ -71,7 +71,7 @@ def preferred_mults(run: Run, results: pd.DataFrame, name: str) -> list[float]:
 
 
 def choose_width(run: Run, results: pd.DataFrame) -> float:
-    shape = cache.config(run).shape
+    shape = run.config.shape
     choices = width_choices(shape, preferred_mults(run, results, "width_mult"))
 
     def label(mult: float) -> str:
@@ -82,7 +82,7 @@ def choose_width(run: Run, results: pd.DataFrame) -> float:
 
 
 def choose_depth(run: Run, results: pd.DataFrame) -> float:
-    shape = cache.config(run).shape
+    shape = run.config.shape
     choices = depth_choices(shape, preferred_mults(run, results, "depth_mult"))
 
     def label(mult: float) -> str:
@@ -100,7 +100,7 @@ def choose_subnet(run: Run, results: pd.DataFrame) -> Subnet:
     with right:
         depth = choose_depth(run, results)
     subnet = Subnet(width, depth)
-    st.caption(f"Sub-network: {wording.subnet_counts(subnet, cache.config(run).shape)}.")
+    st.caption(f"Sub-network: {wording.subnet_counts(subnet, run.config.shape)}.")
     return subnet
 
 

@@ -77,7 +77,7 @@ def test_a_run_that_is_damaged_while_the_app_is_open_gets_a_sentence(open_app, o
     (own_run.folder / "measured.parquet").write_bytes(b"no table")
     at.run()
     assert not at.exception
-    assert "cannot read its results" in at.error[0].value
+    assert "is damaged" in at.error[0].value
 
 
 def test_a_run_whose_recipe_trained_nothing_carries_a_warning(open_app, own_run):

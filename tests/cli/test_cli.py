@@ -195,11 +195,21 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
         ((*train, "--set", "width.epochs=-1"), "greater than 0 (got -1"),
         ((*train, "--set", "nosuch=1"), "no such field"),
         ((*train, "--num-train", "0"), "must be between 1 and 87, got 0"),
-        ((*train, "--seed", "-1"), "seed must be 0 or more, got -1"),
+        ((*train, "--seed", "-1"), "seed must be from 0 to 4294967295, got -1"),
+        ((*train, "--tokens", "100000"), "reads at most 40 tokens, got --tokens 100000"),
+        ((*train, "--data-dir", tmp_path), "--data-dir is for GLUE tasks"),
+        ((*train, "--set", "fine-tune.name=../evil"), "should match pattern"),
+        (("train", "teaching", "--data-dir", tmp_path), "the teaching set is generated"),
+        (("train", "my task"), "unknown task 'my task'"),
         (("train", "cola", "--label-column", "x"), "--label-column is for CSV files only"),
         (("sweep", "tiny", "--widths", "1,a"), "--widths takes numbers separated by commas"),
         (("sweep", "tiny", "--out", "table.txt"), "--out writes .csv or .parquet"),
-        (("importance", "tiny", "--split", "test"), "--split must be train or dev"),
+        (("sweep", "tiny", "--out", tmp_path / "no" / "t.csv"), "there is no folder"),
+        (("importance", "tiny", "--split", "dev"), "--split says how to measure; give --measure"),
+        (("extract", "tiny", "--out", train_file / "x"), "Not a directory"),
+        (("evaluate", "tiny", "--subnet", f"w1-y{'9' * 5000}"), "is not a number"),
+        (("app", "--address", ""), "--address is empty"),
+        (("app", "--address", "no.such.host.invalid"), "no address 'no.such.host.invalid'"),
     ]
     # One process for all of them: what takes time is importing torch.
     script = (

@@ -7,7 +7,7 @@ import torch
 from conftest import make_batch, make_hf
 from torch import Tensor
 
-from dynabert import DynaBertForSequenceClassification, Subnet
+from dynabert import DynaBertForQuestionAnswering, DynaBertForSequenceClassification, Subnet
 from dynabert.importance import Importance, compute_importance
 from dynabert.rewiring import rewire_
 
@@ -191,6 +191,36 @@ def test_scores_are_put_back_into_the_original_order(
     back = moved.in_original_order(model)
     torch.testing.assert_close(back.heads, original.heads, rtol=1e-5, atol=1e-9)
     torch.testing.assert_close(back.neurons, original.neurons, rtol=1e-5, atol=1e-9)
+
+
+def test_scores_of_an_extracted_network_go_to_the_places_it_was_cut_from(
+    model: DynaBertForSequenceClassification,
+) -> None:
+    rewire_(model, random_importance())
+    small = model.extract(Subnet(0.5, layers=(1, 3)))
+    scores = compute_importance(small, [labelled(model.config.backbone)])
+    back = scores.in_original_order(small)
+    assert back.heads.shape == (4, 6)
+    assert back.neurons.shape == (4, 60)
+    assert back.heads[[0, 2]].isnan().all()
+    for row, layer in enumerate((1, 3)):
+        ids = small.backbone.encoder.layers[row].attention.head_ids.tolist()
+        assert torch.equal(back.heads[layer, ids], scores.heads[row])
+        assert back.heads[layer].isnan().sum() == 3
+
+
+@pytest.mark.parametrize("kind", ["labels", "spans"])
+def test_examples_that_the_loss_leaves_out_do_not_count(kind: str) -> None:
+    if kind == "labels":
+        model = DynaBertForSequenceClassification.from_hf(make_hf())
+        batch = make_batch() | {"labels": torch.tensor([1, -100, 2])}
+    else:
+        model = DynaBertForQuestionAnswering.from_hf(make_hf("bert", "ForQuestionAnswering"))
+        spans = torch.tensor([[1, 4], [30, 33], [0, 2]])
+        batch = make_batch() | {"start_positions": spans[:, 0], "end_positions": spans[:, 1]}
+    together = compute_importance(model, [batch])
+    alone = compute_importance(model, [single(batch, row) for row in (0, 2)])
+    torch.testing.assert_close(together.heads, alone.heads, **EXACT)
 
 
 def test_equal_scores_keep_their_order(model: DynaBertForSequenceClassification) -> None:

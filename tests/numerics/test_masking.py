@@ -44,6 +44,12 @@ def test_each_sentence_may_have_its_own_mask() -> None:
         torch.testing.assert_close(one[0], together[row], rtol=0, atol=1e-12)
 
 
+def test_a_mask_of_another_precision_is_converted() -> None:
+    model = DynaBertForSequenceClassification.from_hf(make_hf(dtype=torch.float32)).bfloat16()
+    ones = torch.ones(4, 6)
+    assert torch.equal(model(**make_batch(), head_mask=ones).logits, model(**make_batch()).logits)
+
+
 def test_a_mask_of_another_shape_is_refused(model: DynaBertForSequenceClassification) -> None:
     batch = make_batch(model.config.backbone)
     with pytest.raises(ValueError, match=r"must be of shape \(4, 6\) .* got \(6, 4\)"):

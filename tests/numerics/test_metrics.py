@@ -56,6 +56,8 @@ def test_collapsed() -> None:
     assert not is_collapsed(np.ones(4, int), np.ones(4, int))  # nothing else to answer
     assert is_collapsed(TARGETS, 3 + VALUES * 1e-3)
     assert not is_collapsed(TARGETS, 3 + VALUES * 0.1)
+    assert is_collapsed(TARGETS, np.full_like(TARGETS, np.nan))
+    assert METRICS["pearson"](TARGETS, np.full_like(TARGETS, np.nan)) == 0.0
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from official_reference import official_logits, rewired_state
 from dynabert import PAPER_SPACE, DynaBertForSequenceClassification, Subnet
 
 
-@pytest.mark.parametrize(("num_layers", "num_heads"), [(12, 12), (6, 12)])
+@pytest.mark.parametrize(("num_layers", "num_heads"), [(12, 12), (6, 12), (4, 6)])
 def test_all_twelve_subnets_of_an_officially_rewired_checkpoint(
     num_layers: int, num_heads: int
 ) -> None:

@@ -1,5 +1,6 @@
 """The elastic models against Hugging Face's, and against themselves."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,39 @@ def test_a_folder_of_hugging_face_is_read(backbone: str, batch: dict, tmp_path: 
     torch.testing.assert_close(model(**batch).logits, hf(**batch).logits, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["ForSequenceClassification", "ForQuestionAnswering"])
+@pytest.mark.parametrize("left_out", [("architectures",), ("architectures", "model_type")])
+def test_a_configuration_that_names_no_class_costs_no_head(
+    backbone: str, kind: str, left_out: tuple[str, ...], batch: dict, tmp_path: Path
+) -> None:
+    hf = make_hf(backbone, kind, dtype=torch.float32)
+    hf.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    kept = {name: value for name, value in values.items() if name not in left_out}
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    model = CLASSES[kind].from_hf(tmp_path)
+    torch.testing.assert_close(model(**batch)[0], hf(**batch)[0], rtol=0, atol=1e-5)
+
+
+def test_a_new_head_is_announced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole, bare = make_hf("bert"), make_hf("bert", "Model")
+    DynaBertForSequenceClassification.from_hf(whole)
+    assert caplog.messages == []
+    DynaBertForSequenceClassification.from_hf(bare)
+    assert caplog.messages == ["The head of the model is new: random until it is trained."]
+
+
+def test_a_text_without_any_token_is_answered_alike_with_attention_asked_for(
+    backbone: str, batch: dict
+) -> None:
+    model = DynaBertForSequenceClassification.from_hf(make_hf(backbone))
+    batch["attention_mask"][2] = 0
+    asked = model(**batch, output_attentions=True)
+    torch.testing.assert_close(asked.logits, model(**batch).logits, **EXACT)
+    assert (asked.attentions[0][2] == 0).all()
+
+
 def test_berts_pooler_is_kept_where_there_is_no_classifier(batch: dict, tmp_path: Path) -> None:
     bare = make_hf("bert", "Model")
     model = DynaBertForSequenceClassification.from_hf(bare, num_labels=5)
@@ -215,7 +249,7 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     hf = make_hf("bert", "Model")
     hf.config.save_pretrained(tmp_path)
     torch.save(hf.state_dict(), tmp_path / "pytorch_model.bin")
-    with pytest.raises(ValueError, match="needs a model.safetensors file"):
+    with pytest.raises(ValueError, match="needs a whole model.safetensors file"):
         DynaBertModel.from_hf(tmp_path)
 
 
@@ -235,6 +269,8 @@ def test_too_long_an_input_is_an_error_that_says_what_to_do(
         (torch.tensor([2, 0, 1]), 3, None),
         (torch.tensor([0.5, 2.0, -1.0], dtype=torch.float64), 1, None),
         (torch.tensor([[1.0, 0, 1], [0, 0, 1], [1, 1, 1]]), 3, "multi_label_classification"),
+        (torch.tensor([[1.0, 0, 1], [0, 0, 1], [1, 1, 1]]), 3, None),
+        (torch.tensor([[1.5, 0, 1], [0, 0, 1], [1, -1, 1]]), 3, "regression"),
     ],
 )
 def test_losses_are_hugging_faces(

@@ -9,6 +9,7 @@ from conftest import make_batch, make_hf
 from torch import Tensor
 
 from dynabert import PAPER_SPACE, DynaBertForSequenceClassification, Subnet
+from dynabert.errors import UserError
 from dynabert.subnet import kept_layers
 from dynabert.training.loop import schedule, seed_from
 from dynabert.training.recipe import Losses
@@ -78,6 +79,17 @@ def test_step_is_the_sum_of_separate_gradients(width: str, num_labels: int) -> N
     assert ours.keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(ours[name], gradient, atol=1e-10, rtol=1e-9, msg=name)
+
+
+def test_explicit_counts_have_a_teacher_as_wide_or_none() -> None:
+    student, teacher = make(), make(seed=1)
+    narrow = Subnet(heads=(2, 1, 3, 6), neurons=(9, 60, 1, 30))
+    losses = accumulate_gradients(student, labelled(), [narrow], DISTIL, teacher=teacher)
+    expected = reference_loss(student, teacher, labelled(), narrow, narrow)
+    assert losses[0].item() == pytest.approx(expected.item(), rel=1e-6)
+    shallow = Subnet(layers=(1,), heads=(2,), neurons=(9,))
+    with pytest.raises(UserError, match="no teacher is as wide as"):
+        accumulate_gradients(student, labelled(), [shallow], DISTIL, teacher=teacher)
 
 
 def test_losses_are_in_the_order_of_the_subnets() -> None:

@@ -12,8 +12,19 @@ from small_data import write_csv
 
 from dynabert.data.source import CsvSource, DataSource
 from dynabert.errors import UserError
+from dynabert.evaluation.latency import DEFAULT_SETUP, LatencySetup
 from dynabert.runs import Run, list_runs, unfinished_folder
-from dynabert.training import Grid, Losses, Recipe, Rewire, Teacher, Train, TrainingPlan, train
+from dynabert.training import (
+    Grid,
+    Losses,
+    Recipe,
+    Rewire,
+    Teacher,
+    Train,
+    TrainingPlan,
+    discard_unfinished,
+    train,
+)
 from dynabert.training import loop as training_loop
 from dynabert.training.events import Evaluated, Event, StageStarted, StepDone, Working
 
@@ -54,7 +65,7 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def _checkpoint_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(training_loop, "REPORT_STEPS", 2)
+    monkeypatch.setattr(training_loop, "REPORT_STEPS", 5)  # no divisor of where evaluations are
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +139,7 @@ def test_resume_goes_on_in_the_middle_of_a_stage(
     data: DataSource, tiny_backbone: Path, tmp_path: Path
 ) -> None:
     def kill_in_stage_3(event: Event) -> None:
-        if isinstance(event, StepDone) and event.stage == "width-depth" and event.step == 6:
+        if isinstance(event, StepDone) and event.stage == "width-depth" and event.step == 5:
             raise Killed
 
     with pytest.raises(Killed):
@@ -140,7 +151,7 @@ def test_resume_goes_on_in_the_middle_of_a_stage(
         lambda event: started.append(event) if isinstance(event, StageStarted) else None,
     )
     assert started[0].stage == "width-depth"
-    assert started[0].resumed_at == 4  # steps 5 and 6 were not checkpointed yet
+    assert started[0].resumed_at == 4  # step 5 was not checkpointed yet
 
 
 def test_unfinished_is_not_mixed_with_another_plan(
@@ -150,6 +161,79 @@ def test_unfinished_is_not_mixed_with_another_plan(
         train(plan(data, tiny_backbone), tmp_path, kill_at(6))
     with pytest.raises(UserError, match="was started with another seed"):
         train(plan(data, tiny_backbone, seed=1), tmp_path)
+
+
+def test_unfinished_is_not_mixed_with_other_data(tiny_backbone: Path, tmp_path: Path) -> None:
+    train_file, dev_file = write_csv(tmp_path)
+    data = DataSource(csv=CsvSource(train_file=train_file, dev_file=dev_file))
+    with pytest.raises(Killed):
+        train(plan(data, tiny_backbone), tmp_path / "runs", kill_at(6))
+    with train_file.open("a", encoding="utf-8") as file:
+        file.write("the cat is bad,neg\n")
+    with pytest.raises(UserError, match="was started with another fingerprint of the data"):
+        train(plan(data, tiny_backbone), tmp_path / "runs")
+
+
+def test_training_at_work_is_not_discarded(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    folder = unfinished_folder("r", tmp_path)
+
+    def discard_meanwhile(event: Event) -> None:
+        if isinstance(event, StepDone):
+            with pytest.raises(UserError, match="is being trained by another process"):
+                discard_unfinished("r", tmp_path)
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(plan(data, tiny_backbone), tmp_path, discard_meanwhile)
+    assert folder.is_dir()
+    discard_unfinished("r", tmp_path)
+    assert not folder.exists()
+    discard_unfinished("r", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["plan.yaml", "finished.json", "stages/fine-tune.safetensors"])
+def test_damaged_state_is_not_gone_on_from(
+    name: str, data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    def kill_after_first_stage(event: Event) -> None:
+        if isinstance(event, StageStarted) and event.stage == "rewire":
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(plan(data, tiny_backbone), tmp_path, kill_after_first_stage)
+    (unfinished_folder("r", tmp_path) / name).write_text("[", encoding="utf-8")
+    with pytest.raises(UserError, match=r"is damaged.*Drop it with --restart"):
+        train(plan(data, tiny_backbone), tmp_path)
+
+
+def test_wrong_input_shows_before_anything_is_written(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    asked = plan(data, tiny_backbone, latency=LatencySetup(tokens=100_000))
+    with pytest.raises(UserError, match="reads at most 40 tokens, got --tokens 100000"):
+        train(asked, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_short_backbone_is_timed_at_all_it_reads(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    recipe = RECIPE.model_copy(update={"stages": RECIPE.stages[:1]})
+    run = train(plan(data, tiny_backbone, recipe=recipe, latency=DEFAULT_SETUP), tmp_path)
+    assert set(run.results["tokens"]) == {40}
+    assert "MACs and latency are for 40 tokens, all it reads" in run.info.notices
+
+
+def test_loss_that_is_not_finite_stops(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    stage = RECIPE.stages[0].model_copy(update={"learning_rate": 1e30})
+    recipe = RECIPE.model_copy(update={"stages": (stage,)})
+    with pytest.raises(UserError, match="Choose a smaller learning rate than 1e[+]30"):
+        train(plan(data, tiny_backbone, recipe=recipe), tmp_path)
+    assert list_runs(tmp_path) == []
 
 
 def test_finished_run_is_never_overwritten(

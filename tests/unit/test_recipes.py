@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from dynabert.cli.train_command import changed
 from dynabert.errors import UserError
@@ -28,6 +29,40 @@ def test_presets_survive_a_file(name: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(RECIPES[name].model_dump(mode="json")), encoding="utf-8")
     assert load_recipe(path) == RECIPES[name] == find_recipe(str(path))
+
+
+@pytest.mark.parametrize("name", ["../../evil", "a/b", "", ".x", "a\n", "previous"])
+def test_stage_names_are_file_names(name: str) -> None:
+    values = RECIPES["fine-tune"].model_dump(mode="json")
+    values["stages"][0]["name"] = name
+    with pytest.raises(ValidationError, match="pattern|no stage can be called"):
+        Recipe.model_validate(values)
+
+
+@pytest.mark.parametrize("change", ["fine-tune.epochs=.inf", "fine-tune.learning_rate=.nan"])
+def test_numbers_are_finite(change: str) -> None:
+    with pytest.raises(UserError, match="finite number") as caught:
+        changed(RECIPES["fine-tune"], [change])
+    assert "at least 1 item" not in str(caught.value)  # the stage is wrong, not their number
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("width_mults=[]", "width_mults: .*at least 1 item"),
+        ("width_mults=[1.0", r"'\[1\.0' is not a value"),
+        ("batch_size=!!python/object:os.system x", "is not a value"),
+    ],
+)
+def test_changes_that_are_no_values(change: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        changed(RECIPES["fine-tune"], [change])
+
+
+def test_recipe_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_bytes("about: é".encode("latin-1"))
+    with pytest.raises(UserError, match="cannot read recipe"):
+        load_recipe(tmp_path / "r.yaml")
 
 
 def test_default_recipe_is_the_papers() -> None:

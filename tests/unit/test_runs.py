@@ -13,7 +13,15 @@ import torch
 from tiny_run import write_tiny_run
 
 from dynabert.errors import UserError
-from dynabert.runs import Run, check_run_name, find_run, list_runs, unfinished_folder, write_run
+from dynabert.runs import (
+    Run,
+    check_run_name,
+    find_run,
+    list_runs,
+    unfinished_folder,
+    write_manifest,
+    write_run,
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +77,50 @@ def test_broken_manifest(copy: Path, text: str) -> None:
     (copy / "manifest.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"manifest\.json is damaged"):
         Run.load(copy)
+
+
+def test_manifest_must_name_what_makes_a_run(copy: Path) -> None:
+    path = copy / "manifest.json"
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("model.safetensors", "tokenizer.json", "results.parquet", "recipe.yaml"):
+        path.write_text(json.dumps({n: d for n, d in whole.items() if n != name}))
+        with pytest.raises(UserError, match=f"is damaged: it does not name {name}"):
+            Run.load(copy)
+
+
+def test_damaged_measurements_say_so(copy: Path) -> None:
+    run = Run.load(copy)
+    rows = run.results
+    (copy / "measured.parquet").write_bytes(b"xx")
+    with pytest.raises(UserError, match=r"measured\.parquet is damaged.*Remove that file"):
+        _ = run.results
+    with pytest.raises(UserError, match=r"measured\.parquet is damaged"):
+        run.add_results(rows)
+    assert (copy / "measured.parquet").read_bytes() == b"xx"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("config.json", "{", "config.json: "),
+        ("model.safetensors", "xx", "cannot load the model"),
+        ("recipe.yaml", "command: [", "cannot read recipe.yaml"),
+        ("recipe.yaml", "seed: x", "recipe.yaml: command: Field required"),
+    ],
+)
+def test_damage_that_the_manifest_confirms(
+    copy: Path, name: str, content: str, sentence: str
+) -> None:
+    (copy / name).write_text(content, encoding="utf-8")
+    write_manifest(copy)
+
+    def open_all() -> None:
+        run = Run.load(copy)
+        _ = run.config
+        run.model()
+
+    with pytest.raises(UserError, match=sentence):
+        open_all()
 
 
 def test_crash_while_writing_leaves_no_run(written: Run, tmp_path: Path) -> None:

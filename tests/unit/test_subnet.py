@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,7 +133,15 @@ def test_a_key_reads_back_as_the_same_subnet(subnet: Subnet) -> None:
     assert Subnet.parse(subnet.key) == subnet
 
 
+def test_numpys_numbers_are_numbers() -> None:
+    counts = tuple(np.array([3, 6]))
+    subnet = Subnet(np.float32(1), layers=tuple(np.array([0, 2])), heads=counts, neurons=counts)
+    assert subnet == Subnet(layers=(0, 2), heads=(3, 6), neurons=(3, 6))
+    assert [type(n) for n in subnet.heads or ()] == [int, int]
+
+
 def test_keys_are_short() -> None:
+    assert Subnet(1e-5).key == "w0.00001-d1.00"
     assert Subnet(0.5, 0.75).key == "w0.50-d0.75"
     assert Subnet.parse("w0.50-d0.75") == Subnet(0.5, 0.75)
     assert Subnet(layers=(0, 2), heads=(3, 6), neurons=(5, 7)).key == "w1.00-y0.2-h3.6-n5.7"
@@ -156,6 +165,7 @@ def test_a_multiplier_outside_its_range_is_refused(name: str, mult: object) -> N
     [
         ({"layers": (3, 1)}, "layers must rise"),
         ({"layers": ()}, "layers must be whole numbers"),
+        ({"heads": 3}, "heads must be whole numbers"),
         ({"layers": (1,), "depth_mult": 0.5}, "either depth_mult or layers"),
         ({"heads": (0,)}, "heads must be whole numbers of at least 1"),
         ({"heads": (1,), "neurons": (1,), "width_mult": 0.5}, "either width_mult or both"),
