@@ -147,6 +147,16 @@ def test_a_regression_shows_its_number(open_app, own_run):
     assert metric(at, "It predicts") == f"{logits[0, 0].item():.2f}"
 
 
+def test_a_label_is_shown_as_it_is_written(open_app, own_run):
+    label = "**b** <i> ![x](http://x/y) $1-$2"
+    rewrite(own_run, "labels:\n  - neg\n  - pos\n", f"labels:\n  - '{label}'\n  - '{label}.'\n")
+    at = open_app(own_run.folder.parent, "attention", text="a cat")
+    shown = metric(at, "It answers")
+    assert shown.replace("\\", "").removesuffix(".") == label
+    for character in "*<[$":
+        assert f"\\{character}" in shown
+
+
 def rewrite(run: Run, old: str, new: str) -> None:
     """Change a run's recipe.yaml, as another task would have written it."""
     path = run.folder / RECIPE
