@@ -30,7 +30,8 @@ from dynabert.data.source import DataSource
 from dynabert.distillation import hidden_loss, matched_states, prediction_loss
 from dynabert.evaluation.latency import describe_machine
 from dynabert.subnet import FULL, PAPER_WIDTHS
-from dynabert.training.loop import make_optimizer
+from dynabert.training.loop import REPORT_STEPS, make_optimizer
+from dynabert.training.memory import limit_kernel_caches, release_unused
 from dynabert.training.precision import resolve_precision
 from dynabert.training.recipe import Losses
 from dynabert.training.step import accumulate_gradients
@@ -92,6 +93,7 @@ def main() -> None:
 
 def measure(way: Way, data_dir: Path | None, *, whole_epoch: bool) -> dict[str, float]:
     """Median seconds of a step and seconds of an epoch of each kind, and peak memory in GB."""
+    limit_kernel_caches()
     torch.manual_seed(0)
     source = find_backbone("minilm")
     task = "cola" if data_dir else "teaching"
@@ -115,8 +117,10 @@ def measure(way: Way, data_dir: Path | None, *, whole_epoch: bool) -> dict[str, 
         found[kind] = statistics.median(seconds)
         if whole_epoch:
             started = time.perf_counter()
-            for rows in order:
+            for number, rows in enumerate(order, 1):
                 step(split.batch(rows))
+                if number % REPORT_STEPS == 0:
+                    release_unused()
             found[f"{kind} epoch"] = time.perf_counter() - started
         else:
             found[f"{kind} epoch"] = statistics.mean(seconds) * len(order)

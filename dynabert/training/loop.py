@@ -116,6 +116,7 @@ class _StageRun:
                 rate = (step - first_step) / (time.perf_counter() - started)
                 self._report(step, losses, learning_rate, rate)
                 losses = []
+                release_unused()
             seconds = before + time.perf_counter() - started
             self.position = replace(self.position, step=step, seconds=seconds)
             if step in self.evaluation_steps:

@@ -1,11 +1,24 @@
-"""Giving memory back that the C library would rather keep."""
+"""Training in as little memory as it needs."""
 
 from __future__ import annotations
 
 import ctypes
 import ctypes.util
-import gc
+import os
 from functools import cache
+
+# Matrix kernels that oneDNN keeps for shapes it has met. Batches of every length times sub-networks of
+# every width are thousands of shapes, each with its buffers: 0.7 GB at the library's own limit of 1,024,
+# and no faster (measured on CoLA).
+KERNELS_KEPT = 64
+_LIMITS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+
+
+def limit_kernel_caches() -> None:
+    """Keep few matrix kernels. Heeded from a process's first product of matrices on; what the user
+    has set stays."""
+    for limit in _LIMITS:
+        os.environ.setdefault(limit, str(KERNELS_KEPT))
 
 
 def release_unused() -> None:
@@ -14,7 +27,6 @@ def release_unused() -> None:
     Batches of many lengths leave the heap of a long training full of holes: without this, twice the
     memory that is in use.
     """
-    gc.collect()
     trim = _malloc_trim()
     if trim is not None:
         trim(0)

@@ -44,6 +44,7 @@ from dynabert.runs import (
 from dynabert.training.checkpoint import FinishedStage, Workspace, reading
 from dynabert.training.events import Notice, OnEvent, StageStarted, Working, ignore
 from dynabert.training.loop import Recorder, Setting, seed_from, train_stage
+from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.precision import Precision, resolve_precision
 from dynabert.training.recipe import Recipe, Rewire, Train
 
@@ -85,6 +86,7 @@ def train(plan: TrainingPlan, runs_dir: Path, on_event: OnEvent = ignore) -> Run
         raise UserError(
             f"{runs_dir / plan.name} exists already; choose another name or remove it first."
         )
+    limit_kernel_caches()
     # Whatever is wrong with the input shows here, before anything is written.
     training = _Training(plan, Accelerator(), on_event)
     folder = unfinished_folder(plan.name, runs_dir)
