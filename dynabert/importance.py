@@ -46,19 +46,8 @@ class Importance:
         self: scores of `model` as it is now, as from `compute_importance`. Where `model` was
         extracted, what that network had and `model` has not is NaN.
         """
-        config = model.config
-        layer_ids = config.layer_ids or []
-        heads, neurons = (
-            torch.full((config.original_num_layers or 0, count or 0), torch.nan)
-            for count in (config.original_num_heads, config.original_num_neurons)
-        )
-        for number, layer in enumerate(model.backbone.encoder.layers):
-            for scores, sorted_back, ids in (
-                (self.heads, heads, layer.attention.head_ids),
-                (self.neurons, neurons, layer.feed_forward.neuron_ids),
-            ):
-                sorted_back[layer_ids[number], ids.cpu().long()] = scores[number, : len(ids)]
-        return Importance(heads, neurons, self.about)
+        heads = in_original_order(model, self.heads, "heads")
+        return Importance(heads, in_original_order(model, self.neurons, "neurons"), self.about)
 
     def save(self, path: Path) -> None:
         """Write a safetensors file; the description goes into its metadata."""
@@ -70,6 +59,24 @@ class Importance:
         with safe_open(path, "pt") as file:
             about = dict(file.metadata() or {})
             return cls(file.get_tensor("heads"), file.get_tensor("neurons"), about)
+
+
+def in_original_order(
+    model: DynaBertPreTrainedModel, values: Tensor, of: Literal["heads", "neurons"]
+) -> Tensor:
+    """A number for each head or neuron of `model`, in the order of the network it was made from.
+
+    values: (L, H) or (L, F) as the model has them now.  NaN where that network had one and `model`
+    has not.
+    """
+    config = model.config
+    layer_ids = config.layer_ids or []
+    most = config.original_num_heads if of == "heads" else config.original_num_neurons
+    sorted_back = torch.full((config.original_num_layers or 0, most or 0), torch.nan).to(values)
+    for number, layer in enumerate(model.backbone.encoder.layers):
+        ids = layer.attention.head_ids if of == "heads" else layer.feed_forward.neuron_ids
+        sorted_back[layer_ids[number], ids.to(values.device).long()] = values[number, : len(ids)]
+    return sorted_back
 
 
 def compute_importance(

@@ -32,6 +32,8 @@ _ATTENTION_SCALE = [
     [position**2, sample_colorscale(get_colorscale(SCALE), position)[0]]
     for position in (number / 16 for number in range(17))
 ]
+# Less, none, more; people who confuse red and green can tell them apart.
+_SIGNED_SCALE = [[0, BLUE], [0.5, "#f7f7f7"], [1, RED]]
 # Beside a map of that many tokens there is room for a label each.
 _MOST_LABELS = 32
 
@@ -200,6 +202,52 @@ def head_importance(
     return _finished(figure, height=110 + 36 * layers, grid=False, hover="closest")
 
 
+def head_effect(values: np.ndarray, *, title: str, kept: np.ndarray | None = None) -> go.Figure:
+    """A map layers x heads of changes, both ways from none; crosses as in `head_importance`."""
+    figure = head_importance(values, title=title, kept=kept, number="+.4f")
+    figure.update_traces(colorscale=_SIGNED_SCALE, zmid=0, selector={"type": "heatmap"})
+    return figure
+
+
+def estimate_and_measured(
+    estimate: np.ndarray,
+    measured: np.ndarray,
+    *,
+    titles: tuple[str, str],
+    kept: np.ndarray | None = None,
+) -> go.Figure:
+    """Every head by what was estimated of it and what was measured, both above 0, on logarithmic axes.
+
+    estimate, measured, kept: (L, H), NaN where there is no head.  Heads left out are hollow.
+    """
+    figure = go.Figure()
+    shades = _layer_shades(len(estimate))
+    for layer, (xs, ys) in enumerate(zip(estimate, measured, strict=True)):
+        heads = np.flatnonzero((xs > 0) & (ys > 0))  # a logarithm has no place for others
+        gone = [kept is not None and not kept[layer, head] for head in heads]
+        figure.add_scatter(
+            x=xs[heads],
+            y=ys[heads],
+            mode="markers",
+            name=f"layer {layer + 1}",
+            marker={
+                "color": shades[layer],
+                "size": 9,
+                "symbol": ["circle-open" if is_gone else "circle" for is_gone in gone],
+                "line": {"width": 2, "color": shades[layer]},
+            },
+            hovertext=[
+                f"layer {layer + 1}, head {head + 1}<br>estimated {xs[head]:.3g}, measured "
+                f"{ys[head]:.3g}" + ("<br>not in this sub-network" if is_gone else "")
+                for head, is_gone in zip(heads, gone, strict=True)
+            ],
+            hoverinfo="text",
+        )
+    figure.update_xaxes(title_text=titles[0], type="log", exponentformat="power")
+    figure.update_yaxes(title_text=titles[1], type="log", exponentformat="power")
+    return _finished(figure, height=360, hover="closest")
+
+
 def kept_heads(kept: np.ndarray) -> go.Figure:
     """Which heads a sub-network keeps, filled, and which it leaves out.  kept: (L, H) booleans."""
     figure = head_importance(np.where(kept, 1.0, np.nan), title="", kept=kept, number="")
@@ -254,10 +302,7 @@ def neuron_ranking(
     chosen: the width_mult whose line stands out.
     """
     figure = go.Figure()
-    # From first to last layer through grey: each is readable on white and on black.
-    shades = sample_colorscale(
-        [[0, BLUE], [0.5, "#999999"], [1, ORANGE]], np.linspace(0, 1, max(len(scores), 2)).tolist()
-    )
+    shades = _layer_shades(len(scores))
     for layer, row in enumerate(scores):
         ranked = np.sort(row[~np.isnan(row)])[::-1]
         if log:  # a logarithm has no place for a neuron that is never used
@@ -498,6 +543,12 @@ def _finished(
     figure.update_xaxes(automargin=True, showgrid=grid, zeroline=False)
     figure.update_yaxes(automargin=True, showgrid=grid, zeroline=False)
     return figure
+
+
+def _layer_shades(layers: int) -> list[str]:
+    """From first to last layer through grey: each is readable on white and on black."""
+    ends = [[0, BLUE], [0.5, "#999999"], [1, ORANGE]]
+    return list(sample_colorscale(ends, np.linspace(0, 1, max(layers, 2)).tolist()))
 
 
 def _head_axes(figure: go.Figure, layers: int, heads: int) -> None:

@@ -8,7 +8,8 @@
 - `metrics.jsonl`: losses and scores as it trained;
 - `results.parquet`: a row for each sub-network;
 - `manifest.json`: the sha256 of each of these. It is what makes the folder a run;
-- `measured.parquet`, later: rows for sub-networks that were evaluated since.
+- `measured.parquet`, later: rows for sub-networks that were evaluated since;
+- `head_ablation.safetensors`, later: what the network loses without each of its heads.
 
 A run is written under another name and renamed when complete, so a folder with a manifest is whole.
 Nothing in it is pickled.
@@ -35,6 +36,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from transformers import PreTrainedTokenizerBase
 
+from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.backbones import load_tokenizer
 from dynabert.data.source import DataSource
 from dynabert.errors import BROKEN_FILES, UserError, explain, first_line
@@ -48,6 +50,7 @@ IMPORTANCE = "importance.safetensors"
 METRICS = "metrics.jsonl"
 RESULTS = "results.parquet"
 MEASURED = "measured.parquet"
+ABLATION = "head_ablation.safetensors"
 
 _COMPLETE = {RECIPE, METRICS, RESULTS, "config.json", "model.safetensors", "tokenizer.json"}
 
@@ -170,6 +173,31 @@ class Run:
         """Importance in the backbone's original order of heads and neurons; None if none was measured."""
         path = self.folder / IMPORTANCE
         return Importance.load(path) if path.is_file() else None
+
+    @property
+    def ablation(self) -> HeadAblation | None:
+        """What the network loses without each of its heads; None if that was not measured.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        path = self.folder / ABLATION
+        if not path.is_file():
+            return None
+        try:
+            return HeadAblation.load(path)
+        except BROKEN_FILES as error:
+            raise UserError(
+                f"run {self.folder}: {ABLATION} is damaged: {first_line(error)}. Remove that file; "
+                "what was measured can be measured again."
+            ) from error
+
+    def keep_ablation(self, ablation: HeadAblation) -> None:
+        """Keep what was measured with the run; it replaces an earlier measurement."""
+        partial = self.folder / f"{ABLATION}.{os.getpid()}.partial"
+        ablation.save(partial)
+        partial.chmod(0o644)
+        partial.replace(self.folder / ABLATION)
 
     @property
     def results(self) -> pd.DataFrame:

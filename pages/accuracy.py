@@ -15,7 +15,7 @@ from dynabert.evaluation import (
     sweep,
 )
 from dynabert.runs import Run
-from pages.shared import cache, controls, state, wording
+from pages.shared import cache, controls, jobs, state, wording
 
 run = controls.open_run()
 task = run.info.task
@@ -30,7 +30,7 @@ COSTS = {
     "macs": ("macs", 1e6, "MACs", f"multiply-accumulates for {tokens} tokens, millions"),
     "latency": ("latency_ms", 1.0, "Latency", f"{latency_title}, {tokens} tokens"),
 }
-
+PHASES = {"evaluate": "evaluating", "latency": "measuring latency"}
 MACHINE = f"Measured on {wording.escape(run.info.machine)}."
 
 controls.header(
@@ -99,28 +99,31 @@ def mark(row: dict | None) -> str:
     return " ✕" if row is not None and row["collapsed"] else ""
 
 
-def evaluate_now(run: Run, subnet: Subnet) -> None:
-    """Score a sub-network on the dev set and keep the row with the run."""
-    known = cache.examples(run)
-    if known.notices:
-        raise UserError(f"nothing was evaluated: {'; '.join(known.notices)}.")
-    bar = st.progress(0.0, "Tokenizing the dev set …")
-    names = {"evaluate": "Evaluating", "latency": "Measuring latency"}
-    rows = sweep(
-        cache.model(run),
-        known.dev,
-        [subnet],
-        metrics=task.metrics,
-        latency=latency_setup(run),
-        on_progress=lambda phase, done, total: bar.progress(
-            done / total, f"{names.get(phase, phase)}: {done:,} of {total:,}"
-        ),
-    )
-    try:
-        run.add_results(rows)
-    except OSError as error:
-        raise UserError(f"cannot write to {run.folder}: {error}") from error
-    bar.empty()
+def show_evaluation(run: Run, subnet: Subnet) -> None:
+    """Offer to score a sub-network that was not evaluated, or show how far that has come."""
+    key = f"evaluate {cache.run_key(run)} {subnet.key}"
+    if jobs.watch(key):
+        return
+    st.caption("This sub-network has not been evaluated. It takes one pass over the dev set.")
+    if st.button("Evaluate on the dev set now", type="primary", icon=":material/play_arrow:"):
+        known, model, setup = cache.examples(run), cache.model(run), latency_setup(run)
+        if known.notices:
+            raise UserError(f"nothing was evaluated: {'; '.join(known.notices)}.")
+        jobs.start(
+            key,
+            f"{subnet.key} of {run.name}",
+            lambda report: run.add_results(
+                sweep(
+                    model,
+                    known.dev,
+                    [subnet],
+                    metrics=task.metrics,
+                    latency=setup,
+                    on_progress=lambda phase, done, total: report(PHASES[phase], done, total),
+                )
+            ),
+        )
+        st.rerun()
 
 
 def latency_setup(run: Run) -> LatencySetup | None:
@@ -189,10 +192,7 @@ full = find_row(results, Subnet().resolve(config.shape))
 show_numbers(row, full, subnet)
 
 if row is None:
-    st.caption("This sub-network has not been evaluated. It takes one pass over the dev set.")
-    if st.button("Evaluate on the dev set now", type="primary", icon=":material/play_arrow:"):
-        evaluate_now(run, subnet)
-        st.rerun()
+    show_evaluation(run, subnet)
 elif pd.isna(row["latency_ms"]):
     st.caption(
         "Its latency was not measured: the others' were taken on another machine or not at all "

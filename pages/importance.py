@@ -5,11 +5,15 @@ import pandas as pd
 import streamlit as st
 
 from dynabert import Subnet, plots
+from dynabert.analysis.head_ablation import ablate_heads
+from dynabert.errors import UserError
+from dynabert.examples import load_examples
 from dynabert.importance import Importance
 from dynabert.runs import Run
-from pages.shared import cache, controls, wording
+from pages.shared import cache, controls, jobs, wording
 
 AXIS = "importance |∂L/∂h · h|"
+MOST_EXAMPLES = 2000
 SHARE = "share of its layer's importance"
 
 run = controls.open_run()
@@ -119,6 +123,84 @@ def show_neurons(run: Run, importance: Importance, width: float) -> None:
     controls.download("Neurons (CSV)", neuron_table(scores), f"{run.name}-neuron-importance.csv")
 
 
+def show_removals(run: Run, kept: np.ndarray) -> None:
+    """The measured effect of removing each head, beside the estimate of it."""
+    st.subheader("Is that so? Every head removed in turn")
+    st.markdown(
+        "Importance is an estimate. Here each head of the trained network is switched off, one at a "
+        "time, and its loss and score are measured again on the dev set."
+    )
+    found = cache.ablation(run)
+    if jobs.watch(key := f"ablate {cache.run_key(run)}"):
+        return
+    if found is None:
+        st.caption(
+            f"Not measured yet: {plots.span(shape.heads)} heads in each of "
+            f"{wording.count(shape.num_layers, 'layer')}, on at most {MOST_EXAMPLES:,} examples. "
+            "It goes on while you look elsewhere, and the result is kept with the run."
+        )
+        if st.button("Measure now", type="primary", icon=":material/play_arrow:"):
+            jobs.start(key, f"heads of {run.name}", lambda report: measure_removals(run, report))
+            st.rerun()
+        return
+    title = wording.escape(wording.metric_title(found.metric))
+    effects = {
+        "loss": (found.loss_change, "change of the loss"),
+        "metric": (found.metric_change, f"change of {title}"),
+    }
+    left, right = st.columns(2, gap="large")
+    with left:
+        shown = st.segmented_control(
+            "Without the head",
+            list(effects),
+            default="loss",
+            key="removal-effect",
+            format_func=lambda name: wording.capital(effects[name][1]),
+            required=True,
+        )
+        values, effect_title = effects[shown]
+        st.plotly_chart(
+            plots.head_effect(values, title=effect_title, kept=kept),
+            key="removals",
+            config={"displayModeBar": False},
+            alt=f"{wording.capital(effect_title)} without each head, layers by heads",
+        )
+        st.caption(
+            f"Measured on {found.num_examples:,} {wording.escape(found.split)} examples; with all heads "
+            f"the loss is {found.loss:.3f} and {title} {found.score:.3f}. Below 0, the network "
+            "does better without the head."
+        )
+    with right:
+        st.plotly_chart(
+            plots.estimate_and_measured(
+                found.importance,
+                found.loss_moved,
+                titles=(AXIS, "measured mean |change of an example's loss|"),
+                kept=kept,
+            ),
+            key="estimate-measured",
+            config={"displayModeBar": False},
+            alt="Estimated importance of every head against its measured effect",
+        )
+        st.caption(wording.ranked_alike(found))
+    controls.download("Removals (CSV)", found.table(), f"{run.name}-head-ablation.csv")
+
+
+def measure_removals(run: Run, report: jobs.OnProgress) -> None:
+    """Remove each head in turn, in a copy of the model that no visitor looks into meanwhile."""
+    known = load_examples(run)
+    if known.notices:
+        raise UserError(f"nothing was measured: {'; '.join(known.notices)}.")
+    found = ablate_heads(
+        run.model(),
+        known.dev,
+        metric=run.info.task.metric,
+        num_examples=MOST_EXAMPLES,
+        on_progress=lambda done, total: report("examples done", done, total),
+    )
+    run.keep_ablation(found)
+
+
 width = controls.choose_width(run, results)
 kept = cache.kept_heads(run, Subnet(width_mult=width))
 resolved = Subnet(width_mult=width).resolve(shape)
@@ -153,3 +235,4 @@ else:
     show_heads(run, importance, kept)
     st.subheader("Neurons")
     show_neurons(run, importance, width)
+show_removals(run, kept)

@@ -1,4 +1,4 @@
-"""The verbs that look into a run: evaluate, sweep, importance, extract, runs."""
+"""The verbs that look into a run: evaluate, sweep, importance, ablate, extract, runs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from dynabert.analysis.head_ablation import HeadAblation, ablate_heads, rank_correlation
 from dynabert.cli.display import TrainingDisplay, console, results_table
 from dynabert.cli.options import (
     ALL_DEPTHS,
@@ -218,6 +219,54 @@ def importance(
         console.print(f"Written to {out}.")
 
 
+def ablate(
+    run: RunName,
+    split: Annotated[
+        Literal["train", "dev"], typer.Option(help="The examples to measure on.")
+    ] = "dev",
+    num_examples: Annotated[
+        int | None, typer.Option(min=2, help="How many of them at most. [all]")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Draws them.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the table to this .csv file.")] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the measurement with the run, for the app.")
+    ] = False,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Remove each attention head in turn and measure what the loss and the metric become.
+
+    Example: python -m dynabert ablate demo --keep
+    """
+    check_out_file(out, ".csv")
+    opened = find_run(run, runs_dir)
+    examples = _examples(opened, data_dir)
+    with TrainingDisplay() as display:
+        found = ablate_heads(
+            opened.model(),
+            examples.dev if split == "dev" else examples.train,
+            metric=opened.info.task.metric,
+            split_name=split,
+            num_examples=num_examples,
+            seed=seed,
+            on_progress=lambda done, total: display(Working(what="ablate", done=done, total=total)),
+        )
+    console.print(_ablation_table(found, f"{opened.name}: the network without one of its heads"))
+    alike = rank_correlation(found.importance, found.loss_moved)
+    console.print(
+        f"{split}, {found.num_examples} examples. First-order importance and measured "
+        f"effect rank the {alike.num_heads} heads alike by {alike.value:.2f} (Spearman, 95 % interval "
+        f"{alike.low:.2f} to {alike.high:.2f})."
+    )
+    if out is not None:
+        found.table().to_csv(out, index=False)
+        console.print(f"Written to {out}.")
+    if keep:
+        opened.keep_ablation(found)
+        console.print(f"Kept with run {opened.name}.")
+
+
 def extract(
     run: RunName,
     out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
@@ -291,6 +340,27 @@ def _importance_table(scores: Importance, title: str) -> Table:
         order = present.argsort(descending=True).tolist()
         shares = present / present.sum()
         table.add_row(str(number), "  ".join(f"{head + 1} ({shares[head]:.0%})" for head in order))
+    return table
+
+
+def _ablation_table(found: HeadAblation, title: str, most: int = 12) -> Table:
+    rows = found.table()
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    for heading in ("layer", "head", "loss", "±", found.metric, "importance"):
+        table.add_column(heading, justify="right")
+    for row in rows.head(most).to_dict("records"):
+        table.add_row(
+            f"{row['layer']}",
+            f"{row['head']}",
+            f"{row['loss_change']:+.4f}",
+            f"{row['loss_change_error']:.4f}",
+            f"{row['metric_change']:+.4f}",
+            f"{row['importance']:.4g}",
+        )
+    if len(rows) > most:
+        table.caption = (
+            f"and {len(rows) - most} more, with less effect on the loss (--out writes all)"
+        )
     return table
 
 

@@ -142,6 +142,12 @@ def bucketed_batches(
     return [batches[number] for number in shuffled]
 
 
+def drawn_rows(total: int, num_examples: int | None, seed: int) -> np.ndarray:
+    """At most so many of the rows 0 ... total - 1, drawn without replacement; None takes all."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randperm(total, generator=generator)[:num_examples].numpy()
+
+
 def sorted_batches(lengths: np.ndarray, batch_size: int) -> list[list[int]]:
     """Rows of batches by falling length: the least padding, for evaluation, where order is nothing."""
     rows = np.argsort(-lengths, kind="stable")

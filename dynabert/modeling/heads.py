@@ -58,14 +58,26 @@ def classification_loss(logits: Tensor, labels: Tensor, problem_type: str | None
     "multi_label_classification" or, as in Hugging Face's classes, where it is open and labels are
     not whole numbers.
     """
+    return _losses(logits, labels, problem_type, reduction="mean")
+
+
+def example_losses(logits: Tensor, labels: Tensor, problem_type: str | None) -> Tensor:
+    """The loss of each example (B,), of which `classification_loss` is the mean."""
+    losses = _losses(logits, labels, problem_type, reduction="none")
+    return losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+
+
+def _losses(logits: Tensor, labels: Tensor, problem_type: str | None, *, reduction: str) -> Tensor:
     logits = at_least_float32(logits)
     if logits.shape[-1] == 1 or problem_type == "regression":
-        return F.mse_loss(logits, labels.to(logits.dtype).reshape(logits.shape))
+        labels = labels.to(logits.dtype).reshape(logits.shape)
+        return F.mse_loss(logits, labels, reduction=reduction)
     if problem_type == "multi_label_classification" or (
         problem_type is None and labels.is_floating_point()
     ):
-        return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
-    return F.cross_entropy(logits, labels.reshape(-1))
+        labels = labels.to(logits.dtype)
+        return F.binary_cross_entropy_with_logits(logits, labels, reduction=reduction)
+    return F.cross_entropy(logits, labels.reshape(-1), reduction=reduction)
 
 
 def span_loss(start: Tensor, end: Tensor, start_positions: Tensor, end_positions: Tensor) -> Tensor:

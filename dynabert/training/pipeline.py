@@ -22,7 +22,7 @@ from accelerate import Accelerator
 
 from dynabert import __version__
 from dynabert.backbones import find_backbone, load_tokenizer
-from dynabert.data.encoding import EncodedSplit, encode, sorted_batches
+from dynabert.data.encoding import EncodedSplit, drawn_rows, encode, sorted_batches
 from dynabert.data.source import DataSource
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import DEFAULT_SETUP, LatencySetup, describe_machine
@@ -352,9 +352,8 @@ def calibrate(
     """
     if num_examples is not None and num_examples < 1:
         raise UserError(f"num_examples must be at least 1, got {num_examples}.")
-    total = min(num_examples or len(split), len(split))
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randperm(len(split), generator=generator)[:total].numpy()
+    drawn = drawn_rows(len(split), num_examples, seed)
+    total = len(drawn)
     order = [drawn[rows].tolist() for rows in sorted_batches(split.lengths[drawn], batch_size)]
 
     def progress(done: int) -> None:

@@ -15,10 +15,11 @@ from dynabert import DynaBertForSequenceClassification, Subnet
 from dynabert.analysis.attention_maps import AttentionMaps, attention_maps
 from dynabert.analysis.attention_maps import kept_heads as find_kept_heads
 from dynabert.analysis.groups import accuracy_by_group
+from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.errors import UserError
 from dynabert.evaluation import evaluate_many
 from dynabert.examples import RunExamples, load_examples
-from dynabert.runs import MANIFEST, MEASURED, Run
+from dynabert.runs import ABLATION, MANIFEST, MEASURED, Run
 
 PHENOMENON = "phenomenon"  # the teaching set's column that names what a sentence tests
 
@@ -74,6 +75,21 @@ def examples(run: Run) -> RunExamples:
         UserError: they are not there any more.
     """
     return load_examples(run)
+
+
+def ablation(run: Run) -> HeadAblation | None:
+    """What the network loses without each of its heads, if that was measured.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    kept = run.folder / ABLATION
+    return _ablation(run, kept.stat().st_mtime_ns) if kept.is_file() else None
+
+
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_RUN)
+def _ablation(run: Run, kept: int) -> HeadAblation | None:
+    return run.ablation
 
 
 def results(run: Run) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import re
 
 from pydantic import ValidationError
 
+from dynabert.analysis.head_ablation import HeadAblation, RankCorrelation, rank_correlation
 from dynabert.plots import span
 from dynabert.runs import RunInfo
 from dynabert.subnet import NetworkShape, Subnet
@@ -83,6 +84,24 @@ def subnet_counts(subnet: Subnet, shape: NetworkShape) -> str:
         f"{span(resolved.heads)} of {span(shape.heads)} heads and "
         f"{span(resolved.neurons)} of {span(shape.neurons)} neurons"
     )
+
+
+def ranked_alike(found: HeadAblation) -> str:
+    """How well the estimate ranks the heads by what removing them does."""
+    everywhere, within = (
+        rank_correlation(found.importance, found.loss_moved, within_layers=within)
+        for within in (False, True)
+    )
+    return (
+        f"Estimate and measurement rank the {everywhere.num_heads} heads alike by "
+        f"{_interval(everywhere)}, and within their layers, which is what rewiring uses, by "
+        f"{_interval(within)} (Spearman; in brackets the 95 % interval over heads). Both are of the "
+        "trained network, on the same examples."
+    )
+
+
+def _interval(correlation: RankCorrelation) -> str:
+    return f"**{correlation.value:.2f}** ({correlation.low:.2f} to {correlation.high:.2f})"
 
 
 def recipe_of(info: RunInfo) -> Recipe | None:

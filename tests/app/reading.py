@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -32,3 +33,13 @@ def numbers(values: Any) -> np.ndarray:
     flat = np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
     shape = [int(size) for size in str(values.get("shape", flat.size)).split(",")]
     return flat.reshape(shape).astype(float)
+
+
+def finished(at: AppTest) -> AppTest:
+    """Run the page until its work is done."""
+    for _ in range(300):
+        if not at.get("progress"):
+            return at
+        time.sleep(0.1)
+        at.run()
+    raise AssertionError("it never ended")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from reading import charts, metric, numbers
+from reading import charts, finished, metric, numbers
 
 from dynabert import Subnet
 from dynabert.evaluation import count_macs, num_params
@@ -53,6 +53,7 @@ def test_a_new_subnet_is_evaluated_on_request_and_kept(open_app, own_run):
     at = open_app(own_run.folder.parent, "accuracy", w="0.5", d="0.75")
     assert metric(at, "Accuracy") == "–"
     at.button[0].click().run()
+    finished(at)
     assert not at.exception
     results = Run.load(own_run.folder).results
     (row,) = results[results["depth_mult"] == 0.75].to_dict("records")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
-from reading import charts, numbers
+from reading import charts, finished, numbers
 from tiny_run import HEADS, LAYERS, head_scores, write_tiny_run
 
 pytest_plugins = ["app_fixtures"]
@@ -60,3 +61,47 @@ def test_a_run_without_importance_says_what_can_be_said(open_app, tmp_path: Path
     (figure,) = charts(at)
     gone = np.array(figure["data"][1]["marker"]["opacity"], bool).reshape(LAYERS, HEADS)
     assert (np.flatnonzero(~gone[0]) == [0, 1, 2]).all()
+
+
+def test_heads_are_removed_on_demand_and_the_result_is_kept(open_app, own_run):
+    at = open_app(own_run.folder.parent, "importance", w="0.5")
+    assert own_run.ablation is None
+    (button,) = [button for button in at.button if button.label == "Measure now"]
+    button.click().run()
+    finished(at)
+    assert not at.exception
+    assert not at.error
+    found = own_run.ablation
+    assert (found.num_examples, found.split) == (12, "dev")
+    shown = next(chart for chart in charts(at) if "change of the loss" in str(chart))
+    np.testing.assert_allclose(numbers(shown["data"][0]["z"]), found.loss_change, rtol=1e-6)
+    crosses = np.array(shown["data"][1]["marker"]["opacity"], bool).reshape(LAYERS, HEADS)
+    assert (crosses.sum(1) == 3).all()
+    at.segmented_control(key="removal-effect").set_value("metric").run()
+    shown = next(chart for chart in charts(at) if "change of accuracy" in str(chart))
+    np.testing.assert_allclose(numbers(shown["data"][0]["z"]), found.metric_change, atol=1e-6)
+    assert any("rank the 24 heads alike by" in caption.value for caption in at.caption)
+    assert not [button for button in at.button if button.label == "Measure now"]
+
+
+def test_examples_that_have_gone_are_an_error_and_it_can_be_tried_again(open_app, own_run, tiny):
+    folder = tiny.folder.parents[1] / "runs-data"
+    away = folder.with_name("gone")
+    at = open_app(own_run.folder.parent, "importance")
+    shutil.move(folder, away)
+    try:
+        next(button for button in at.button if button.label == "Measure now").click().run()
+        finished(at)
+    finally:
+        shutil.move(away, folder)
+    assert at.error[0].value.startswith("There is no file")
+    next(button for button in at.button if button.label == "Measure now").click().run()
+    finished(at)
+    assert not at.error
+    assert own_run.ablation is not None
+
+
+def test_a_damaged_measurement_is_named(open_app, own_run):
+    (own_run.folder / "head_ablation.safetensors").write_bytes(b"nonsense")
+    at = open_app(own_run.folder.parent, "importance")
+    assert "ablation.safetensors is damaged" in at.error[0].value.replace("\\", "")

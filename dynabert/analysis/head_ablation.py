@@ -1,0 +1,252 @@
+"""What the network loses without one of its heads: measured, not estimated.
+
+First-order importance (`dynabert.importance`) says what removing a head would change if the loss
+were linear. Here each head is removed in turn, by a mask on its output, and the loss and the metric
+are computed again, as in Michel et al., "Are Sixteen Heads Really Better than One?" (1905.10650),
+Sec. 3.2.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from scipy import stats
+
+from dynabert.data.encoding import Batch, EncodedSplit, drawn_rows, sorted_batches
+from dynabert.errors import UserError
+from dynabert.evaluation.metrics import predictions_from_logits, score
+from dynabert.importance import compute_importance, in_original_order
+from dynabert.modeling.heads import example_losses
+from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.subnet import FULL, Subnet
+
+Values = NDArray[np.floating]
+
+BATCH_SIZE = 64
+_MAPS = ("importance", "loss_change", "loss_change_error", "loss_moved", "metric_change")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadAblation:
+    """The full network without each of its heads, one at a time.
+
+    Arrays are (L, H), layers and heads numbered as in the network the model was made from; NaN
+    where the model has no such head.
+    """
+
+    importance: Values  # first-order estimate, in the same network on the same examples
+    loss_change: Values  # mean over the examples of: loss without the head - loss with it
+    loss_change_error: Values  # standard error of that mean
+    loss_moved: Values  # mean of the absolute change: what first-order importance estimates
+    metric_change: Values  # metric without the head - metric with it
+    metric: str
+    score: float  # of the full network
+    loss: float  # of the full network
+    num_examples: int
+    split: str
+
+    def table(self) -> pd.DataFrame:
+        """A row per head: layer and head (from 1) and the five numbers; largest change of loss first."""
+        places = np.nonzero(~np.isnan(self.loss_change))
+        columns = {name: getattr(self, name)[places].astype(float) for name in _MAPS}
+        table = pd.DataFrame({"layer": places[0] + 1, "head": places[1] + 1, **columns})
+        return table.sort_values("loss_change", ascending=False, kind="stable", ignore_index=True)
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file; the description goes into its metadata."""
+        arrays = {name: np.asarray(getattr(self, name), np.float32) for name in _MAPS}
+        about = {
+            "metric": self.metric,
+            "score": repr(self.score),
+            "loss": repr(self.loss),
+            "num_examples": str(self.num_examples),
+            "split": self.split,
+        }
+        save_file(arrays, path, about)
+
+    @classmethod
+    def load(cls, path: Path) -> HeadAblation:
+        """Read what `save` wrote."""
+        with safe_open(path, "np") as file:
+            arrays = {name: file.get_tensor(name) for name in _MAPS}
+            if len({array.shape for array in arrays.values()}) != 1 or arrays[_MAPS[0]].ndim != 2:
+                raise ValueError("its arrays are not all of one shape (layers, heads)")
+            about = file.metadata() or {}
+        return cls(
+            **arrays,
+            metric=about["metric"],
+            score=float(about["score"]),
+            loss=float(about["loss"]),
+            num_examples=int(about["num_examples"]),
+            split=about["split"],
+        )
+
+
+def ablate_heads(
+    model: DynaBertForSequenceClassification,
+    split: EncodedSplit,
+    *,
+    metric: str,
+    split_name: str = "dev",
+    num_examples: int | None = None,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> HeadAblation:
+    """Remove each head of the full network in turn and measure its loss and metric on a split.
+
+    What lies below the head's layer is computed once for all heads. Runs in the model's own
+    precision, without dropout.
+    metric: a name from `dynabert.evaluation.metrics.METRICS`.
+    split_name: what to call the split.
+    num_examples: at most so many, drawn without replacement from seed; None takes all.
+    on_progress: called with the number of examples done, and the total.
+
+    Raises:
+        UserError: fewer than two examples.
+    """
+    if num_examples is not None and num_examples < 2:
+        raise UserError(f"num_examples must be at least 2, got {num_examples}.")
+    config = model.config
+    shape = config.shape
+    size = (shape.num_layers, max(shape.heads))
+    places = [(layer, head) for layer in range(size[0]) for head in range(shape.heads[layer])]
+    drawn = drawn_rows(len(split), num_examples, seed)
+    batches = sorted_batches(split.lengths[drawn], batch_size)  # of places in `drawn`
+    num_outputs = config.num_labels or 1
+    full = np.zeros((len(drawn), num_outputs), np.float32)
+    without = np.zeros((len(places), len(drawn), num_outputs), np.float32)
+    was_training = model.training
+    model.eval()
+    done = 0
+    try:
+        for rows in batches:
+            with torch.inference_mode():
+                full[rows], without[:, rows] = _answers(
+                    model, split.batch(drawn[rows].tolist()), places
+                )
+            done += len(rows)
+            if on_progress is not None:
+                on_progress(done, len(drawn))
+        estimate = compute_importance(
+            model, split.batches([drawn[rows].tolist() for rows in batches])
+        )
+    finally:
+        model.train(was_training)
+
+    labels = split.labels[drawn]
+
+    def losses_of(logits: np.ndarray) -> np.ndarray:
+        answers, wanted = torch.from_numpy(logits), torch.from_numpy(labels)
+        return example_losses(answers, wanted, config.problem_type).double().numpy()
+
+    def score_of(logits: np.ndarray) -> float:
+        return score((metric,), labels, predictions_from_logits(logits))[metric]
+
+    base_losses, base_score = losses_of(full), score_of(full)
+    maps = {name: np.full(size, np.nan) for name in _MAPS}
+    maps["importance"] = estimate.heads.double().numpy()
+    for place, logits in zip(places, without, strict=True):
+        change = losses_of(logits) - base_losses
+        maps["loss_change"][place] = change.mean()
+        maps["loss_change_error"][place] = change.std() / np.sqrt(len(change))
+        maps["loss_moved"][place] = np.abs(change).mean()
+        maps["metric_change"][place] = score_of(logits) - base_score
+    return HeadAblation(
+        **{
+            name: in_original_order(model, torch.from_numpy(values), "heads").numpy()
+            for name, values in maps.items()
+        },
+        metric=metric,
+        score=base_score,
+        loss=float(base_losses.mean()),
+        num_examples=len(drawn),
+        split=split_name,
+    )
+
+
+def _answers(
+    model: DynaBertForSequenceClassification,
+    batch: Batch,
+    places: list[tuple[int, int]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (B, C) of the full network, and (P, B, C) without the head at each of the places."""
+    shape = model.config.shape
+    batch = {name: value.to(model.device) for name, value in batch.items()}
+    embedding_output = model.backbone.embeddings(batch["input_ids"], batch.get("token_type_ids"))
+    mask = batch["attention_mask"]
+    whole = model(
+        embedding_output=embedding_output,
+        attention_mask=mask,
+        subnet=FULL,
+        output_hidden_states=True,
+    )
+    answers = []
+    for layer, head in places:
+        factors = torch.ones(shape.num_layers, max(shape.heads), device=model.device)
+        factors[layer, head] = 0
+        out = model(
+            embedding_output=whole.hidden_states[layer],
+            attention_mask=mask,
+            subnet=Subnet(layers=tuple(range(layer, shape.num_layers))),
+            head_mask=factors,
+        )
+        answers.append(out.logits.float().cpu().numpy())
+    return whole.logits.float().cpu().numpy(), np.stack(answers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankCorrelation:
+    """Spearman's rank correlation with a 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    num_heads: int
+
+
+def rank_correlation(
+    first: np.ndarray, second: np.ndarray, *, within_layers: bool = False, seed: int = 0
+) -> RankCorrelation:
+    """How alike two maps (L, H) rank the heads; NaN in either leaves a head out.
+
+    within_layers: heads are ranked in their own layer, as rewiring does, instead of all together.
+    The interval is the 2.5 and 97.5 percentiles of 2,000 bootstrap samples of the heads.
+
+    Raises:
+        ValueError: fewer than three heads.
+    """
+    known = ~(np.isnan(first) | np.isnan(second))
+    if known.sum() < 3:
+        raise ValueError(f"a rank correlation needs at least three heads, got {int(known.sum())}.")
+    pairs = np.stack([first[known], second[known]])
+    if within_layers:
+        layers = np.nonzero(known)[0]
+        for layer, row in itertools.product(np.unique(layers), (0, 1)):
+            inside = layers == layer
+            ranks = stats.rankdata(pairs[row, inside])
+            pairs[row, inside] = (ranks - ranks.mean()) / len(ranks)
+    value = _spearman(pairs[0], pairs[1])
+    drawn = np.random.default_rng(seed).integers(0, pairs.shape[1], (2000, pairs.shape[1]))
+    samples = _spearman(pairs[0, drawn], pairs[1, drawn])
+    low, high = np.nanpercentile(samples, (2.5, 97.5))
+    return RankCorrelation(
+        value=float(value), low=float(low), high=float(high), num_heads=pairs.shape[1]
+    )
+
+
+def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Along the last axis; NaN where all are equal."""
+    ranks = [stats.rankdata(values, axis=-1) for values in (first, second)]
+    a, b = (values - values.mean(-1, keepdims=True) for values in ranks)
+    with np.errstate(invalid="ignore"):
+        return (a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
