@@ -16,6 +16,7 @@ page = st.navigation(
         st.Page("pages/overview.py", title="Overview", icon=":material/info:", default=True),
         st.Page("pages/importance.py", title="Importance", icon=":material/leaderboard:"),
         st.Page("pages/attention.py", title="Attention", icon=":material/grid_on:"),
+        st.Page("pages/fusion.py", title="Function fusion", icon=":material/merge:"),
         st.Page("pages/accuracy.py", title="Accuracy and size", icon=":material/scatter_plot:"),
     ]
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from dynabert.errors import UserError
@@ -74,21 +75,34 @@ def attention_maps(
     }
     out = model(**inputs, subnet=subnet, output_attentions=True)
 
-    places = (*_original_size(config), len(tokens), len(tokens))
-    maps = np.full(places, np.nan, dtype=np.float32)
-    layer_ids = config.layer_ids or []
-    executed = subnet.resolve(config.shape).layers
-    for layer, probs in zip(executed, out.attentions, strict=True):
-        head_ids = model.backbone.encoder.layers[layer].attention.head_ids
-        maps[layer_ids[layer], head_ids[: probs.shape[1]].cpu().numpy()] = (
-            probs[0].float().cpu().numpy()
-        )
+    (maps,) = in_original_places(model, subnet, out.attentions)
     return AttentionMaps(
         tokens=tokens,
         maps=maps,
         logits=out.logits[0].float().cpu().numpy(),
         num_cut=num_tokens - len(tokens),
     )
+
+
+def in_original_places(
+    model: DynaBertForSequenceClassification, subnet: Subnet, attentions: Sequence[Tensor]
+) -> np.ndarray:
+    """(B, L, H, S, S) probabilities, where those layers and heads were in the original network.
+
+    attentions: (B, h, S, S) of each layer that the sub-network executes.  NaN where a head or layer
+    is gone.
+    """
+    config = model.config
+    batch, _, tokens, _ = attentions[0].shape
+    maps = np.full((batch, *_original_size(config), tokens, tokens), np.nan, dtype=np.float32)
+    layer_ids = config.layer_ids or []
+    executed = subnet.resolve(config.shape).layers
+    for layer, probs in zip(executed, attentions, strict=True):
+        head_ids = model.backbone.encoder.layers[layer].attention.head_ids
+        maps[:, layer_ids[layer], head_ids[: probs.shape[1]].cpu().numpy()] = (
+            probs.float().cpu().numpy()
+        )
+    return maps
 
 
 def kept_heads(model: DynaBertForSequenceClassification, subnet: Subnet) -> np.ndarray:

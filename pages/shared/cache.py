@@ -14,8 +14,16 @@ from transformers import PreTrainedTokenizerBase
 from dynabert import DynaBertForSequenceClassification, Subnet
 from dynabert.analysis.attention_maps import AttentionMaps, attention_maps
 from dynabert.analysis.attention_maps import kept_heads as find_kept_heads
+from dynabert.analysis.functions import FunctionProfile, function_profile
+from dynabert.analysis.fusion import Fusion, measure_fusion
 from dynabert.analysis.groups import accuracy_by_group
 from dynabert.analysis.head_ablation import HeadAblation
+from dynabert.analysis.sentences import (
+    Sentence,
+    attention_of,
+    read_sentences,
+    teaching_sentences,
+)
 from dynabert.errors import UserError
 from dynabert.evaluation import evaluate_many
 from dynabert.examples import RunExamples, load_examples
@@ -131,3 +139,32 @@ def accuracy_by_phenomenon(run: Run, subnets: dict[str, Subnet]) -> pd.DataFrame
     )
     named = dict(zip(subnets, evaluations, strict=True))
     return accuracy_by_group(named, [str(name) for name in split[PHENOMENON]])
+
+
+@st.cache_resource(max_entries=16, show_spinner="Writing the sentences …", hash_funcs=_RUN)
+def sentences(run: Run, text: str | None) -> list[Sentence]:
+    """One sentence, or (None) those of the teaching set, as the run's model reads them.
+
+    Raises:
+        UserError: an empty sentence, or one that is too long.
+    """
+    with _TOKENIZER:
+        if text is None:
+            return teaching_sentences(tokenizer(run), max_tokens=run.config.max_tokens)
+        return read_sentences(tokenizer(run), [text], max_tokens=run.config.max_tokens)
+
+
+@st.cache_resource(max_entries=24, show_spinner="Reading the sentences …", hash_funcs=_RUN)
+def attention_over(run: Run, text: str | None, subnet: Subnet) -> list[np.ndarray]:
+    return attention_of(model(run), sentences(run, text), subnet)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Looking for functions …", hash_funcs=_RUN)
+def functions(run: Run, text: str | None, subnet: Subnet) -> FunctionProfile:
+    return function_profile(attention_over(run, text, subnet), sentences(run, text))
+
+
+@st.cache_resource(max_entries=64, show_spinner="Comparing heads …", hash_funcs=_RUN)
+def fusion(run: Run, text: str | None, subnet: Subnet) -> Fusion:
+    full = attention_over(run, text, Subnet())
+    return measure_fusion(attention_over(run, text, subnet), full, sentences(run, text))

@@ -109,6 +109,7 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
     for path, question, charts, text in (
         ("/", "What is this model?", 2, "1 of 4 sub-networks collapsed"),
         ("/importance?w=0.5", "Which heads and neurons matter?", 3, "3 of 6 heads"),
+        ("/fusion?w=0.5&d=0.5", "Do the heads that are left take over?", 3, "How it is defined"),
         ("/accuracy?w=0.5&d=1", "What do I lose when I make it smaller?", 1, "0.800"),
     ):
         opened = open_page(path)
@@ -134,6 +135,19 @@ def test_a_click_on_a_small_map_enlarges_its_head(open_page):
     expect(page.get_by_role("heading", name="Layer 2, head 5")).to_be_visible()
     settle(page)
     assert (link(page)["layer"], link(page)["head"]) == ("2", "5")
+    opened.check()
+
+
+@pytest.mark.parametrize("look", ["light"], indirect=True)
+def test_heads_are_removed_while_the_visitor_looks_elsewhere(open_page):
+    opened = open_page("/importance")
+    page = opened.page
+    page.get_by_role("button", name="Measure now").click()
+    page.get_by_role("link", name="Attention").click()
+    expect(page.get_by_role("heading", name="What do heads look at?")).to_be_visible()
+    page.get_by_role("link", name="Importance").click()
+    expect(page.get_by_text("rank the 24 heads alike by")).to_be_visible(timeout=TIMEOUT_MS)
+    expect_charts(page, 5)
     opened.check()
 
 

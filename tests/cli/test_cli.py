@@ -135,6 +135,24 @@ def test_importance_is_in_original_order(runs_dir: Path, tmp_path: Path) -> None
     assert scores.about["num_examples"] == "24"
 
 
+def test_ablate_measures_every_head_and_keeps_it(runs_dir: Path, tmp_path: Path) -> None:
+    out_file = tmp_path / "heads.csv"
+    shown = " ".join(
+        succeed("ablate", "tiny", "--keep", "--out", out_file, "--runs-dir", runs_dir).split()
+    )
+    assert "dev, 24 examples" in shown
+    assert "and 12 more, with less effect" in shown
+    kept = Run.load(runs_dir / "tiny").ablation
+    assert kept is not None
+    assert (kept.num_examples, kept.loss_change.shape) == (24, (4, 6))
+    table = pd.read_csv(out_file)
+    assert len(table) == 24
+    assert table["loss_change"].is_monotonic_decreasing
+    row = table.iloc[0]
+    expected = kept.loss_change[int(row["layer"]) - 1, int(row["head"]) - 1]
+    assert row["loss_change"] == pytest.approx(expected, abs=1e-6)
+
+
 def test_extract_gives_the_same_answers(runs_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "small"
     succeed(
@@ -154,7 +172,7 @@ def test_extract_gives_the_same_answers(runs_dir: Path, tmp_path: Path) -> None:
     assert "exists already" in again.stderr
 
 
-VERBS = ("train", "evaluate", "sweep", "importance", "extract", "runs", "app")
+VERBS = ("train", "evaluate", "sweep", "importance", "ablate", "extract", "runs", "app")
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -1,0 +1,82 @@
+"""Do the heads that are left take over?"""
+
+from __future__ import annotations
+
+import numpy as np
+from reading import charts, numbers, texts
+from tiny_run import HEADS, LAYERS
+
+from dynabert import Subnet
+from dynabert.analysis.fusion import measure_fusion
+from dynabert.analysis.sentences import attention_of, read_sentences, teaching_sentences
+
+pytest_plugins = ["app_fixtures"]
+
+PAPERS = "the cat sat on the mat."
+
+
+def there(chart: dict) -> int:
+    """How many heads a function map shows as being there."""
+    return sum(len(trace["x"]) for trace in chart["data"] if trace["mode"] == "markers+text")
+
+
+def test_the_papers_sentence_is_the_default_and_the_numbers_are_the_cores(open_app, tiny):
+    at = open_app(tiny.folder.parent, "fusion", w="0.5", d="0.5")
+    assert at.text_input(key="text").value == PAPERS
+    full, small, bars = charts(at)
+    assert there(full) == LAYERS * HEADS
+    assert there(small) == 6
+
+    model, tokenizer = tiny.model(), tiny.tokenizer()
+    sentences = read_sentences(tokenizer, [PAPERS], max_tokens=40)
+    maps = [attention_of(model, sentences, subnet) for subnet in (Subnet(0.5, 0.5), Subnet())]
+    fusion = measure_fusion(*maps, sentences)
+    np.testing.assert_allclose(
+        numbers(bars["data"][0]["y"]), fusion.by_layer()["fusion"], atol=1e-6
+    )
+    summary = at.dataframe[0].value.iloc[0]
+    assert (summary["heads left"], summary["removed"]) == (6, 18)
+    np.testing.assert_allclose(summary["fusion"], fusion.mean, atol=1e-6)
+    absorbed = at.dataframe[1].value
+    assert len(absorbed) == 18
+    assert absorbed["fusion"].is_monotonic_decreasing
+
+
+def test_the_papers_comparison_is_one_click_away(open_app, tiny):
+    at = open_app(tiny.folder.parent, "fusion", w="0.5")
+    at.segmented_control(key="beside").set_value("the paper's Figure 5").run()
+    assert not at.exception
+    titles = [text for text in texts(at) if text.startswith("**")]
+    assert titles == ["**Full network**", "**Width 0.25, depth 1**", "**Width 0.25, depth 0.5**"]
+    assert [there(chart) for chart in charts(at)[:3]] == [24, 4, 2]
+    assert at.dataframe[0].value["removed"].tolist() == [20, 22]
+
+
+def test_full_against_full_shows_no_fusion(open_app, tiny):
+    at = open_app(tiny.folder.parent, "fusion")
+    assert len(charts(at)) == 1
+    assert "has lost no head" in at.info[0].value
+
+
+def test_over_the_teaching_sentences_grammar_counts_and_there_is_an_interval(open_app, tiny):
+    at = open_app(tiny.folder.parent, "fusion", w="0.5", set="teaching sentences")
+    # Of this network's forty tokens, which are letters mostly, only some sentences make do.
+    number = len(teaching_sentences(tiny.tokenizer(), max_tokens=40))
+    assert any(f"{number} acceptable sentences" in caption.value for caption in at.caption)
+    interval = at.dataframe[0].value["interval"].iloc[0]
+    low, high = map(float, interval.split(" to "))
+    assert low <= at.dataframe[0].value["fusion"].iloc[0] <= high
+    assert not at.text_input
+
+
+def test_no_sentence_and_one_that_is_too_long_are_said_so(open_app, tiny):
+    at = open_app(tiny.folder.parent, "fusion", text="  ")
+    assert "Type a sentence" in at.info[0].value
+    at.text_input(key="text").set_value("cat " * 60).run()
+    assert "may have" in at.error[0].value
+
+
+def test_a_link_with_nonsense_falls_back(open_app, tiny):
+    at = open_app(tiny.folder.parent, "fusion", set="../x", beside="<b>", text="a cat")
+    assert at.segmented_control(key="set").value == "one sentence"
+    assert at.segmented_control(key="beside").value == "the chosen sub-network"
