@@ -18,6 +18,8 @@ page = st.navigation(
         st.Page("pages/attention.py", title="Attention", icon=":material/grid_on:"),
         st.Page("pages/fusion.py", title="Function fusion", icon=":material/merge:"),
         st.Page("pages/accuracy.py", title="Accuracy and size", icon=":material/scatter_plot:"),
+        st.Page("pages/try_it.py", title="Try it", icon=":material/chat:"),
+        st.Page("pages/take_away.py", title="Take it away", icon=":material/download:"),
     ]
 )
 try:

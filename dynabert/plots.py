@@ -248,6 +248,57 @@ def estimate_and_measured(
     return _finished(figure, height=360, hover="closest")
 
 
+def answer_grid(rows: pd.DataFrame) -> go.Figure:
+    """What every sub-network of a grid answers: blue as the full network does, red otherwise.
+
+    rows: columns width_mult, depth_mult, text, hover, and against: how far it is from the full
+    network's answer, from -1 (surely the same) over 0 to 1 (surely another).
+    """
+    widths, depths = (sorted(set(rows[name])) for name in ("width_mult", "depth_mult"))
+    places = [
+        (widths.index(w), depths.index(d)) for w, d in zip(rows["width_mult"], rows["depth_mult"])
+    ]
+    z = np.full((len(depths), len(widths)), np.nan)
+    for (x, y), value in zip(places, rows["against"], strict=True):
+        z[y, x] = value
+    figure = go.Figure(
+        go.Heatmap(
+            z=z,
+            zmin=-1,
+            zmax=1,
+            colorscale=_SIGNED_SCALE,
+            xgap=2,
+            ygap=2,
+            showscale=False,
+            hoverinfo="skip",
+        )
+    )
+    figure.add_scatter(
+        x=[x for x, _ in places],
+        y=[y for _, y in places],
+        mode="text",
+        text=[plain(text) for text in rows["text"]],
+        textfont={
+            "size": 13,
+            "color": ["#ffffff" if abs(value) > 0.6 else "#1c2733" for value in rows["against"]],
+        },
+        hovertext=[plain(text) for text in rows["hover"]],
+        hoverinfo="text",
+        showlegend=False,
+    )
+    for axis, title, mults in (
+        (figure.layout.xaxis, "width", widths),
+        (figure.layout.yaxis, "depth", depths),
+    ):
+        axis.update(
+            title_text=title,
+            tickvals=list(range(len(mults))),
+            ticktext=[f"{mult:.3g}" for mult in mults],
+            range=[-0.5, len(mults) - 0.5],
+        )
+    return _finished(figure, height=110 + 62 * len(depths), grid=False, hover="closest")
+
+
 def head_functions(
     labels: np.ndarray, details: Mapping[tuple[int, int], str], groups: Mapping[str, str]
 ) -> go.Figure:

@@ -10,8 +10,6 @@ from dynabert.analysis.choices import find_row
 from dynabert.runs import Run, TaskInfo
 from pages.shared import cache, controls, state, wording
 
-DEFAULT_TEXT = "the cat sat on the mat."
-DEFAULT_SECOND = "a cat was sitting on a mat."
 GRID_TOKENS = 40  # of one small map; more are merged, or the browser would stall
 
 run = controls.open_run()
@@ -25,18 +23,6 @@ controls.header(
     "they look at. Layers and heads keep their numbers in the pretrained network; a cross means that "
     "the sub-network has no such head.",
 )
-
-
-def choose_texts() -> tuple[str, ...]:
-    if len(task.text_columns) == 1:
-        return (controls.choose_text("Sentence", "text", DEFAULT_TEXT),)
-    first, second = task.text_columns
-    left, right = st.columns(2, gap="large")
-    with left:
-        one = controls.choose_text(wording.escape(wording.capital(first)), "text", DEFAULT_TEXT)
-    with right:
-        two = controls.choose_text(wording.escape(wording.capital(second)), "text2", DEFAULT_SECOND)
-    return one, two
 
 
 def show_answer(title: str, maps: AttentionMaps, task: TaskInfo) -> None:
@@ -121,7 +107,7 @@ def head_rows(run: Run, layer: int, head: int, maps: dict[str, AttentionMaps]) -
     return pd.concat(tables, ignore_index=True).dropna()
 
 
-texts = choose_texts()
+texts = controls.choose_texts(run)
 subnet = controls.choose_subnet(run, results)
 if not all(text.strip() for text in texts):
     st.info("Type a sentence to see what the heads do with it.", icon=":material/edit:")

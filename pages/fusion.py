@@ -17,7 +17,6 @@ from dynabert.analysis.fusion import Fusion
 from dynabert.runs import Run
 from pages.shared import cache, controls, state, wording
 
-PAPERS_SENTENCE = "the cat sat on the mat."
 # Figure 5 of the paper: the full network, narrow, narrow and shallow.
 FIGURE_5 = (Subnet(), Subnet(0.25), Subnet(0.25, 0.5))
 ONE, MANY = "one sentence", "teaching sentences"
@@ -62,7 +61,7 @@ def choose_text() -> str | None:
     state.remember("set", chosen)
     if chosen == MANY:
         return None
-    return controls.choose_text("Sentence", "text", PAPERS_SENTENCE)
+    return controls.choose_text("Sentence", "text", controls.DEFAULT_TEXT)
 
 
 def choose_subnets() -> tuple[Subnet, ...]:

@@ -57,31 +57,46 @@ def attention_maps(
     Raises:
         UserError: neither one nor two texts, or an empty one.
     """
-    if len(texts) not in (1, 2) or not all(text.strip() for text in texts):
-        raise UserError(f"give one text or a pair, neither of them empty; got {list(texts)!r}.")
     config = model.config
-    limit = min(max_tokens or config.max_tokens, config.max_tokens)
-    encoded = tokenizer(*texts, return_offsets_mapping=True, verbose=False)
-    num_tokens = len(encoded["input_ids"])
-    if num_tokens > limit:
-        encoded = tokenizer(
-            *texts, return_offsets_mapping=True, truncation="longest_first", max_length=limit
-        )
+    encoded, num_cut = encode_texts(tokenizer, texts, min(max_tokens or 10**9, config.max_tokens))
     tokens = _tokens(encoded, texts, tokenizer, spelled_by_bytes=config.backbone == "roberta")
-    inputs = {
-        name: torch.tensor([encoded[name]], device=model.device)
-        for name in ("input_ids", "token_type_ids")
-        if name in encoded
-    }
-    out = model(**inputs, subnet=subnet, output_attentions=True)
+    out = model(**as_inputs(encoded, model.device), subnet=subnet, output_attentions=True)
 
     (maps,) = in_original_places(model, subnet, out.attentions)
     return AttentionMaps(
         tokens=tokens,
         maps=maps,
         logits=out.logits[0].float().cpu().numpy(),
-        num_cut=num_tokens - len(tokens),
+        num_cut=num_cut,
     )
+
+
+def encode_texts(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int
+) -> tuple[BatchEncoding, int]:
+    """One text or a pair as the model reads it, and how many tokens were cut to keep to the limit.
+
+    Raises:
+        UserError: neither one nor two texts, or an empty one.
+    """
+    if len(texts) not in (1, 2) or not all(text.strip() for text in texts):
+        raise UserError(f"give one text or a pair, neither of them empty; got {list(texts)!r}.")
+    encoded = tokenizer(*texts, return_offsets_mapping=True, verbose=False)
+    num_tokens = len(encoded["input_ids"])
+    if num_tokens > limit:
+        encoded = tokenizer(
+            *texts, return_offsets_mapping=True, truncation="longest_first", max_length=limit
+        )
+    return encoded, num_tokens - len(encoded["input_ids"])
+
+
+def as_inputs(encoded: BatchEncoding, device: torch.device) -> dict[str, Tensor]:
+    """A batch of one for the model's forward."""
+    return {
+        name: torch.tensor([encoded[name]], device=device)
+        for name in ("input_ids", "token_type_ids")
+        if name in encoded
+    }
 
 
 def in_original_places(

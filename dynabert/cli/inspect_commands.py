@@ -41,6 +41,7 @@ from dynabert.evaluation.latency import LatencySetup, describe_machine
 from dynabert.evaluation.quality import evaluate as evaluate_subnet
 from dynabert.evaluation.table import sweep as sweep_subnets
 from dynabert.examples import RunExamples, load_examples
+from dynabert.export import export_subnet
 from dynabert.importance import Granularity, Importance
 from dynabert.runs import Run, find_run, list_runs
 from dynabert.training import calibrate
@@ -273,6 +274,9 @@ def extract(
     width: Width = 1.0,
     depth: Depth = 1.0,
     subnet: SubnetKey = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store the weights in 16 bits: half the size.")
+    ] = False,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Take a sub-network away as a small model of its own, with its tokenizer.
@@ -284,9 +288,7 @@ def extract(
     if out.exists():
         raise UserError(f"{out} exists already; give a folder that does not.")
     model = opened.model()
-    small = model.extract(chosen)
-    small.save_pretrained(out)
-    opened.tokenizer().save_pretrained(out)
+    export_subnet(opened, chosen, out, model=model, half=half)
     share = num_params_total(model, chosen) / num_params_total(model)
     console.print(f"{chosen.key}: {chosen.resolve(model.config.shape)}")
     console.print(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import PAPER_TOKENS
@@ -44,7 +45,6 @@ class Latency:
     iqr_ms: float  # distance between the quartiles
 
 
-@torch.inference_mode()
 def measure_latency(
     model: DynaBertPreTrainedModel,
     subnets: Sequence[Subnet],
@@ -53,9 +53,6 @@ def measure_latency(
     on_repeat: Callable[[int], None] | None = None,
 ) -> list[Latency]:
     """Time of a forward pass of each sub-network, on random token ids without padding.
-
-    Every repeat runs all sub-networks once, in a new random order, so that a slow moment of the
-    machine falls on all of them alike.
 
     Raises:
         UserError: more tokens than the model has positions.
@@ -69,16 +66,43 @@ def measure_latency(
     lowest = min(1000, model.config.vocab_size - 1)
     shape = (setup.batch_size, setup.tokens)
     ids = torch.randint(lowest, model.config.vocab_size, shape, generator=generator)
-    ids = ids.to(model.device)
-    times = np.zeros((setup.repeats, len(subnets)))
+    inputs = {"input_ids": ids.to(model.device)}
+    return time_passes(
+        model,
+        inputs,
+        subnets,
+        repeats=setup.repeats,
+        warm_up=setup.warm_up,
+        generator=generator,
+        on_repeat=on_repeat,
+    )
+
+
+@torch.inference_mode()
+def time_passes(
+    model: DynaBertPreTrainedModel,
+    inputs: Mapping[str, Tensor],
+    subnets: Sequence[Subnet],
+    *,
+    repeats: int,
+    warm_up: int,
+    generator: torch.Generator,
+    on_repeat: Callable[[int], None] | None = None,
+) -> list[Latency]:
+    """Time of a forward pass of each sub-network on the same inputs.
+
+    Every repeat runs all sub-networks once, in a new random order, so that a slow moment of the
+    machine falls on all of them alike.
+    """
+    times = np.zeros((repeats, len(subnets)))
     was_training = model.training
     model.eval()
     try:
-        for repeat in range(-setup.warm_up, setup.repeats):
+        for repeat in range(-warm_up, repeats):
             for number in torch.randperm(len(subnets), generator=generator).tolist():
                 _finish(model.device)
                 start = time.perf_counter()
-                model(input_ids=ids, subnet=subnets[number])
+                model(**inputs, subnet=subnets[number])
                 _finish(model.device)
                 if repeat >= 0:
                     times[repeat, number] = time.perf_counter() - start

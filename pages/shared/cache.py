@@ -12,6 +12,7 @@ import streamlit as st
 from transformers import PreTrainedTokenizerBase
 
 from dynabert import DynaBertForSequenceClassification, Subnet
+from dynabert.analysis.answers import Answer, answer_all
 from dynabert.analysis.attention_maps import AttentionMaps, attention_maps
 from dynabert.analysis.attention_maps import kept_heads as find_kept_heads
 from dynabert.analysis.functions import FunctionProfile, function_profile
@@ -168,3 +169,12 @@ def functions(run: Run, text: str | None, subnet: Subnet) -> FunctionProfile:
 def fusion(run: Run, text: str | None, subnet: Subnet) -> Fusion:
     full = attention_over(run, text, Subnet())
     return measure_fusion(attention_over(run, text, subnet), full, sentences(run, text))
+
+
+@st.cache_data(max_entries=32, show_spinner="Asking every sub-network …", hash_funcs=_RUN)
+def answers(
+    run: Run, texts: tuple[str, ...], subnets: tuple[Subnet, ...]
+) -> tuple[list[Answer], int]:
+    loaded, reader = model(run), tokenizer(run)
+    with _TOKENIZER:  # and timed alone
+        return answer_all(loaded, reader, texts, subnets, max_tokens=run.info.max_tokens)

@@ -12,6 +12,8 @@ from dynabert.runs import Run, list_runs
 from dynabert.subnet import Subnet
 from pages.shared import cache, state, wording
 
+DEFAULT_TEXT = "the cat sat on the mat."
+DEFAULT_SECOND = "a cat was sitting on a mat."
 WIDTH_HELP = "m_w: the share of attention heads and FFN neurons that every layer keeps."
 DEPTH_HELP = "m_d: the share of layers that run, spread evenly over the network."
 
@@ -150,6 +152,20 @@ def choose_text(label: str, name: str, default: str) -> str:
     text = st.text_input(label, key=name, max_chars=state.LONGEST_TEXT, on_change=take)
     state.remember(name, text)
     return text
+
+
+def choose_texts(run: Run) -> tuple[str, ...]:
+    """A sentence, or a pair where the run's task is about pairs."""
+    columns = run.info.task.text_columns
+    if len(columns) == 1:
+        return (choose_text("Sentence", "text", DEFAULT_TEXT),)
+    first, second = columns
+    left, right = st.columns(2, gap="large")
+    with left:
+        one = choose_text(wording.escape(wording.capital(first)), "text", DEFAULT_TEXT)
+    with right:
+        two = choose_text(wording.escape(wording.capital(second)), "text2", DEFAULT_SECOND)
+    return one, two
 
 
 def download(label: str, table: pd.DataFrame, file_name: str) -> None:

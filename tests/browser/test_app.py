@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlparse
@@ -110,6 +111,13 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
         ("/", "What is this model?", 2, "1 of 4 sub-networks collapsed"),
         ("/importance?w=0.5", "Which heads and neurons matter?", 3, "3 of 6 heads"),
         ("/fusion?w=0.5&d=0.5", "Do the heads that are left take over?", 3, "How it is defined"),
+        (
+            "/try_it?text=a+good+dog",
+            "What does every sub-network answer?",
+            1,
+            "sub-networks answer",
+        ),
+        ("/take_away?w=0.5", "How do I take a sub-network with me?", 0, "tiny-w0.50-d1.00.zip"),
         ("/accuracy?w=0.5&d=1", "What do I lose when I make it smaller?", 1, "0.800"),
     ):
         opened = open_page(path)
@@ -135,6 +143,18 @@ def test_a_click_on_a_small_map_enlarges_its_head(open_page):
     expect(page.get_by_role("heading", name="Layer 2, head 5")).to_be_visible()
     settle(page)
     assert (link(page)["layer"], link(page)["head"]) == ("2", "5")
+    opened.check()
+
+
+@pytest.mark.parametrize("look", ["light"], indirect=True)
+def test_a_sub_network_is_downloaded(open_page):
+    opened = open_page("/take_away?w=0.5&d=0.5")
+    with opened.page.expect_download() as waiting:
+        opened.page.get_by_role("button", name="tiny-w0.50-d0.50.zip").click()
+    assert waiting.value.suggested_filename == "tiny-w0.50-d0.50.zip"
+    names = zipfile.ZipFile(waiting.value.path()).namelist()
+    assert "tiny-w0.50-d0.50/model.safetensors" in names
+    assert "tiny-w0.50-d0.50/README.md" in names
     opened.check()
 
 

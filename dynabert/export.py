@@ -1,0 +1,149 @@
+"""Taking a sub-network away: a folder that Hugging Face's library loads, with its measured numbers."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from pathlib import Path
+
+from dynabert.analysis.choices import find_row
+from dynabert.evaluation.cost import PAPER_TOKENS, count_macs, num_params, num_params_total
+from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.runs import Run
+from dynabert.subnet import Subnet
+
+CARD = "README.md"
+
+
+def export_subnet(
+    run: Run,
+    subnet: Subnet,
+    folder: Path,
+    *,
+    model: DynaBertForSequenceClassification | None = None,
+    half: bool = False,
+) -> None:
+    """Write a sub-network as a dense model with its tokenizer and a model card.
+
+    model: the run's model, where it is loaded already.  half: store the weights in 16 bits.
+    """
+    whole = run.model() if model is None else model
+    small = whole.extract(subnet)
+    if half:
+        small = small.half()
+    small.save_pretrained(folder)
+    run.tokenizer().save_pretrained(folder)
+    (folder / CARD).write_text(model_card(run, whole, subnet), encoding="utf-8")
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors files come readable by their owner alone
+
+
+def zip_subnet(
+    run: Run,
+    subnet: Subnet,
+    *,
+    model: DynaBertForSequenceClassification | None = None,
+    half: bool = False,
+) -> bytes:
+    """The files of `export_subnet` in a zip archive, in one folder named after run and sub-network."""
+    archive = io.BytesIO()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / export_name(run, subnet)
+        export_subnet(run, subnet, folder, model=model, half=half)
+        # Weights are noise to a compressor: it would take long and save little.
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
+            for path in sorted(folder.iterdir()):
+                file.write(path, f"{folder.name}/{path.name}")
+    return archive.getvalue()
+
+
+def export_name(run: Run, subnet: Subnet) -> str:
+    return f"{run.name}-{subnet.key}"
+
+
+def export_command(run: Run, subnet: Subnet, *, half: bool = False) -> str:
+    """The command line that writes the same folder."""
+    return (
+        f"python -m dynabert extract {run.name} --subnet {subnet.key}{' --half' * half} "
+        f"--out {export_name(run, subnet)}"
+    )
+
+
+def export_bytes(
+    model: DynaBertForSequenceClassification, subnet: Subnet, *, half: bool = False
+) -> int:
+    """Size of its weights on disk, without the few kilobytes around them."""
+    return num_params_total(model, subnet) * (2 if half else 4)
+
+
+def model_card(run: Run, model: DynaBertForSequenceClassification, subnet: Subnet) -> str:
+    """What the sub-network is, what it scored, and how to load it, in Markdown."""
+    info, task, resolved = run.info, run.info.task, subnet.resolve(model.config.shape)
+    row = find_row(run.results, resolved)
+    scores = "not evaluated"
+    if row is not None:
+        scores = ", ".join(f"{name} {row[name]:.4f}" for name in task.metrics)
+        scores += f" on {row['num_examples']:,} dev examples"
+        if row["collapsed"]:
+            scores += "; **collapsed**: it gives every example the same answer"
+    rows = [
+        ("Sub-network", f"`{subnet.key}` of run `{run.name}`"),
+        ("Layers", ", ".join(str(layer + 1) for layer in resolved.layers)),
+        ("Heads in each", ", ".join(map(str, resolved.heads))),
+        ("Neurons in each", ", ".join(map(str, resolved.neurons))),
+        ("Backbone", f"`{_plain(info.backbone)}`"),
+        ("Task", f"{_plain(task.title)}, {_plain(task.source)}"),
+        ("Labels", "a number" if task.labels is None else ", ".join(map(_plain, task.labels))),
+        ("Scores", scores),
+        (
+            "Parameters",
+            f"{num_params_total(model, subnet):,}, of them {num_params(model, subnet):,} in the "
+            "Transformer layers",
+        ),
+        (
+            "MACs",
+            f"{count_macs(model, subnet) / 1e6:,.1f} million for {PAPER_TOKENS} tokens",
+        ),
+        ("Recipe", f"{_plain(info.recipe.get('name'))}, seed {info.seed}"),
+        ("Trained", f"{_plain(info.created)} on {_plain(info.machine)}"),
+    ]
+    if row is not None and row["latency_ms"] == row["latency_ms"]:
+        rows.append(
+            (
+                "Latency",
+                f"{row['latency_ms']:.2f} ms at {row['tokens']} tokens, batch "
+                f"{int(row['latency_batch_size'])}, on the machine it was trained on",
+            )
+        )
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return f"""---
+library_name: transformers
+pipeline_tag: text-classification
+tags:
+- dynabert
+---
+
+# {export_name(run, subnet)}
+
+A sub-network of adaptive width and depth (DynaBERT, arXiv 2004.04037), taken out of the network it was
+trained in. It is dense: it computes what the sub-network computes there, and nothing else.
+
+| | |
+|---|---|
+{table}
+
+```python
+import dynabert  # teaches the library this kind of model
+from transformers import pipeline
+
+classify = pipeline("text-classification", "path/to/this/folder")
+```
+
+Taken away with `{export_command(run, subnet)}`.
+"""
+
+
+def _plain(text: object) -> str:
+    """Text inside a table cell."""
+    return str(text).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

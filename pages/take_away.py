@@ -1,0 +1,78 @@
+"""How do I take a sub-network with me?"""
+
+import streamlit as st
+import torch
+
+from dynabert.analysis.choices import find_row
+from dynabert.evaluation import count_macs, num_params_total
+from dynabert.export import export_bytes, export_command, export_name, model_card, zip_subnet
+from pages.shared import cache, controls, wording
+
+run = controls.open_run()
+task = run.info.task
+results = cache.results(run)
+
+controls.header(
+    "How do I take a sub-network with me?",
+    "A sub-network becomes a small dense model of its own: a folder with safetensors weights, tokenizer "
+    "and a model card, which `transformers` loads.",
+)
+
+subnet = controls.choose_subnet(run, results)
+model = cache.model(run)
+row = find_row(results, subnet.resolve(run.config.shape))
+half = st.toggle(
+    "16-bit weights",
+    value=run.config.dtype == torch.float16,  # nothing is lost where the run is stored so
+    key="half",
+    help="Half the size. The answers change by about a thousandth, and the numbers below were measured "
+    "with the run's own weights.",
+)
+size = export_bytes(model, subnet, half=half)
+share = num_params_total(model, subnet) / num_params_total(model)
+with st.container(horizontal=True):
+    st.metric("Size of the weights", f"{size / 1e6:.1f} MB", border=True)
+    st.metric(
+        "Parameters",
+        f"{num_params_total(model, subnet) / 1e6:.2f} M",
+        f"{share:.0%} of the full",
+        "off",
+        delta_arrow="off",
+        help="Embeddings, Transformer layers and head.",
+        border=True,
+    )
+    st.metric("MACs, 128 tokens", f"{count_macs(model, subnet) / 1e6:,.0f} M", border=True)
+    st.metric(
+        f"Dev {wording.metric_title(task.metric)}",
+        "–" if row is None else f"{row[task.metric]:.3f}",
+        help=wording.metric_help(task.metric),
+        border=True,
+    )
+if row is None:
+    st.caption("It was not evaluated; the page Accuracy and size can do that first.")
+elif row["collapsed"]:
+    st.warning(f"This sub-network {wording.COLLAPSED}.", icon=":material/warning:")
+
+name = export_name(run, subnet)
+st.download_button(
+    wording.escape(f"{name}.zip"),
+    lambda: zip_subnet(run, subnet, model=model, half=half),
+    f"{name}.zip",
+    "application/zip",
+    key=f"zip-{name}-{half}",
+    type="primary",
+    icon=":material/download:",
+    on_click="ignore",
+)
+st.markdown("The same from the command line:")
+st.code(export_command(run, subnet, half=half), language="bash")
+st.markdown("Then, with this package installed:")
+st.code(
+    f"""import dynabert
+from transformers import pipeline
+
+classify = pipeline("text-classification", "{name}")""",
+    language="python",
+)
+with st.expander("The model card that goes with it"):
+    st.code(model_card(run, model, subnet), language="markdown", wrap_lines=True)

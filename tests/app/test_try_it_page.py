@@ -1,0 +1,38 @@
+"""What does every sub-network answer?"""
+
+from __future__ import annotations
+
+from reading import charts, texts
+
+from dynabert import SearchSpace
+from dynabert.analysis.answers import answer_all
+
+pytest_plugins = ["app_fixtures"]
+
+
+def test_every_sub_network_of_the_run_answers(open_app, tiny):
+    at = open_app(tiny.folder.parent, "try_it", text="the cat is good.")
+    space = list(SearchSpace((1.0, 0.5), (1.0, 0.5)))
+    answers, _ = answer_all(tiny.model(), tiny.tokenizer(), ["the cat is good."], space)
+    table = at.dataframe[0].value
+    assert table["subnet"].tolist() == [subnet.key for subnet in space]
+    assert table["answer"].tolist() == [("neg", "pos")[answer.choice] for answer in answers]
+    assert (table["latency_ms"] > 0).all()
+    assert table["dev_accuracy"].tolist() == [0.9, 0.8, 0.7, 0.5]
+    said = next(text for text in texts(at) if "answer" in text and "**" in text)
+    differ = sum(answer.choice != answers[0].choice for answer in answers)
+    assert (f"{differ} of 4 answer otherwise" in said) if differ else ("All 4" in said)
+    (figure,) = charts(at)
+    shown = dict(
+        zip(figure["data"][1]["text"], figure["data"][1]["textfont"]["color"], strict=True)
+    )
+    assert any(text.endswith("✕") for text in shown)
+
+
+def test_hostile_text_and_no_text(open_app, tiny):
+    at = open_app(tiny.folder.parent, "try_it", text="</script><img src=x onerror=alert(1)>")
+    assert not at.error
+    at.text_input(key="text").set_value("   ").run()
+    assert "Type a text" in at.info[0].value
+    at.text_input(key="text").set_value("good " * 100).run()
+    assert "longer than this model was trained to read" in at.warning[0].value

@@ -1,0 +1,62 @@
+"""A sub-network as a folder and as a zip archive."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_run import write_tiny_run
+from transformers import AutoTokenizer, pipeline
+
+from dynabert import DynaBertForSequenceClassification, Subnet
+from dynabert.export import export_bytes, export_subnet, model_card, zip_subnet
+from dynabert.runs import Run
+
+HALF = Subnet(0.5, 0.5)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Run:
+    return write_tiny_run(tmp_path_factory.mktemp("export") / "runs", tiny_backbone)
+
+
+def test_the_archive_holds_a_model_that_answers_alike(run: Run, tmp_path: Path) -> None:
+    archive = zipfile.ZipFile(io.BytesIO(zip_subnet(run, HALF)))
+    names = archive.namelist()
+    assert all(name.startswith("tiny-w0.50-d0.50/") for name in names)
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
+    archive.extractall(tmp_path)
+    folder = tmp_path / "tiny-w0.50-d0.50"
+    small = DynaBertForSequenceClassification.from_pretrained(folder).eval()
+    inputs = AutoTokenizer.from_pretrained(folder)("the cat is good.", return_tensors="pt")
+    with torch.no_grad():
+        sliced = run.model()(**inputs, subnet=HALF).logits
+        torch.testing.assert_close(small(**inputs).logits, sliced, atol=1e-5, rtol=0)
+    answer = pipeline("text-classification", str(folder))("the cat is good.")[0]
+    assert answer["label"] == ("neg", "pos")[int(sliced.argmax())]
+
+
+def test_half_precision_is_half_the_size(run: Run, tmp_path: Path) -> None:
+    sizes = []
+    for half in (False, True):
+        folder = tmp_path / str(half)
+        export_subnet(run, HALF, folder, half=half)
+        sizes.append((folder / "model.safetensors").stat().st_size)
+        weights = export_bytes(run.model(), HALF, half=half)
+        assert 0 < sizes[-1] - weights < 10_000
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+def test_the_card_says_what_was_measured(run: Run) -> None:
+    card = model_card(run, run.model(), Subnet(0.5))
+    assert "| Scores | accuracy 0.8000" in card
+    assert "on 12 dev examples |" in card
+    assert "| Heads in each | 3, 3, 3, 3 |" in card
+    assert "3.00 ms at 8 tokens, batch 1" in card
+    assert "&lt;b>words" in card
+    assert "--subnet w0.50-d1.00" in card
+    assert "**collapsed**" in model_card(run, run.model(), HALF)
+    assert "| Scores | not evaluated |" in model_card(run, run.model(), Subnet(1 / 6))
