@@ -256,7 +256,8 @@ def answer_grid(rows: pd.DataFrame) -> go.Figure:
     """
     widths, depths = (sorted(set(rows[name])) for name in ("width_mult", "depth_mult"))
     places = [
-        (widths.index(w), depths.index(d)) for w, d in zip(rows["width_mult"], rows["depth_mult"])
+        (widths.index(w), depths.index(d))
+        for w, d in zip(rows["width_mult"], rows["depth_mult"], strict=True)
     ]
     z = np.full((len(depths), len(widths)), np.nan)
     for (x, y), value in zip(places, rows["against"], strict=True):
