@@ -255,10 +255,8 @@ def answer_grid(rows: pd.DataFrame) -> go.Figure:
     network's answer, from -1 (surely the same) over 0 to 1 (surely another).
     """
     widths, depths = (sorted(set(rows[name])) for name in ("width_mult", "depth_mult"))
-    places = [
-        (widths.index(w), depths.index(d))
-        for w, d in zip(rows["width_mult"], rows["depth_mult"], strict=True)
-    ]
+    sizes = zip(rows["width_mult"], rows["depth_mult"], strict=True)
+    places = [(widths.index(width), depths.index(depth)) for width, depth in sizes]
     z = np.full((len(depths), len(widths)), np.nan)
     for (x, y), value in zip(places, rows["against"], strict=True):
         z[y, x] = value

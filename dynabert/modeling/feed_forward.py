@@ -26,8 +26,15 @@ class ElasticFeedForward(nn.Module):
         self.dropout = Dropout(config.hidden_dropout_prob)
         self.register_buffer("neuron_ids", torch.arange(self.num_neurons, dtype=torch.int32))
 
-    def forward(self, hidden: Tensor, num_neurons: int) -> Tensor:
-        """(B, S, D) -> (B, S, D), through the leftmost `num_neurons` neurons."""
+    def forward(
+        self, hidden: Tensor, num_neurons: int, *, neuron_mask: Tensor | None = None
+    ) -> Tensor:
+        """(B, S, D) -> (B, S, D), through the leftmost `num_neurons` neurons.
+
+        neuron_mask: factor for each neuron's output, (f,) or (B, f).
+        """
         inner = self.activation(self.inner(hidden, num_neurons))  # (B, S, f)
+        if neuron_mask is not None:
+            inner = inner * neuron_mask.to(inner.dtype).unsqueeze(-2)
         out = self.output(inner, num_inputs=num_neurons)
         return self.norm(hidden + self.dropout(out))
