@@ -59,7 +59,7 @@ def attention_maps(
     """
     config = model.config
     encoded, num_cut = encode_texts(tokenizer, texts, min(max_tokens or 10**9, config.max_tokens))
-    tokens = _tokens(encoded, texts, tokenizer, spelled_by_bytes=config.backbone == "roberta")
+    tokens = token_texts(encoded, texts, tokenizer, spelled_by_bytes=config.backbone == "roberta")
     out = model(**as_inputs(encoded, model.device), subnet=subnet, output_attentions=True)
 
     (maps,) = in_original_places(model, subnet, out.attentions)
@@ -151,13 +151,14 @@ def _original_size(config: DynaBertConfig) -> tuple[int, int]:
     return config.original_num_layers or 0, config.original_num_heads or 0
 
 
-def _tokens(
+def token_texts(
     encoded: BatchEncoding,
     texts: Sequence[str],
     tokenizer: PreTrainedTokenizerBase,
     *,
     spelled_by_bytes: bool,
 ) -> tuple[str, ...]:
+    """The tokens of one text or pair as a person reads them."""
     tokens = list(tokenizer.convert_ids_to_tokens(encoded["input_ids"]))
     if spelled_by_bytes:  # RoBERTa writes a space as "Ġ" and other letters as their bytes
         places = zip(encoded.sequence_ids(), encoded["offset_mapping"], strict=True)
