@@ -451,6 +451,24 @@ def neuron_ranking(
     return _finished(figure, height=420, hover="closest")
 
 
+def attention_palette() -> list[int]:
+    """256 colours 0xrrggbb for the square root of an attention from 0 to 1."""
+    return _palette(get_colorscale(SCALE))
+
+
+def change_palette() -> list[int]:
+    """256 colours 0xrrggbb from less over none to more."""
+    return _palette(_SIGNED_SCALE)
+
+
+def _palette(scale: Sequence[Sequence[Any]]) -> list[int]:
+    colours = sample_colorscale(scale, np.linspace(0, 1, 256).tolist(), colortype="tuple")
+    return [
+        sum(round(255 * part) << shift for part, shift in zip(colour, (16, 8, 0), strict=True))
+        for colour in colours
+    ]
+
+
 def attention_grid(
     maps: np.ndarray, *, zmax: float = 1.0, chosen: tuple[int, int] | None = None
 ) -> go.Figure:

@@ -4,13 +4,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dynabert import Subnet, plots
-from dynabert.analysis.attention_maps import AttentionMaps, pooled
+from dynabert import Subnet
+from dynabert.analysis.attention_maps import AttentionMaps
 from dynabert.analysis.choices import find_row
 from dynabert.runs import Run, TaskInfo
-from pages.shared import cache, controls, state, wording
-
-GRID_TOKENS = 40  # of one small map; more are merged, or the browser would stall
+from pages.shared import atlas_view, cache, controls, wording
 
 run = controls.open_run()
 task = run.info.task
@@ -20,8 +18,8 @@ config = run.config
 controls.header(
     "What do heads look at?",
     "Every small map is one attention head: its rows are the tokens that look, its columns the tokens "
-    "they look at. Layers and heads keep their numbers in the pretrained network; a cross means that "
-    "the sub-network has no such head.",
+    "they look at. Drag the sliders to see a smaller network look; click a map to enlarge it. Layers and "
+    "heads keep their numbers in the pretrained network.",
 )
 
 
@@ -40,48 +38,14 @@ def show_answer(title: str, maps: AttentionMaps, task: TaskInfo) -> None:
     )
 
 
-def show_mark(row: dict | None) -> None:
-    """Say that a network is collapsed, below its map so that the two maps stay side by side."""
+def show_mark(subnet: Subnet) -> None:
+    """Say that a network is collapsed."""
+    row = find_row(results, subnet.resolve(config.shape))
     if row is not None and row["collapsed"]:
         st.warning(
             f"This network {wording.COLLAPSED}, so this one says nothing about the sentence.",
             icon=":material/warning:",
         )
-
-
-def take_click(key: str) -> None:
-    """Enlarge the head that was clicked on in a grid."""
-    points = st.session_state[key]["selection"]["points"]
-    if points:
-        for name, number in zip(("layer", "head"), points[0]["customdata"], strict=True):
-            state.change(name, number + 1)
-
-
-def show_grid(key: str, maps: AttentionMaps, chosen: tuple[int, int], alt: str) -> None:
-    small, _ = pooled(maps.maps, GRID_TOKENS)
-    st.plotly_chart(
-        plots.attention_grid(small, chosen=chosen),
-        key=key,
-        on_select=lambda: take_click(key),
-        selection_mode="points",
-        config={"displayModeBar": False},
-        alt=alt,
-    )
-
-
-def show_head(maps: AttentionMaps, layer: int, head: int, key: str) -> None:
-    if not maps.kept[layer, head]:
-        st.info(
-            f"Layer {layer + 1}, head {head + 1} is not in this sub-network.",
-            icon=":material/block:",
-        )
-        return
-    st.plotly_chart(
-        plots.attention_map(maps.tokens, maps.maps[layer, head]),
-        key=key,
-        config={"displayModeBar": False},
-        alt=f"Attention of layer {layer + 1}, head {head + 1}",
-    )
 
 
 def head_rows(run: Run, layer: int, head: int, maps: dict[str, AttentionMaps]) -> pd.DataFrame:
@@ -108,63 +72,39 @@ def head_rows(run: Run, layer: int, head: int, maps: dict[str, AttentionMaps]) -
 
 
 texts = controls.choose_texts(run)
-subnet = controls.choose_subnet(run, results)
 if not all(text.strip() for text in texts):
     st.info("Type a sentence to see what the heads do with it.", icon=":material/edit:")
     st.stop()
 
-full = cache.attention(run, texts, Subnet())
-small = cache.attention(run, texts, subnet)
-shape = config.shape
-if full.num_cut:
+atlas = cache.atlas(run, texts)
+if atlas.num_cut:
     st.warning(
-        f"The text is longer than the {len(full.tokens)} tokens this model was trained to read: the "
-        f"last {full.num_cut} are left out.",
+        f"The text is longer than the {len(atlas.tokens)} tokens this model was trained to read: the "
+        f"last {atlas.num_cut} are left out.",
         icon=":material/content_cut:",
     )
-
-layer_column, head_column, _ = st.columns([1, 1, 2])
-layers, heads = small.kept.shape
-gone_layers = {layer: " (left out)" for layer in range(layers) if not small.kept[layer].any()}
-with layer_column:
-    layer = controls.choose_index("Layer", "layer", layers, gone_layers)
-gone_heads = {head: " (left out)" for head in range(heads) if not small.kept[layer, head]}
-with head_column:
-    head = controls.choose_index("Head", "head", heads, gone_heads)
-
-left, right = st.columns(2, gap="large")
-with left:
-    st.subheader("Full network")
-    show_answer("It answers" if task.labels else "It predicts", full, task)
-    show_grid("full-grid", full, (layer, head), "Attention of all heads of the full network")
-    show_mark(find_row(results, Subnet().resolve(shape)))
-with right:
-    st.subheader(f"Width {subnet.width_mult:.3g}, depth {subnet.depth_mult:.3g}")
-    show_answer("It answers" if task.labels else "It predicts", small, task)
-    show_grid("small-grid", small, (layer, head), "Attention of all heads of the sub-network")
-    show_mark(find_row(results, subnet.resolve(shape)))
-block = pooled(full.maps[:1, :1], GRID_TOKENS)[1]
-merged = f" Each cell of a small map stands for {block} × {block} tokens (the largest value)." * (
-    block > 1
-)
-st.caption(
-    "Click a map to enlarge its head. Dark is 0, light is 1; the colours spread small values out."
-    + merged
-)
-
-st.subheader(f"Layer {layer + 1}, head {head + 1}")
-left, right = st.columns(2, gap="large")
-with left:
-    st.caption("In the full network")
-    show_head(full, layer, head, "full-head")
-with right:
-    st.caption("In the sub-network")
-    show_head(small, layer, head, "small-head")
+subnet, layer, head = atlas_view.show(atlas)
+full, small = (cache.attention(run, texts, one) for one in (Subnet(), subnet))
+if atlas.block > 1:
+    st.caption(
+        f"The text is long: each cell stands for {atlas.block} × {atlas.block} tokens (the largest value)."
+    )
 controls.download(
     "This head (CSV)",
     head_rows(run, layer, head, {"full": full, subnet.key: small}),
     f"{run.name}-attention-layer{layer + 1}-head{head + 1}.csv",
 )
+
+st.subheader("What they answer")
+left, right = st.columns(2, gap="large")
+for column, name, one, maps in (
+    (left, "Full network", Subnet(), full),
+    (right, f"Width {subnet.width_mult:.3g}, depth {subnet.depth_mult:.3g}", subnet, small),
+):
+    with column:
+        show_answer(name, maps, task)
+        st.caption(f"{wording.capital(wording.subnet_counts(one, config.shape))}.")
+        show_mark(one)
 st.caption(
     "Attention shows where a head reads, not by itself why the network answers as it does: compare "
     "with the head's importance."

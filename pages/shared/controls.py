@@ -128,24 +128,6 @@ def set_subnet(subnet: Subnet) -> None:
     state.change("d", subnet.depth_mult)
 
 
-def choose_index(label: str, name: str, total: int, notes: dict[int, str]) -> int:
-    """A layer or head, counted from 0; shown and linked counted from 1.
-
-    notes: what to add to some of the numbers.
-    """
-    wanted = state.recall_number(name) or 1
-    take = state.show(name, int(wanted) if 1 <= wanted <= total else 1)
-    chosen = st.selectbox(
-        label,
-        list(range(1, total + 1)),
-        key=name,
-        format_func=lambda number: f"{number}{notes.get(number - 1, '')}",
-        on_change=take,
-    )
-    state.remember(name, chosen)
-    return chosen - 1
-
-
 def choose_text(label: str, name: str, default: str) -> str:
     given = state.recall(name)
     take = state.show(name, (default if given is None else given)[: state.LONGEST_TEXT])

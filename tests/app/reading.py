@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import numpy as np
+from atlas_bytes import unpack
 from streamlit.testing.v1 import AppTest
 
 
@@ -43,3 +44,9 @@ def finished(at: AppTest) -> AppTest:
         time.sleep(0.1)
         at.run()
     raise AssertionError("it never ended")
+
+
+def atlas(at: AppTest) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """What the page sends to the browser of the attention of all sub-networks."""
+    (component,) = at.get("bidi_component")
+    return unpack(component.proto.bytes)

@@ -5,43 +5,94 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from reading import charts, metric, numbers
+from reading import atlas, metric
+from streamlit.testing.v1 import AppTest
 from tiny_run import HEADS, LAYERS
 
 from dynabert import Subnet
+from dynabert.analysis.attention_maps import attention_maps
 from dynabert.runs import RECIPE, Run, write_manifest
 
 pytest_plugins = ["app_fixtures"]
 
 
-def test_the_page_opens_with_a_sentence_and_shows_both_networks(open_app, tiny):
+TOKENS = ["[CLS]", "the", "cat", "sat", "on", "the", "mat", ".", "[SEP]"]
+
+
+def of_subnet(at: AppTest, width: float, depth: float) -> np.ndarray:
+    """(L, H, S, S) the maps that the browser has of a sub-network."""
+    header, maps = atlas(at)
+    number = header["depth_mults"].index(depth) * len(header["width_mults"])
+    number += header["width_mults"].index(width)
+    cells = header["cells"]
+    found = np.full((LAYERS, HEADS, cells, cells), np.nan)
+    for (layer, head), matrix in zip(header["places"][number], maps[number], strict=True):
+        found[layer, head] = (matrix / 255) ** 2
+    return found
+
+
+def test_the_page_opens_with_a_sentence_and_has_every_sub_network(open_app, tiny):
     at = open_app(tiny.folder.parent, "attention", w="0.5", d="0.5")
     assert at.text_input(key="text").value == "the cat sat on the mat."
-    full, small, head = charts(at)[:3]
-    tokens = ["[CLS]", "the", "cat", "sat", "on", "the", "mat", ".", "[SEP]"]
-    assert head["layout"]["xaxis"]["ticktext"] == tokens
-    crosses = [
-        np.array(figure["data"][1]["marker"]["opacity"]).reshape(LAYERS, HEADS) > 0
-        for figure in (full, small)
-    ]
-    assert not crosses[0].any()
+    header, maps = atlas(at)
+    assert header["tokens"] == TOKENS
+    assert header["start"] == {"w": 0.5, "d": 0.5, "layer": 1, "head": 1}
+    assert len(header["width_mults"]) == HEADS
+    assert len(header["depth_mults"]) == LAYERS
+    assert len(maps) == HEADS * LAYERS
+    there = ~np.isnan(of_subnet(at, 0.5, 0.5)[:, :, 0, 0])
     # Depth 0.5 runs layers 2 and 4; in layer l (from 0) the heads l, l + 1, l + 2 are the best.
     kept = np.zeros((LAYERS, HEADS), bool)
     kept[1, [1, 2, 3]] = kept[3, [3, 4, 5]] = True
-    np.testing.assert_array_equal(crosses[1], ~kept)
+    np.testing.assert_array_equal(there, kept)
 
 
-def test_the_enlarged_head_has_the_models_own_numbers(open_app, tiny):
-    at = open_app(tiny.folder.parent, "attention", layer="2", head="3", text="a good dog")
+def test_the_maps_are_the_models_own(open_app, tiny):
+    at = open_app(tiny.folder.parent, "attention", text="a good dog")
     model, tokenizer = tiny.model(), tiny.tokenizer()
-    out = model(**tokenizer("a good dog", return_tensors="pt"), output_attentions=True)
-    attention = model.backbone.encoder.layers[1].attention
-    place = attention.head_ids.tolist().index(2)
-    np.testing.assert_allclose(
-        numbers(charts(at)[2]["data"][0]["z"]),
-        out.attentions[1][0, place].detach().numpy(),
-        atol=1e-6,
-    )
+    for subnet in (Subnet(), Subnet(0.5, 0.75)):
+        alone = attention_maps(model, tokenizer, ["a good dog"], subnet)
+        found = of_subnet(at, subnet.width_mult, subnet.depth_mult)
+        np.testing.assert_allclose(found, alone.maps, atol=2 / 255)
+
+
+def test_what_the_visitor_chooses_in_the_browser_becomes_the_link(open_app, tiny):
+    at = open_app(tiny.folder.parent, "attention")
+    choose(at, {"w": 0.5, "d": 0.75, "layer": 2, "head": 3})
+    link = {
+        name: value[0] if isinstance(value, list) else value
+        for name, value in at.query_params.items()
+    }
+    assert {name: link[name] for name in ("w", "d", "layer", "head")} == {
+        "w": "0.5", "d": "0.75", "layer": "2", "head": "3"
+    }  # fmt: skip
+    # The browser has it already; it is not asked to go there.
+    assert atlas(at)[0]["start"] == {"w": 1.0, "d": 1.0, "layer": 1, "head": 1}
+    assert [metric.label for metric in at.metric] == ["Full network", "Width 0.5, depth 0.75"]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "x",
+        {"w": "0.5"},
+        {"w": float("nan"), "layer": 1e300, "head": True},
+        {"layer": [1]},
+        {"no": 1},
+    ],
+)
+def test_nonsense_from_the_browser_changes_nothing(open_app, tiny, nonsense):
+    at = open_app(tiny.folder.parent, "attention")
+    choose(at, nonsense)
+    assert not at.exception
+    header, _ = atlas(at)
+    assert header["start"] == {"w": 1.0, "d": 1.0, "layer": 1, "head": 1}
+
+
+def choose(at: AppTest, view: object) -> None:
+    """What the component reports when a visitor lets go of a slider or clicks a head."""
+    at.session_state["atlas"] = {"view": view}
+    at.run()
 
 
 def test_both_answers_are_the_models_own(open_app, tiny):
@@ -56,31 +107,23 @@ def test_both_answers_are_the_models_own(open_app, tiny):
         assert shown.delta == f"probability {float(probabilities[best]):.1%}"
 
 
-def test_a_head_that_is_gone_is_named_not_drawn(open_app, tiny):
-    at = open_app(tiny.folder.parent, "attention", w="0.5", d="0.5", layer="1", head="1")
-    assert at.info[0].value == "Layer 1, head 1 is not in this sub-network."
-    assert len(charts(at)) == 3
-
-
 def test_an_empty_sentence_asks_for_one(open_app, tiny):
     at = open_app(tiny.folder.parent, "attention")
     at.text_input(key="text").set_value("   ").run()
     assert not at.exception
     assert "Type a sentence" in at.info[0].value
-    assert not charts(at)
+    assert not at.get("bidi_component")
 
 
 def test_a_long_sentence_is_cut_and_says_so(open_app, tiny):
     at = open_app(tiny.folder.parent, "attention", text="cat " * 60)
     assert "longer than the 16 tokens" in at.warning[0].value
     assert "last 46 are left out" in at.warning[0].value
-    assert len(charts(at)[2]["layout"]["xaxis"]["ticktext"]) == 16
+    assert len(atlas(at)[0]["tokens"]) == 16
 
 
 def test_hostile_text_is_shown_letter_by_letter(open_app, tiny):
     at = open_app(tiny.folder.parent, "attention", text="<b>x</b> <a href='j'>&amp;")
-    labels = charts(at)[2]["layout"]["xaxis"]["ticktext"]
-    assert not any("<" in label for label in labels)
     assert not any("<b>" in element.value for element in (*at.markdown, *at.caption))
 
 
@@ -93,31 +136,22 @@ def test_hostile_text_is_shown_letter_by_letter(open_app, tiny):
 )
 def test_a_link_with_nonsense_falls_back(open_app, tiny, link):
     at = open_app(tiny.folder.parent, "attention", **link)
-    assert at.selectbox(key="layer").value == 1
-    assert at.selectbox(key="head").value == 1
-    assert at.select_slider(key="w").value in (1.0, 1 / 6)
+    start = atlas(at)[0]["start"]
+    assert (start["layer"], start["head"]) == (1, 1)
+    assert start["w"] in (1.0, 1 / 6)
 
 
-def test_the_link_keeps_step_with_the_controls(open_app, tiny):
-    at = open_app(tiny.folder.parent, "attention")
-    at.select_slider(key="w").set_value(0.5)
-    at.select_slider(key="d").set_value(0.75)
-    at.text_input(key="text").set_value("a red bird")
-    at.selectbox(key="head").set_value(5).run()
-    link = {
-        name: value if isinstance(value, str) else value[0]
-        for name, value in at.query_params.items()
-    }
-    assert link == {
-        "run": "tiny", "w": "0.5", "d": "0.75", "text": "a red bird", "layer": "1", "head": "5"
-    }  # fmt: skip
-    # Another page keeps them, and so does the way back.
+def test_other_pages_keep_the_view_and_so_does_the_way_back(open_app, tiny):
+    at = open_app(tiny.folder.parent, "attention", w="0.5", d="0.75", layer="1", head="5")
+    at.text_input(key="text").set_value("a red bird").run()
     at.switch_page("pages/accuracy.py").run()
     assert at.select_slider(key="w").value == 0.5
     assert at.select_slider(key="d").value == 0.75
+    at.select_slider(key="w").set_value(1 / 3).run()
     at.switch_page("pages/attention.py").run()
     assert at.text_input(key="text").value == "a red bird"
-    assert at.selectbox(key="head").value == 5
+    start = atlas(at)[0]["start"]
+    assert (start["w"], start["d"], start["head"]) == (pytest.approx(1 / 3), 0.75, 5)
 
 
 def test_a_collapsed_subnet_is_marked(open_app, tiny):
@@ -135,7 +169,7 @@ def test_a_task_of_pairs_reads_two_texts(open_app, own_run):
     at = open_app(own_run.folder.parent, "attention", text="a cat", text2="a dog")
     assert [field.label for field in at.text_input] == ["Premise", "Hypothesis"]
     tokens = ["[CLS]", "a", "cat", "[SEP]", "a", "dog", "[SEP]"]
-    assert charts(at)[2]["layout"]["xaxis"]["ticktext"] == tokens
+    assert atlas(at)[0]["tokens"] == tokens
     at.text_input(key="text2").set_value("").run()
     assert "Type a sentence" in at.info[0].value
 
@@ -144,14 +178,14 @@ def test_a_regression_shows_its_number(open_app, own_run):
     rewrite(own_run, "labels:\n  - neg\n  - pos\n", "labels: null\n")
     at = open_app(own_run.folder.parent, "attention", text="a cat")
     logits = own_run.model()(**own_run.tokenizer()("a cat", return_tensors="pt")).logits
-    assert metric(at, "It predicts") == f"{logits[0, 0].item():.2f}"
+    assert metric(at, "Full network") == f"{logits[0, 0].item():.2f}"
 
 
 def test_a_label_is_shown_as_it_is_written(open_app, own_run):
     label = "**b** <i> ![x](http://x/y) $1-$2"
     rewrite(own_run, "labels:\n  - neg\n  - pos\n", f"labels:\n  - '{label}'\n  - '{label}.'\n")
     at = open_app(own_run.folder.parent, "attention", text="a cat")
-    shown = metric(at, "It answers")
+    shown = metric(at, "Full network")
     assert shown.replace("\\", "").removesuffix(".") == label
     for character in "*<[$":
         assert f"\\{character}" in shown

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route, expect
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Route,
+    expect,
+)
 
 pytest_plugins = ["browser_fixtures"]
 pytestmark = pytest.mark.browser
@@ -101,9 +109,10 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
     page = attention.page
     expect(page.get_by_role("heading", name="What do heads look at?")).to_be_visible()
     expect(page.get_by_label("Sentence")).to_have_value("a good dog")
-    expect_charts(page, 4)
+    expect(page.locator("canvas.grid")).to_have_count(3)
+    expect(page.locator("h3.chosen")).to_have_text("Layer 2, head 3")
+    expect(page.locator(".width-text")).to_have_text("0.5 (3 of 6 heads)")
     expect(page.get_by_text("2 of 4 layers (2, 4)").first).to_be_visible()
-    expect(page.locator(".xaxislayer-above text", has_text="good").first).to_be_visible()
     expect_no_sideways_scrolling(page)
     attention.check()
 
@@ -132,18 +141,84 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
 def test_a_click_on_a_small_map_enlarges_its_head(open_page):
     opened = open_page("/attention")
     page = opened.page
-    expect_charts(page, 4)
-    grid = page.locator(".js-plotly-plot").first.locator(".nsewdrag").first
-    box = grid.bounding_box()
+    box = drawn(page, "canvas.grid").bounding_box()
     assert box is not None
-    # 4 layers and 6 heads, with a margin of a tenth of a tile: layer 2, head 5.
-    x, y = box["x"] + box["width"] * 4.6 / 6.2, box["y"] + box["height"] * 1.6 / 4.2
-    page.mouse.move(x, y)
-    page.mouse.click(x, y)
-    expect(page.get_by_role("heading", name="Layer 2, head 5")).to_be_visible()
-    settle(page)
-    assert (link(page)["layer"], link(page)["head"]) == ("2", "5")
+    # Below and beside the numbers there are 4 layers and 6 heads: layer 2, head 5.
+    tile = (box["width"] - 22) / 6
+    page.mouse.click(box["x"] + 22 + 4.4 * tile, box["y"] + 18 + 1.4 * tile)
+    expect(page.locator("h3.chosen")).to_have_text("Layer 2, head 5")
+    expect(page).to_have_url(re.compile("layer=2&head=5"))
+    page.locator("canvas.grid").first.press("ArrowLeft")
+    expect(page.locator("h3.chosen")).to_have_text("Layer 2, head 4")
+    expect(page).to_have_url(re.compile("layer=2&head=4"))
     opened.check()
+
+
+@pytest.mark.parametrize("look", ["light"], indirect=True)
+def test_maps_are_redrawn_while_a_slider_is_dragged_without_the_server(open_page):
+    opened = open_page("/attention?text=a+good+dog")
+    page = opened.page
+    drawn(page, "canvas.grid")
+    box = page.locator("input.width").bounding_box()
+    assert box is not None
+    said: list[str] = []
+    sent = page.evaluate_handle(
+        """() => { const sent = []; const send = WebSocket.prototype.send;
+        WebSocket.prototype.send = function (...data) { sent.push(1); return send.apply(this, data); };
+        return sent; }"""
+    )
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] - 6, middle)
+    page.mouse.down()
+    pictures = set()
+    for step in range(6, 0, -1):
+        page.mouse.move(box["x"] + 6 + (box["width"] - 12) * (step - 1) / 5, middle)
+        said.append(page.locator(".width-text").inner_text())
+        pictures.add(page.locator("canvas.grid").nth(1).evaluate("canvas => canvas.toDataURL()"))
+    assert said == [
+        f"{mult} ({heads} of 6 heads)"
+        for mult, heads in zip(
+            ("1", "0.833", "0.667", "0.5", "0.333", "0.167"), range(6, 0, -1), strict=True
+        )
+    ]
+    assert len(pictures) == 6
+    assert sent.evaluate("sent => sent.length") == 0
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("w=0.166667"))
+    expect(page.get_by_text("Width 0.167, depth 1").first).to_be_visible()
+    opened.check()
+
+
+@pytest.mark.parametrize("look", ["light"], indirect=True)
+def test_pointing_shows_the_numbers_and_full_against_full_differs_nowhere(open_page):
+    opened = open_page("/attention?text=a+good+dog&layer=2&head=3")
+    page = opened.page
+    heads = drawn(page, "canvas.head")
+    heads.scroll_into_view_if_needed()
+    box = heads.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 80, box["y"] + 80)
+    readout = page.locator(".readout")
+    expect(readout).to_have_text(re.compile("→.*full network 0[.].*difference [+]0[.]000"))
+    # One colour in the difference of a network with itself.
+    colours = (
+        page.locator("canvas.grid")
+        .nth(2)
+        .evaluate(
+            """canvas => { const { data } = canvas.getContext("2d").getImageData(
+            30 * devicePixelRatio, 26 * devicePixelRatio, 8, 8);
+        return [...new Set(Array.from({ length: 64 }, (_, n) => data.slice(4 * n, 4 * n + 3).join()))]; }"""
+        )
+    )
+    assert len(colours) == 1
+    opened.check()
+
+
+def drawn(page: Page, canvas: str) -> Locator:
+    """The first such canvas, once something is on it."""
+    first = page.locator(canvas).first
+    expect(page.locator(".atlas")).to_have_attribute("data-redraw-ms", re.compile("."))
+    return first
 
 
 @pytest.mark.parametrize("look", ["light"], indirect=True)
@@ -177,8 +252,8 @@ def test_the_view_survives_navigation_and_hostile_text(open_page):
     page = opened.page
     page.get_by_label("Sentence").fill("<img src=x onerror=alert(1)> <b>b</b>")
     page.get_by_label("Sentence").press("Enter")
-    expect(page.locator(".xaxislayer-above text", has_text="##m").first).to_be_visible()
     settle(page)
+    expect(page.locator("canvas.grid")).to_have_count(3)
     assert page.locator("img[src=x]").count() == 0
     page.get_by_role("link", name="Accuracy and size").click()
     expect(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import struct
-
 import numpy as np
 import pytest
 import torch
+from atlas_bytes import unpack
 from conftest import make_hf
 from transformers import AutoTokenizer
 
@@ -37,18 +35,6 @@ def rewired() -> DynaBertForSequenceClassification:
 def build(model, tokenizer, text=TEXT, **options) -> MapAtlas:
     few = ((0.5, 1.0), (0.5, 1.0))
     return build_atlas(model, tokenizer, text, widths=WIDTHS, depths=DEPTHS, fewer=few, **options)
-
-
-def unpack(packed: bytes) -> tuple[dict, list[np.ndarray]]:
-    (length,) = struct.unpack("<I", packed[:4])
-    header = json.loads(packed[4 : 4 + length])
-    body = np.frombuffer(packed, np.uint8, offset=4 + length)
-    cells = header["cells"]
-    maps = [
-        body[start : start + len(places) * cells**2].reshape(-1, cells, cells)
-        for start, places in zip(header["starts"], header["places"], strict=True)
-    ]
-    return header, maps
 
 
 def test_every_sub_network_is_found_in_the_bytes(rewired, tokenizer):
@@ -87,9 +73,7 @@ def test_long_texts_make_do_with_fewer_sub_networks_and_then_with_merged_tokens(
     merged = build(rewired, tokenizer, most_bytes=2000)
     assert (merged.block, merged.maps[0].shape[-1]) == (2, 5)
     assert sum(maps.size for maps in merged.maps) <= 2000
-    whole = {
-        place: maps for place, maps in zip(map(tuple, fewer.places[0]), fewer.maps[0], strict=True)
-    }
+    whole = dict(zip(map(tuple, fewer.places[0]), fewer.maps[0], strict=True))
     for place, small in zip(map(tuple, merged.places[0]), merged.maps[0], strict=True):
         assert small[0, 0] == whole[place][:2, :2].max()
         assert small[4, 4] == whole[place][8, 8]
