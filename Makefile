@@ -25,6 +25,7 @@ demo: $(VENV)/.run-ready
 	rm -rf build/runs/demo
 	$(BIN)/python -m dynabert train teaching --recipe teaching --backbone minilm --name demo --half --runs-dir build/runs
 	$(BIN)/python -m dynabert sweep demo --widths all --depths all --keep --runs-dir build/runs
+	$(BIN)/python -m dynabert ablate demo --keep --runs-dir build/runs
 	rm -rf runs/demo && mkdir -p runs && mv build/runs/demo runs/demo
 
 clean:

@@ -249,7 +249,7 @@ def estimate_and_measured(
 
 
 def answer_grid(rows: pd.DataFrame) -> go.Figure:
-    """What every sub-network of a grid answers: blue as the full network does, red otherwise.
+    """What every sub-network of a grid answers: blue as the full network does, orange otherwise.
 
     rows: columns width_mult, depth_mult, text, hover, and against: how far it is from the full
     network's answer, from -1 (surely the same) over 0 to 1 (surely another).
@@ -308,18 +308,38 @@ def head_functions(
     """
     layers, heads = labels.shape
     kinds = list(dict.fromkeys(groups.values()))
-    colours = dict(zip(kinds, (BLUE, ORANGE, GREEN, PINK, GREY), strict=False))
+    colours = (BLUE, ORANGE, GREEN, PINK, GREY)[: len(kinds)]
     places = list(itertools.product(range(layers), range(heads)))
-    figure = go.Figure()
-    for kind in kinds:
+    z = np.full((layers, heads), np.nan)
+    for place in places:
+        if labels[place]:
+            z[place] = kinds.index(groups[labels[place]])
+    figure = go.Figure(
+        go.Heatmap(
+            z=z,
+            zmin=-0.5,
+            zmax=len(kinds) - 0.5,
+            colorscale=[
+                [(number + edge) / len(kinds), colour]
+                for number, colour in enumerate(colours)
+                for edge in (0, 1)
+            ],
+            showscale=False,
+            xgap=2,
+            ygap=2,
+            hoverinfo="skip",
+        )
+    )
+    for kind, colour in zip(kinds, colours, strict=True):
         inside = [place for place in places if labels[place] and groups[labels[place]] == kind]
         figure.add_scatter(
             x=[head for _, head in inside],
             y=[layer for layer, _ in inside],
             mode="markers+text",
-            marker={"symbol": "square", "size": 34, "color": colours[kind]},
+            # Too small to be seen on its square, and the legend shows the colour.
+            marker={"symbol": "square", "size": 10, "color": colour},
             text=[plain(labels[place]) for place in inside],
-            textfont={"size": 10, "color": "#ffffff" if colours[kind] != ORANGE else "#1c2733"},
+            textfont={"size": 10, "color": "#1c2733" if colour == ORANGE else "#ffffff"},
             hovertext=[
                 f"<b>layer {layer + 1}, head {head + 1}</b><br>{details[layer, head]}"
                 for layer, head in inside

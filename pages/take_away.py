@@ -35,9 +35,6 @@ with st.container(horizontal=True):
     st.metric(
         "Parameters",
         f"{num_params_total(model, subnet) / 1e6:.2f} M",
-        f"{share:.0%} of the full",
-        "off",
-        delta_arrow="off",
         help="Embeddings, Transformer layers and head.",
         border=True,
     )
@@ -48,6 +45,9 @@ with st.container(horizontal=True):
         help=wording.metric_help(task.metric),
         border=True,
     )
+st.caption(
+    f"{share:.0%} of the full network's parameters: the embeddings are the same for every sub-network."
+)
 if row is None:
     st.caption("It was not evaluated; the page Accuracy and size can do that first.")
 elif row["collapsed"]:

@@ -17,7 +17,7 @@ results = cache.results(run)
 controls.header(
     "What does every sub-network answer?",
     "One text, all sub-networks: what they answer, how sure they are, and how long it took just now. "
-    "Blue answers as the full network does, red answers otherwise.",
+    "Blue answers as the full network does, orange answers otherwise.",
 )
 
 
@@ -131,6 +131,7 @@ if table["collapsed"].any():
 st.dataframe(
     table.drop(columns=["width_mult", "depth_mult", "collapsed"]),
     hide_index=True,
+    height="content",
     column_config={
         "subnet": "sub-network",
         "probability": st.column_config.ProgressColumn(

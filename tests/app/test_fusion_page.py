@@ -17,7 +17,7 @@ PAPERS = "the cat sat on the mat."
 
 def there(chart: dict) -> int:
     """How many heads a function map shows as being there."""
-    return sum(len(trace["x"]) for trace in chart["data"] if trace["mode"] == "markers+text")
+    return sum(len(trace["x"]) for trace in chart["data"] if trace.get("mode") == "markers+text")
 
 
 def test_the_papers_sentence_is_the_default_and_the_numbers_are_the_cores(open_app, tiny):
