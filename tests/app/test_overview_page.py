@@ -107,4 +107,4 @@ def test_a_link_to_a_page_works_as_the_first_thing_after_the_servers_start(tiny,
     assert not at.exception
     assert at.title[0].value == "What do heads look at?"
     assert at.sidebar.selectbox(key="run").value == "tiny"
-    assert at.select_slider(key="w").value == 0.5
+    assert [shown.label for shown in at.metric] == ["Full network", "Width 0.5, depth 1"]
