@@ -146,14 +146,12 @@ with facts:
 
 st.subheader("Look inside")
 with st.container(horizontal=True):
-    st.page_link(
-        "pages/importance.py",
-        label="Which heads and neurons matter?",
-        icon=":material/leaderboard:",
-    )
-    st.page_link("pages/attention.py", label="What do heads look at?", icon=":material/grid_on:")
-    st.page_link(
-        "pages/accuracy.py",
-        label="What do I lose when I make it smaller?",
-        icon=":material/scatter_plot:",
-    )
+    for page, question, icon in (
+        ("importance", "Which heads and neurons matter?", "leaderboard"),
+        ("attention", "What do heads look at?", "grid_on"),
+        ("fusion", "Do the heads that are left take over?", "merge"),
+        ("accuracy", "What do I lose when I make it smaller?", "scatter_plot"),
+        ("try_it", "What does every sub-network answer?", "chat"),
+        ("take_away", "How do I take a sub-network with me?", "download"),
+    ):
+        st.page_link(f"pages/{page}.py", label=question, icon=f":material/{icon}:")
