@@ -661,6 +661,49 @@ def quality_vs_cost(
     return _finished(figure, height=430, hover="closest")
 
 
+def quality_of_runs(
+    results: Mapping[str, pd.DataFrame],
+    metric: str,
+    cost: str,
+    *,
+    metric_title: str,
+    cost_title: str,
+    scale: float = 1.0,
+) -> go.Figure:
+    """The sub-networks of several runs (by name) by cost and score, with the Pareto front of each."""
+    figure = go.Figure()
+    symbols = ("circle", "diamond", "square", "cross", "triangle-up", "star")
+    for number, (name, rows) in enumerate(results.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        shown = rows.assign(cost=pd.to_numeric(rows[cost]) / scale).dropna(subset=["cost"])
+        sound = shown[~shown["collapsed"]].sort_values(["cost", metric])
+        front = sound[pareto_front(sound["cost"].to_numpy(float), sound[metric].to_numpy(float))]
+        figure.add_scatter(
+            x=front["cost"],
+            y=front[metric],
+            mode="lines",
+            line={"color": colour, "width": 2, "shape": "hv"},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        figure.add_scatter(
+            x=sound["cost"],
+            y=sound[metric],
+            mode="markers",
+            marker={"color": colour, "size": 9, "symbol": symbols[number % len(symbols)]},
+            name=plain(name),
+            hovertext=[
+                f"{plain(name)}<br>{_row_hover(row, metric, metric_title)}"
+                for row in sound.to_dict("records")
+            ],
+            hoverinfo="text",
+        )
+    figure.update_layout(showlegend=True)
+    figure.update_xaxes(title_text=cost_title, rangemode="tozero")
+    figure.update_yaxes(title_text=metric_title)
+    return _finished(figure, height=400, hover="closest")
+
+
 def accuracy_by_group(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figure:
     """Horizontal bars: the accuracy of each group of examples, one bar for each named column.
 

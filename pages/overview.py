@@ -152,6 +152,7 @@ with st.container(horizontal=True):
         ("fusion", "Do the heads that are left take over?", "merge"),
         ("accuracy", "What do I lose when I make it smaller?", "scatter_plot"),
         ("try_it", "What does every sub-network answer?", "chat"),
+        ("compare", "Which of two runs is better?", "compare_arrows"),
         ("take_away", "How do I take a sub-network with me?", "download"),
     ):
         st.page_link(f"pages/{page}.py", label=question, icon=f":material/{icon}:")

@@ -94,13 +94,14 @@ def ranked_alike(found: HeadAblation) -> str:
     )
     return (
         f"Estimate and measurement rank the {everywhere.num_heads} heads alike by "
-        f"{_interval(everywhere)}, and within their layers, which is what rewiring uses, by "
-        f"{_interval(within)} (Spearman; in brackets the 95 % interval over heads). Both are of the "
+        f"{interval(everywhere)}, and within their layers, which is what rewiring uses, by "
+        f"{interval(within)} (Spearman; in brackets the 95 % interval over heads). Both are of the "
         "trained network, on the same examples."
     )
 
 
-def _interval(correlation: RankCorrelation) -> str:
+def interval(correlation: RankCorrelation) -> str:
+    """For example "**0.72** (0.60 to 0.81)"."""
     return f"**{correlation.value:.2f}** ({correlation.low:.2f} to {correlation.high:.2f})"
 
 

@@ -126,6 +126,7 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
             1,
             "sub-networks answer",
         ),
+        ("/compare", "Which of two runs is better, and where?", 0, "no second run"),
         ("/take_away?w=0.5", "How do I take a sub-network with me?", 0, "tiny-w0.50-d1.00.zip"),
         ("/accuracy?w=0.5&d=1", "What do I lose when I make it smaller?", 1, "0.800"),
     ):

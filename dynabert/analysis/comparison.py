@@ -1,0 +1,52 @@
+"""Two runs side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from dynabert.analysis.head_ablation import RankCorrelation, rank_correlation
+from dynabert.runs import Run
+
+_KEYS = ["width_mult", "depth_mult"]
+_GRID_KEY = r"w[0-9.]+-d[0-9.]+"  # of a sub-network without counts of its own for each layer
+_SHARED = ["subnet", "num_params", "macs", "latency_ms", "collapsed"]
+
+
+def compare_results(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A row for each width and depth that both have: scores and costs of each, and the difference.
+
+    first, second: rows as from `dynabert.evaluation.sweep`. Columns: width_mult, depth_mult,
+    `metric` and what it costs with the suffixes _first and _second, and difference (second - first).
+    """
+    columns = [*_KEYS, metric, *_SHARED]
+    grids = [rows.loc[rows["subnet"].str.fullmatch(_GRID_KEY), columns] for rows in (first, second)]
+    table = grids[0].merge(grids[1], on=_KEYS, suffixes=("_first", "_second"))
+    table["difference"] = table[f"{metric}_second"] - table[f"{metric}_first"]
+    return table.sort_values(["depth_mult", "width_mult"], ascending=False, ignore_index=True)
+
+
+def why_not_comparable(first: Run, second: Run) -> str | None:
+    """Why the scores of two runs do not say which is better; None if they do."""
+    one, two = first.info.task, second.info.task
+    if one.metric != two.metric:
+        return f"one is judged by {one.metric}, the other by {two.metric}"
+    if one.fingerprint != two.fingerprint:
+        return "they were not trained and judged on the same examples"
+    return None
+
+
+def importance_alike(first: Run, second: Run) -> tuple[RankCorrelation, RankCorrelation] | None:
+    """How alike two runs rank the heads of their backbones: all together, and within layers.
+
+    None where one has measured no importance, or their networks differ in layers or heads.
+    """
+    if first.importance is None or second.importance is None:
+        return None
+    one, two = (run.importance.heads.numpy() for run in (first, second) if run.importance)
+    if one.shape != two.shape or (~(np.isnan(one) | np.isnan(two))).sum() < 3:
+        return None
+    together, within = (
+        rank_correlation(one, two, within_layers=within) for within in (False, True)
+    )
+    return together, within

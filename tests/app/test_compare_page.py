@@ -1,0 +1,66 @@
+"""Which of two runs is better, and where?"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reading import charts, numbers, texts
+from tiny_run import copy_run, write_tiny_run
+
+from dynabert.runs import RESULTS, Run, write_manifest
+
+pytest_plugins = ["app_fixtures"]
+
+
+@pytest.fixture
+def two(tiny: Run, tmp_path: Path) -> Path:
+    """A runs folder with "tiny" and "better", which scores 0.05 more at full depth."""
+    first = copy_run(tiny, tmp_path / "runs")
+    folder = first.folder.with_name("better")
+    shutil.copytree(first.folder, folder)
+    better = Run.load(folder)
+    rows = better.results
+    rows["accuracy"] += 0.05 * (rows["depth_mult"] == 1)
+    rows.to_parquet(folder / RESULTS, index=False)
+    write_manifest(folder)
+    return first.folder.parent
+
+
+def test_scores_are_compared_by_width_and_depth(open_app, two):
+    at = open_app(two, "compare", run="tiny")
+    assert at.selectbox(key="other").value == "better"
+    said = next(text for text in texts(at) if "scores higher" in text)
+    assert "**better** scores higher in 2 and lower in 0; on average by +0.025" in said
+    grid, both = charts(at)
+    # Widths 0.5 and 1 from left to right, depths 0.5 and 1 from below.
+    np.testing.assert_allclose(numbers(grid["data"][0]["z"]), [[0, 0], [1, 1]], atol=1e-6)
+    assert [trace["name"] for trace in both["data"] if "name" in trace] == ["tiny", "better"]
+    assert any("ranks the 24 heads alike by **1.00**" in text for text in texts(at))
+    assert any(
+        "Of the 12 heads" in caption.value and "12 are kept" in caption.value
+        for caption in at.caption
+    )
+    assert not at.warning
+
+
+def test_the_other_run_is_part_of_the_link(open_app, two):
+    at = open_app(two, "compare", run="better", other="tiny")
+    assert at.selectbox(key="other").value == "tiny"
+    assert any("**tiny** scores higher in 0 and lower in 2" in text for text in texts(at))
+    at = open_app(two, "compare", run="better", other="../../etc")
+    assert at.selectbox(key="other").value == "tiny"
+
+
+def test_one_run_alone_says_how_to_get_another(open_app, tiny):
+    at = open_app(tiny.folder.parent, "compare")
+    assert "no second run" in at.info[0].value
+
+
+def test_runs_that_share_little_say_so(open_app, two, tiny_backbone):
+    write_tiny_run(two, tiny_backbone, "unlike", rewired=False)
+    at = open_app(two, "compare", run="tiny", other="unlike")
+    assert any("Of 1 sub-network" in text for text in texts(at))
+    assert any("no importance" in caption.value for caption in at.caption)
