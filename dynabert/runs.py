@@ -34,6 +34,7 @@ import pandas as pd
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.head_ablation import HeadAblation
@@ -184,8 +185,12 @@ class Run:
         path = self.folder / ABLATION
         if not path.is_file():
             return None
+        size = (self.config.original_num_layers, self.config.original_num_heads)
         try:
-            return HeadAblation.load(path)
+            ablation = HeadAblation.load(path)
+            if ablation.loss_change.shape != size:
+                raise ValueError(f"it is of {ablation.loss_change.shape} heads, not {size}")
+            return ablation
         except BROKEN_FILES as error:
             raise UserError(
                 f"run {self.folder}: {ABLATION} is damaged: {first_line(error)}. Remove that file; "
@@ -195,9 +200,22 @@ class Run:
     def keep_ablation(self, ablation: HeadAblation) -> None:
         """Keep what was measured with the run; it replaces an earlier measurement."""
         partial = self.folder / f"{ABLATION}.{os.getpid()}.partial"
-        ablation.save(partial)
-        partial.chmod(0o644)
-        partial.replace(self.folder / ABLATION)
+        try:
+            ablation.save(partial)
+            partial.chmod(0o644)
+            partial.replace(self.folder / ABLATION)
+        except (OSError, SafetensorError) as error:
+            partial.unlink(missing_ok=True)
+            raise UserError(f"cannot write to {self.folder}: {first_line(error)}") from error
+
+    def check_writable(self) -> None:
+        """Refuse before long work is done whose result could not be kept.
+
+        Raises:
+            UserError: nothing can be written to the run's folder.
+        """
+        if not os.access(self.folder, os.W_OK):
+            raise UserError(f"cannot write to {self.folder}, where the result would be kept.")
 
     @property
     def results(self) -> pd.DataFrame:

@@ -104,25 +104,29 @@ def show_evaluation(run: Run, subnet: Subnet) -> None:
     key = f"evaluate {cache.run_key(run)} {subnet.key}"
     if jobs.watch(key):
         return
+    if find_row(cache.results(run), subnet.resolve(config.shape)) is not None:
+        st.rerun()  # it has just been
     st.caption("This sub-network has not been evaluated. It takes one pass over the dev set.")
     if st.button("Evaluate on the dev set now", type="primary", icon=":material/play_arrow:"):
         known, model, setup = cache.examples(run), cache.model(run), latency_setup(run)
         if known.notices:
             raise UserError(f"nothing was evaluated: {'; '.join(known.notices)}.")
-        jobs.start(
-            key,
-            f"{subnet.key} of {run.name}",
-            lambda report: run.add_results(
-                sweep(
-                    model,
-                    known.dev,
-                    [subnet],
-                    metrics=task.metrics,
-                    latency=setup,
-                    on_progress=lambda phase, done, total: report(PHASES[phase], done, total),
-                )
-            ),
-        )
+        run.check_writable()
+        same = cache.run_key(run)
+
+        def work(report: jobs.OnProgress) -> None:
+            rows = sweep(
+                model,
+                known.dev,
+                [subnet],
+                metrics=task.metrics,
+                latency=setup,
+                on_progress=lambda phase, done, total: report(PHASES[phase], done, total),
+            )
+            cache.check_same(run, same)
+            run.add_results(rows)
+
+        jobs.start(key, f"{subnet.key} of {run.name}", work)
         st.rerun()
 
 

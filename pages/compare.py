@@ -109,14 +109,15 @@ def show_importance(other: Run) -> None:
     alike = importance_alike(run, other)
     if alike is None:
         st.caption(
-            "That cannot be said: one of them has measured no importance, or their networks differ in "
-            "layers or heads."
+            "That cannot be said: one of them has measured no importance, or they were not made from the "
+            "same backbone."
         )
         return
     together, within = alike
     st.markdown(
-        f"Importance ranks the {together.num_heads} heads alike by {wording.interval(together)}, and within "
-        f"their layers by {wording.interval(within)} (Spearman; in brackets the 95 % interval over heads)."
+        f"Importance ranks the {together.num_heads} heads alike by {wording.interval(together)}"
+        + ("" if within is None else f", and within their layers by {wording.interval(within)}")
+        + " (Spearman; in brackets the 95 % interval over heads)."
     )
     kept = [cache.kept_heads(one, HALF_WIDTH) for one in (run, other)]
     both, half = int(np.logical_and(*kept).sum()), int(kept[0].sum())
@@ -130,9 +131,13 @@ other = choose_other()
 if other is not None:
     st.subheader("What they are")
     st.dataframe(
-        pd.DataFrame({run.name: facts(run), other.name: facts(other)})
-        .rename_axis("fact")
-        .reset_index(),
+        pd.DataFrame(
+            {
+                "": facts(run).keys(),
+                run.name: facts(run).values(),
+                other.name: facts(other).values(),
+            }
+        ),
         hide_index=True,
         height="content",
     )

@@ -126,10 +126,11 @@ def show_summary(fusions: dict[Subnet, Fusion]) -> None:
             "heads left": len(fusion.heads),
             "removed": len(fusion.removed),
             "fusion": fusion.mean,
+            "chance": fusion.chance_mean,
+            "above": fusion.above_chance,
             "interval": f"{fusion.interval[0]:+.3f} to {fusion.interval[1]:+.3f}"
             if fusion.num_sentences > 1 and len(fusion.removed)
             else "–",
-            "chance": fusion.chance_mean,
             "covered": fusion.covered.mean() if len(fusion.removed) else None,
         }
         for subnet, fusion in fusions.items()
@@ -140,8 +141,9 @@ def show_summary(fusions: dict[Subnet, Fusion]) -> None:
         hide_index=True,
         column_config={
             "fusion": number,
-            "interval": st.column_config.TextColumn("95 % interval"),
             "chance": number,
+            "above": st.column_config.NumberColumn("above chance", format="%+.3f"),
+            "interval": st.column_config.TextColumn("95 % interval of that"),
             "covered": st.column_config.NumberColumn("similarity to the best cover", format="%.3f"),
         },
     )

@@ -130,9 +130,9 @@ def show_removals(run: Run, kept: np.ndarray) -> None:
         "Importance is an estimate. Here each head of the trained network is switched off, one at a "
         "time, and its loss and score are measured again on the dev set."
     )
-    found = cache.ablation(run)
     if jobs.watch(key := f"ablate {cache.run_key(run)}"):
         return
+    found = cache.ablation(run)
     if found is None:
         st.caption(
             f"Not measured yet: {plots.span(shape.heads)} heads in each of "
@@ -140,13 +140,17 @@ def show_removals(run: Run, kept: np.ndarray) -> None:
             "It goes on while you look elsewhere, and the result is kept with the run."
         )
         if st.button("Measure now", type="primary", icon=":material/play_arrow:"):
-            jobs.start(key, f"heads of {run.name}", lambda report: measure_removals(run, report))
+            run.check_writable()
+            same = cache.run_key(run)
+            jobs.start(
+                key, f"heads of {run.name}", lambda report: measure_removals(run, same, report)
+            )
             st.rerun()
         return
     title = wording.escape(wording.metric_title(found.metric))
     effects = {
-        "loss": (found.loss_change, "change of the loss"),
-        "metric": (found.metric_change, f"change of {title}"),
+        "loss": (found.loss_change, "change of the loss", "Below 0"),
+        "metric": (found.metric_change, f"change of {title}", "Above 0"),
     }
     left, right = st.columns(2, gap="large")
     with left:
@@ -158,7 +162,7 @@ def show_removals(run: Run, kept: np.ndarray) -> None:
             format_func=lambda name: wording.capital(effects[name][1]),
             required=True,
         )
-        values, effect_title = effects[shown]
+        values, effect_title, better = effects[shown]
         st.plotly_chart(
             plots.head_effect(values, title=effect_title, kept=kept),
             key="removals",
@@ -167,7 +171,7 @@ def show_removals(run: Run, kept: np.ndarray) -> None:
         )
         st.caption(
             f"Measured on {found.num_examples:,} {wording.escape(found.split)} examples; with all heads "
-            f"the loss is {found.loss:.3f} and {title} {found.score:.3f}. Below 0, the network "
+            f"the loss is {found.loss:.3f} and {title} {found.score:.3f}. {better}, the network "
             "does better without the head."
         )
     with right:
@@ -186,7 +190,7 @@ def show_removals(run: Run, kept: np.ndarray) -> None:
     controls.download("Removals (CSV)", found.table(), f"{run.name}-head-ablation.csv")
 
 
-def measure_removals(run: Run, report: jobs.OnProgress) -> None:
+def measure_removals(run: Run, same: tuple[str, int], report: jobs.OnProgress) -> None:
     """Remove each head in turn, in a copy of the model that no visitor looks into meanwhile."""
     known = load_examples(run)
     if known.notices:
@@ -198,6 +202,7 @@ def measure_removals(run: Run, report: jobs.OnProgress) -> None:
         num_examples=MOST_EXAMPLES,
         on_progress=lambda done, total: report("examples done", done, total),
     )
+    cache.check_same(run, same)
     run.keep_ablation(found)
 
 

@@ -5,7 +5,14 @@ import torch
 
 from dynabert.analysis.choices import find_row
 from dynabert.evaluation import count_macs, num_params_total
-from dynabert.export import export_bytes, export_command, export_name, model_card, zip_subnet
+from dynabert.export import (
+    example_input,
+    export_bytes,
+    export_command,
+    export_name,
+    model_card,
+    zip_subnet,
+)
 from pages.shared import cache, controls, wording
 
 run = controls.open_run()
@@ -71,8 +78,9 @@ st.code(
     f"""import dynabert
 from transformers import pipeline
 
-classify = pipeline("text-classification", "{name}")""",
+classify = pipeline("text-classification", "{name}", truncation=True)
+classify({example_input(run)})""",
     language="python",
 )
 with st.expander("The model card that goes with it"):
-    st.code(model_card(run, model, subnet), language="markdown", wrap_lines=True)
+    st.code(model_card(run, model, subnet, half=half), language="markdown", wrap_lines=True)

@@ -10,14 +10,20 @@ from dynabert.runs import TaskInfo
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace
 from pages.shared import cache, controls, wording
 
+FAR = 1.0  # apart from the full network's, a number is as unlike as colours can say
+
 run = controls.open_run()
 task = run.info.task
 results = cache.results(run)
 
 controls.header(
     "What does every sub-network answer?",
-    "One text, all sub-networks: what they answer, how sure they are, and how long it took just now. "
-    "Blue answers as the full network does, orange answers otherwise.",
+    "One text, all sub-networks: what they answer, how sure they are, and how long it takes them. "
+    + (
+        "Blue answers as the full network does, orange answers otherwise."
+        if task.labels
+        else f"Blue is the full network's number, orange one that is {FAR:g} or more away."
+    ),
 )
 
 
@@ -68,8 +74,7 @@ def against(answers: list[Answer], task: TaskInfo) -> list[float]:
     full = answers[0]
     if task.labels is None:
         away = [abs(float(answer.logits[0] - full.logits[0])) for answer in answers]
-        furthest = max(max(away), 1e-9)
-        return [2 * distance / furthest - 1 for distance in away]
+        return [2 * min(distance / FAR, 1.0) - 1 for distance in away]
     return [
         -sureness(answer) if answer.choice == full.choice else sureness(answer)
         for answer in answers
@@ -84,7 +89,7 @@ def show_verdict(answers: list[Answer], task: TaskInfo) -> None:
     full, first = answers[0], first_to_disagree(answers)
     said = f"**{wording.escape(label_of(full, task))}** ({sureness(full):.0%})"
     if first is None:
-        st.markdown(f"All {len(answers)} sub-networks answer {said}.")
+        st.markdown(f"Of {wording.count(len(answers), 'sub-network')} all answer {said}.")
         return
     others = sum(answer.choice != full.choice for answer in answers)
     st.markdown(
@@ -137,7 +142,7 @@ st.dataframe(
         "probability": st.column_config.ProgressColumn(
             "how sure", format="percent", min_value=0.0, max_value=1.0
         ),
-        "latency_ms": st.column_config.NumberColumn("ms, just now", format="%.1f"),
+        "latency_ms": st.column_config.NumberColumn("ms for this text", format="%.1f"),
         "latency_ms_iqr": st.column_config.NumberColumn("± quartiles", format="%.1f"),
         "num_params": st.column_config.NumberColumn("parameters, layers", format="localized"),
         f"dev_{task.metric}": st.column_config.NumberColumn(
@@ -146,6 +151,7 @@ st.dataframe(
     },
 )
 st.caption(
-    "Time: the median of seven passes over this text in a batch of one, on the app's machine."
+    "Time: the median of seven passes in a batch of one, on the app's machine, when this text was first "
+    "asked about; other visitors' work slows it."
 )
 controls.download("Answers (CSV)", table, f"{run.name}-answers.csv")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from dynabert.analysis.head_ablation import RankCorrelation, rank_correlation
@@ -36,17 +35,19 @@ def why_not_comparable(first: Run, second: Run) -> str | None:
     return None
 
 
-def importance_alike(first: Run, second: Run) -> tuple[RankCorrelation, RankCorrelation] | None:
+def importance_alike(
+    first: Run, second: Run
+) -> tuple[RankCorrelation, RankCorrelation | None] | None:
     """How alike two runs rank the heads of their backbones: all together, and within layers.
 
-    None where one has measured no importance, or their networks differ in layers or heads.
+    None where one has measured no importance or they are not of the same backbone, whose heads have
+    nothing to do with each other.
     """
     if first.importance is None or second.importance is None:
         return None
-    one, two = (run.importance.heads.numpy() for run in (first, second) if run.importance)
-    if one.shape != two.shape or (~(np.isnan(one) | np.isnan(two))).sum() < 3:
+    if first.info.backbone != second.info.backbone:
         return None
-    together, within = (
-        rank_correlation(one, two, within_layers=within) for within in (False, True)
-    )
-    return together, within
+    one, two = (run.importance.heads.numpy() for run in (first, second) if run.importance)
+    if one.shape != two.shape or (together := rank_correlation(one, two)) is None:
+        return None
+    return together, rank_correlation(one, two, within_layers=True)

@@ -174,7 +174,7 @@ def _places(sentence: Sentence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _linked(sentence: Sentence, kind: LinkKind) -> np.ndarray:
-    """(S, S) whether two tokens are linked so, in either direction, or are of one word."""
+    """(S, S) whether two tokens are linked so, in either direction, or are the same."""
     linked = np.eye(len(sentence), dtype=bool)
     for link in sentence.links:
         if link.kind == kind:

@@ -45,9 +45,7 @@ class Fusion:
     covered: np.ndarray  # (R,) how similar
     covered_before: np.ndarray  # (R,) how well the surviving heads covered it in the full network
     chance: np.ndarray  # (R,) fusion with shuffled columns
-    interval: tuple[
-        float, float
-    ]  # 95 % of the mean fusion, over sentences; NaN without removed heads
+    interval: tuple[float, float]  # 95 % of `above_chance`; NaN without removed heads
     num_sentences: int
 
     @property
@@ -59,6 +57,11 @@ class Fusion:
     def mean(self) -> float:
         """Over all removed heads; 0 where none is removed."""
         return float(self.fusion.mean()) if len(self.removed) else 0.0
+
+    @property
+    def above_chance(self) -> float:
+        """Mean fusion less that of shuffled columns; `interval` is its bootstrap over sentences."""
+        return self.mean - self.chance_mean
 
     @property
     def chance_mean(self) -> float:
@@ -153,11 +156,14 @@ def measure_fusion(
 
     interval = (np.nan, np.nan)
     if len(removed):
-        present = similar[:, :, gone]
+        present, present_chance = similar[:, :, gone], chance[:, :, gone]
         draws = random.multinomial(len(small), np.full(len(small), 1 / len(small)), _RESAMPLES)
         weights = draws / len(small)  # (samples, N)
         means = [
-            gain(np.tensordot(row, present, 1), np.tensordot(row, past, 1)).mean()
+            (
+                gain(np.tensordot(row, present, 1), np.tensordot(row, past, 1))
+                - gain(np.tensordot(row, present_chance, 1), np.tensordot(row, past_chance, 1))
+            ).mean()
             for row in weights
         ]
         low, high = np.percentile(means, (2.5, 97.5))

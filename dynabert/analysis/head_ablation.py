@@ -114,8 +114,11 @@ def ablate_heads(
     Raises:
         UserError: fewer than two examples.
     """
-    if num_examples is not None and num_examples < 2:
-        raise UserError(f"num_examples must be at least 2, got {num_examples}.")
+    if min(len(split), len(split) if num_examples is None else num_examples) < 2:
+        raise UserError(
+            f"heads are removed on at least 2 examples; there are {len(split)}, asked for "
+            f"{'all' if num_examples is None else num_examples}."
+        )
     config = model.config
     shape = config.shape
     size = (shape.num_layers, max(shape.heads))
@@ -129,6 +132,9 @@ def ablate_heads(
     model.eval()
     done = 0
     try:
+        estimate = compute_importance(
+            model, split.batches([drawn[rows].tolist() for rows in batches])
+        )
         for rows in batches:
             with torch.inference_mode():
                 full[rows], without[:, rows] = _answers(
@@ -137,9 +143,6 @@ def ablate_heads(
             done += len(rows)
             if on_progress is not None:
                 on_progress(done, len(drawn))
-        estimate = compute_importance(
-            model, split.batches([drawn[rows].tolist() for rows in batches])
-        )
     finally:
         model.train(was_training)
 
@@ -158,7 +161,7 @@ def ablate_heads(
     for place, logits in zip(places, without, strict=True):
         change = losses_of(logits) - base_losses
         maps["loss_change"][place] = change.mean()
-        maps["loss_change_error"][place] = change.std() / np.sqrt(len(change))
+        maps["loss_change_error"][place] = change.std(ddof=1) / np.sqrt(len(change))
         maps["loss_moved"][place] = np.abs(change).mean()
         maps["metric_change"][place] = score_of(logits) - base_score
     return HeadAblation(
@@ -216,18 +219,17 @@ class RankCorrelation:
 
 def rank_correlation(
     first: np.ndarray, second: np.ndarray, *, within_layers: bool = False, seed: int = 0
-) -> RankCorrelation:
+) -> RankCorrelation | None:
     """How alike two maps (L, H) rank the heads; NaN in either leaves a head out.
+
+    None where there is nothing to rank: fewer than three heads, or all of them equal.
 
     within_layers: heads are ranked in their own layer, as rewiring does, instead of all together.
     The interval is the 2.5 and 97.5 percentiles of 2,000 bootstrap samples of the heads.
-
-    Raises:
-        ValueError: fewer than three heads.
     """
     known = ~(np.isnan(first) | np.isnan(second))
     if known.sum() < 3:
-        raise ValueError(f"a rank correlation needs at least three heads, got {int(known.sum())}.")
+        return None
     pairs = np.stack([first[known], second[known]])
     if within_layers:
         layers = np.nonzero(known)[0]
@@ -236,6 +238,8 @@ def rank_correlation(
             ranks = stats.rankdata(pairs[row, inside])
             pairs[row, inside] = (ranks - ranks.mean()) / len(ranks)
     value = _spearman(pairs[0], pairs[1])
+    if np.isnan(value):
+        return None
     drawn = np.random.default_rng(seed).integers(0, pairs.shape[1], (2000, pairs.shape[1]))
     samples = _spearman(pairs[0, drawn], pairs[1, drawn])
     low, high = np.nanpercentile(samples, (2.5, 97.5))

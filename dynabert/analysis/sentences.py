@@ -60,7 +60,7 @@ def read_sentences(
     links: of each text, by character offsets.
 
     Raises:
-        UserError: no text, an empty one, or one of more than max_tokens tokens.
+        UserError: no text, one without a token, or one of more than max_tokens tokens.
     """
     if not texts or not all(text.strip() for text in texts):
         raise UserError(f"give at least one sentence, and none that is empty; got {list(texts)!r}.")
@@ -77,6 +77,8 @@ def read_sentences(
     for row, text in enumerate(texts):
         offsets = encoded["offset_mapping"][row]
         special = np.array(encoded["special_tokens_mask"][row], dtype=bool)
+        if special.all():
+            raise UserError(f"there is nothing to read in {text!r}.")
 
         def tokens(
             span: tuple[int, int], offsets: list[tuple[int, int]] = offsets

@@ -242,6 +242,8 @@ def ablate(
     """
     check_out_file(out, ".csv")
     opened = find_run(run, runs_dir)
+    if keep:
+        opened.check_writable()
     examples = _examples(opened, data_dir)
     with TrainingDisplay() as display:
         found = ablate_heads(
@@ -254,12 +256,13 @@ def ablate(
             on_progress=lambda done, total: display(Working(what="ablate", done=done, total=total)),
         )
     console.print(_ablation_table(found, f"{opened.name}: the network without one of its heads"))
+    console.print(f"{split}, {found.num_examples} examples.")
     alike = rank_correlation(found.importance, found.loss_moved)
-    console.print(
-        f"{split}, {found.num_examples} examples. First-order importance and measured "
-        f"effect rank the {alike.num_heads} heads alike by {alike.value:.2f} (Spearman, 95 % interval "
-        f"{alike.low:.2f} to {alike.high:.2f})."
-    )
+    if alike is not None:
+        console.print(
+            f"First-order importance and measured effect rank the {alike.num_heads} heads alike by "
+            f"{alike.value:.2f} (Spearman, 95 % interval {alike.low:.2f} to {alike.high:.2f})."
+        )
     if out is not None:
         found.table().to_csv(out, index=False)
         console.print(f"Written to {out}.")

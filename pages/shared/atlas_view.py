@@ -13,7 +13,8 @@ from pages.shared import state
 
 _FOLDER = Path(__file__).parent / "atlas"
 _KEY = "atlas"
-_TAKEN, _SHOWN, _START = "atlas-taken", "atlas-shown", "atlas-start"
+# What the browser reported last; what it shows; how often it was told to show something else.
+_TAKEN, _BROWSER, _TURN = "atlas-taken", "atlas-browser", "atlas-turn"
 
 _component = st.components.v2.component(
     "attention_atlas",
@@ -27,34 +28,39 @@ View = dict[str, float]  # w, d, and layer and head counted from 1
 
 def show(atlas: MapAtlas) -> tuple[Subnet, int, int]:
     """Draw the atlas; what the visitor has chosen in it: sub-network, layer and head (from 0)."""
-    chosen = _take_report()
+    _take_report()
     view = _view(atlas)
-    # What the visitor chose in the browser is there already: sent back, it would be a new atlas.
-    if not chosen and st.session_state.get(_SHOWN) != view:
-        st.session_state[_START] = view
-    st.session_state[_SHOWN] = view
+    # The browser follows a new turn only: what its visitor chose there is there already, and may have
+    # changed again since.
+    if st.session_state.get(_BROWSER) != view:
+        st.session_state[_TURN] = st.session_state.get(_TURN, 0) + 1
+        st.session_state[_BROWSER] = view
     palettes = {"attention": plots.attention_palette(), "change": plots.change_palette()}
+    start = view | {"turn": st.session_state[_TURN]}
     _component(
-        data=atlas.pack({"start": st.session_state[_START], "palettes": palettes}),
+        data=atlas.pack({"start": start, "palettes": palettes}),
         key=_KEY,
-        on_view_change=lambda: None,
+        on_view_change=_take_report,
     )
     for name, value in view.items():
         state.remember(name, value)
     return Subnet(view["w"], view["d"]), int(view["layer"]) - 1, int(view["head"]) - 1
 
 
-def _take_report() -> bool:
-    """Put into the view what the browser says its visitor has chosen; whether that is news."""
+def _take_report() -> None:
+    """Put into the view what the browser says its visitor has chosen."""
     report = dict(st.session_state.get(_KEY) or {}).get("view")
     if not isinstance(report, dict) or report == st.session_state.get(_TAKEN):
-        return False
+        return
     st.session_state[_TAKEN] = report
-    for name in ("w", "d", "layer", "head"):
-        value = report.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            state.change(name, float(value))
-    return True
+    chosen = {
+        name: value
+        for name in ("w", "d", "layer", "head")
+        if isinstance(value := report.get(name), int | float) and not isinstance(value, bool)
+    }
+    for name, value in chosen.items():
+        state.change(name, float(value))
+    st.session_state[_BROWSER] = chosen
 
 
 def _view(atlas: MapAtlas) -> View:

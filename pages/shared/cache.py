@@ -47,6 +47,16 @@ def run_key(run: Run) -> tuple[str, int]:
 _RUN = {Run: run_key}
 
 
+def check_same(run: Run, key: tuple[str, int]) -> None:
+    """Refuse to keep what was measured of a run that has been replaced since.
+
+    Raises:
+        UserError: it has been.
+    """
+    if run_key(run) != key:
+        raise UserError(f"run {run.name} has been replaced meanwhile; measure again.")
+
+
 def open_run(folder: Path) -> Run:
     """The run in a folder, checked once.
 
@@ -154,11 +164,11 @@ def sentences(run: Run, text: str | None) -> list[Sentence]:
     """
     with _TOKENIZER:
         if text is None:
-            return teaching_sentences(tokenizer(run), max_tokens=run.config.max_tokens)
-        return read_sentences(tokenizer(run), [text], max_tokens=run.config.max_tokens)
+            return teaching_sentences(tokenizer(run), max_tokens=run.info.max_tokens)
+        return read_sentences(tokenizer(run), [text], max_tokens=run.info.max_tokens)
 
 
-@st.cache_resource(max_entries=24, show_spinner="Reading the sentences …", hash_funcs=_RUN)
+@st.cache_resource(max_entries=8, show_spinner="Reading the sentences …", hash_funcs=_RUN)
 def attention_over(run: Run, text: str | None, subnet: Subnet) -> list[np.ndarray]:
     return attention_of(model(run), sentences(run, text), subnet)
 
@@ -179,7 +189,7 @@ def answers(
     run: Run, texts: tuple[str, ...], subnets: tuple[Subnet, ...]
 ) -> tuple[list[Answer], int]:
     loaded, reader = model(run), tokenizer(run)
-    with _TOKENIZER:  # and timed alone
+    with _TOKENIZER:  # and no two texts are timed at once
         return answer_all(loaded, reader, texts, subnets, max_tokens=run.info.max_tokens)
 
 

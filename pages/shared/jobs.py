@@ -67,6 +67,7 @@ class _Jobs:
 
     def _run(self, job: Job, work: Work) -> None:
         with self.turn:
+            job.progress("starting", 0, 1)
             try:
                 work(job.progress)
             except (UserError, OSError) as error:

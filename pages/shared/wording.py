@@ -92,11 +92,17 @@ def ranked_alike(found: HeadAblation) -> str:
         rank_correlation(found.importance, found.loss_moved, within_layers=within)
         for within in (False, True)
     )
+    if everywhere is None:
+        return "There are too few heads to say whether estimate and measurement rank them alike."
+    inside = (
+        ""
+        if within is None
+        else f", and within their layers, which is what rewiring uses, by {interval(within)}"
+    )
     return (
         f"Estimate and measurement rank the {everywhere.num_heads} heads alike by "
-        f"{interval(everywhere)}, and within their layers, which is what rewiring uses, by "
-        f"{interval(within)} (Spearman; in brackets the 95 % interval over heads). Both are of the "
-        "trained network, on the same examples."
+        f"{interval(everywhere)}{inside} (Spearman; in brackets the 95 % interval over heads). Both are "
+        "of the trained network, on the same examples."
     )
 
 

@@ -36,7 +36,7 @@ def test_the_page_opens_with_a_sentence_and_has_every_sub_network(open_app, tiny
     assert at.text_input(key="text").value == "the cat sat on the mat."
     header, maps = atlas(at)
     assert header["tokens"] == TOKENS
-    assert header["start"] == {"w": 0.5, "d": 0.5, "layer": 1, "head": 1}
+    assert header["start"] == {"w": 0.5, "d": 0.5, "layer": 1, "head": 1, "turn": 1}
     assert len(header["width_mults"]) == HEADS
     assert len(header["depth_mults"]) == LAYERS
     assert len(maps) == HEADS * LAYERS
@@ -66,8 +66,8 @@ def test_what_the_visitor_chooses_in_the_browser_becomes_the_link(open_app, tiny
     assert {name: link[name] for name in ("w", "d", "layer", "head")} == {
         "w": "0.5", "d": "0.75", "layer": "2", "head": "3"
     }  # fmt: skip
-    # The browser has it already; it is not asked to go there.
-    assert atlas(at)[0]["start"] == {"w": 1.0, "d": 1.0, "layer": 1, "head": 1}
+    # The browser has it already: no new turn.
+    assert atlas(at)[0]["start"] == {"w": 0.5, "d": 0.75, "layer": 2, "head": 3, "turn": 1}
     assert [metric.label for metric in at.metric] == ["Full network", "Width 0.5, depth 0.75"]
 
 
@@ -86,7 +86,22 @@ def test_nonsense_from_the_browser_changes_nothing(open_app, tiny, nonsense):
     choose(at, nonsense)
     assert not at.exception
     header, _ = atlas(at)
-    assert header["start"] == {"w": 1.0, "d": 1.0, "layer": 1, "head": 1}
+    start = header["start"]
+    assert [start[name] for name in ("w", "d", "layer", "head")] == [1.0, 1.0, 1, 1]
+
+
+def test_what_another_page_changes_is_a_new_turn(open_app, tiny):
+    at = open_app(tiny.folder.parent, "attention")
+    choose(at, {"w": 0.5, "d": 1.0, "layer": 1, "head": 1, "at": 1})
+    at.switch_page("pages/accuracy.py").run()
+    at.select_slider(key="w").set_value(1 / 3).run()
+    at.switch_page("pages/attention.py").run()
+    start = atlas(at)[0]["start"]
+    assert (start["w"], start["turn"]) == (pytest.approx(1 / 3), 2)
+    # Where the browser says what cannot be, it is told what is.
+    choose(at, {"w": 0.5, "d": 1.0, "layer": 99, "head": 1, "at": 2})
+    start = atlas(at)[0]["start"]
+    assert (start["layer"], start["turn"]) == (1, 3)
 
 
 def choose(at: AppTest, view: object) -> None:

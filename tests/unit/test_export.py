@@ -56,7 +56,10 @@ def test_the_card_says_what_was_measured(run: Run) -> None:
     assert "on 12 dev examples |" in card
     assert "| Heads in each | 3, 3, 3, 3 |" in card
     assert "3.00 ms at 8 tokens, batch 1" in card
-    assert "&lt;b>words" in card
+    assert r"\<b\>words\</b\>" in card
+    assert "32-bit" in card
     assert "--subnet w0.50-d1.00" in card
+    assert "16-bit" in model_card(run, run.model(), HALF, half=True)
+    assert "--subnet w0.50-d0.50 --half" in model_card(run, run.model(), HALF, half=True)
     assert "**collapsed**" in model_card(run, run.model(), HALF)
     assert "| Scores | not evaluated |" in model_card(run, run.model(), Subnet(1 / 6))

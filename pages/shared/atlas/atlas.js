@@ -4,6 +4,12 @@
 const GONE = "#808080";
 const FRAME = "#d55e00";
 const MOST_LABELS = 32;
+// What a panel says of a head that it has not.
+const MISSING = {
+  full: (title) => `${title} is not in this network.`,
+  small: (title) => `${title} is not in this sub-network.`,
+  change: () => "There is nothing to compare.",
+};
 
 export default function (component) {
   const { data, parentElement, setStateValue } = component;
@@ -25,10 +31,11 @@ export default function (component) {
   if (!root.bound) bind(root, view, find, all);
   root.bound = true;
   show(atlas, view, find);
-  const observer = new ResizeObserver(() => root.redraw());
-  observer.observe(root);
+  root.observer?.disconnect();
+  root.observer = new ResizeObserver(() => root.redraw());
+  root.observer.observe(root);
   root.redraw();
-  return () => observer.disconnect();
+  return () => root.observer.disconnect();
 }
 
 function unpack(data) {
@@ -47,13 +54,12 @@ function unpack(data) {
   return atlas;
 }
 
-// The view that the page asks for, where it asks for another than before.
+// The view that the page asks for, where this is another turn than the last one seen.
 function take(atlas, view, root) {
-  const asked = JSON.stringify(atlas.start);
   const nearest = (mults, wanted) => mults.reduce(
     (best, mult, index) => (Math.abs(mult - wanted) < Math.abs(mults[best] - wanted) ? index : best), 0);
-  if (root.asked !== asked) {
-    root.asked = asked;
+  if (root.turn !== atlas.start.turn) {
+    root.turn = atlas.start.turn;
     view.width = nearest(atlas.width_mults, atlas.start.w);
     view.depth = nearest(atlas.depth_mults, atlas.start.d);
     view.layer = atlas.start.layer - 1;
@@ -62,7 +68,9 @@ function take(atlas, view, root) {
     view.width = nearest(atlas.width_mults, root.atlas.width_mults[view.width]);
     view.depth = nearest(atlas.depth_mults, root.atlas.depth_mults[view.depth]);
   }
-  if (view.frozen !== null && view.frozen >= atlas.cells) view.frozen = null;
+  view.layer = Math.min(view.layer, atlas.size[0] - 1);
+  view.head = Math.min(view.head, atlas.size[1] - 1);
+  if (root.atlas && root.atlas.tokens.join("\n") !== atlas.tokens.join("\n")) view.frozen = null;
 }
 
 function bind(root, view, find, all) {
@@ -156,11 +164,17 @@ function matrix(atlas, bytes, options) {
 // What a panel shows of a head: probabilities, their difference, or null.
 function panel(atlas, view, options, of, layer, head) {
   const key = `${layer},${head}`;
-  const full = matrix(atlas, whole(atlas).get(key), options);
-  if (of === "full") return full;
-  const small = matrix(atlas, current(atlas, view).get(key), options);
-  if (of === "small" || !small || !full) return small && full ? small : null;
-  return small.map((value, place) => value - full[place]);
+  if (of === "full") return matrix(atlas, whole(atlas).get(key), options);
+  if (of === "small") return matrix(atlas, current(atlas, view).get(key), options);
+  // The difference of what there is, hidden where the difference itself is small.
+  const plain = { ...options, threshold: 0 };
+  const full = matrix(atlas, whole(atlas).get(key), plain);
+  const small = matrix(atlas, current(atlas, view).get(key), plain);
+  if (!small || !full) return null;
+  return small.map((value, place) => {
+    const change = value - full[place];
+    return Math.abs(change) < options.threshold ? 0 : change;
+  });
 }
 
 // Equal steps of colour for square roots: most values are small.
@@ -178,16 +192,21 @@ function paint(pixels, place, colour, alpha = 255) {
 function draw(root, atlas, view, find, all) {
   if (!root.clientWidth) return;
   const started = performance.now();
-  const options = {
-    threshold: Number(find("input.threshold").value) / 100,
-    hide: find("input.hide").checked,
-    renormalise: find("input.hide").checked && find("input.renormalise").checked,
-  };
+  const options = chosenOptions(find);
   say(atlas, view, options, find);
   for (const canvas of all("canvas.grid")) drawGrid(canvas, atlas, view, options);
   for (const canvas of all("canvas.head")) drawHead(canvas, atlas, view, options);
   for (const canvas of all("canvas.scale")) drawScale(canvas, atlas);
   root.dataset.redrawMs = (performance.now() - started).toFixed(2);
+}
+
+function chosenOptions(find) {
+  const hide = find("input.hide").checked;
+  return {
+    threshold: Number(find("input.threshold").value) / 100,
+    hide,
+    renormalise: hide && find("input.renormalise").checked,
+  };
 }
 
 function say(atlas, view, options, find) {
@@ -313,7 +332,7 @@ function drawHead(canvas, atlas, view, options) {
     : `${title} is not in this network`);
   if (!values) {
     context.textBaseline = "top";
-    context.fillText(of === "change" ? "There is nothing to compare." : `${title} is not in this sub-network.`, 0, 8);
+    context.fillText(MISSING[of](title), 0, 8);
     return;
   }
   const [own, ownContext, image] = scratch(canvas, cells, cells);
@@ -375,16 +394,19 @@ function cellAt(canvas, event, labels = false) {
   return inside ? [row, column] : null;
 }
 
+// Two decimals: that much a byte holds.
 function reading(root, view, row, column) {
   const { atlas } = root;
-  const options = {
-    threshold: 0,
-    hide: root.querySelector("input.hide").checked,
-    renormalise: root.querySelector("input.renormalise").checked,
-  };
+  const where = `${label(atlas, row)} → ${label(atlas, column)}`;
+  const options = { ...chosenOptions((name) => root.querySelector(name)), threshold: 0 };
+  if (options.hide && (atlas.special[row] || atlas.special[column])) return `${where}: hidden`;
   const value = (of) => panel(atlas, view, options, of, view.layer, view.head)?.[row * atlas.cells + column];
   const [full, small, change] = ["full", "small", "change"].map(value);
-  const parts = [`full network ${full?.toFixed(3)}`];
-  if (small !== undefined) parts.push(`sub-network ${small.toFixed(3)}`, `difference ${change >= 0 ? "+" : ""}${change.toFixed(3)}`);
-  return `${label(atlas, row)} → ${label(atlas, column)}: ${parts.join(", ")}`;
+  const parts = [];
+  if (full !== undefined) parts.push(`full network ${full.toFixed(2)}`);
+  if (small !== undefined) parts.push(`sub-network ${small.toFixed(2)}`);
+  if (change !== undefined) {
+    parts.push(`difference ${Math.abs(change) < 0.01 ? "below 0.01" : (change > 0 ? "+" : "−") + Math.abs(change).toFixed(2)}`);
+  }
+  return `${where}: ${parts.join(", ")}`;
 }
