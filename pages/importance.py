@@ -186,7 +186,7 @@ def show_removals(run: Run, kept: np.ndarray) -> None:
             config={"displayModeBar": False},
             alt="Estimated importance of every head against its measured effect",
         )
-        st.caption(wording.ranked_alike(found))
+        st.caption(cache.ranked_alike(run))
     controls.download("Removals (CSV)", found.table(), f"{run.name}-head-ablation.csv")
 
 

@@ -32,6 +32,7 @@ from dynabert.evaluation import evaluate_many
 from dynabert.examples import RunExamples, load_examples
 from dynabert.runs import ABLATION, MANIFEST, MEASURED, Run
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS
+from pages.shared import wording
 
 PHENOMENON = "phenomenon"  # the teaching set's column that names what a sentence tests
 
@@ -107,6 +108,17 @@ def ablation(run: Run) -> HeadAblation | None:
     """
     kept = run.folder / ABLATION
     return _ablation(run, kept.stat().st_mtime_ns) if kept.is_file() else None
+
+
+def ranked_alike(run: Run) -> str:
+    """How well importance ranks the heads by what removing them does; it must have been measured."""
+    return _ranked_alike(run, (run.folder / ABLATION).stat().st_mtime_ns)
+
+
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_RUN)
+def _ranked_alike(run: Run, kept: int) -> str:
+    found = _ablation(run, kept)
+    return "" if found is None else wording.ranked_alike(found)
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_RUN)
