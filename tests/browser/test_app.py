@@ -241,7 +241,9 @@ def test_a_sub_network_is_downloaded(open_page):
 def test_heads_are_removed_while_the_visitor_looks_elsewhere(open_page):
     opened = open_page("/importance")
     page = opened.page
-    page.get_by_role("button", name="Measure now").click()
+    button = page.get_by_role("button", name="Measure now")
+    button.click()
+    expect(button).to_have_count(0)
     page.get_by_role("link", name="Attention").click()
     expect(page.get_by_role("heading", name="What do heads look at?")).to_be_visible()
     page.get_by_role("link", name="Importance").click()
