@@ -91,6 +91,12 @@ def settle(page: Page) -> None:
     expect(app).to_have_attribute("data-test-script-state", "notRunning")
 
 
+def idle(page: Page) -> None:
+    """Wait until the browser has drawn what it has: a busy one makes one step of a page's two."""
+    settle(page)
+    page.evaluate("() => new Promise((done) => requestIdleCallback(done))")
+
+
 def expect_charts(page: Page, number: int) -> None:
     expect(page.locator(".js-plotly-plot")).to_have_count(number)
 
@@ -279,6 +285,8 @@ def test_back_returns_to_the_earlier_view(open_page):
     page = opened.page
     page.get_by_role("slider").first.press("ArrowRight")
     expect(page.get_by_text("keeps 4 of 6 heads")).to_be_visible()
+    expect(page).to_have_url(re.compile("w=0.666667"))
+    idle(page)
     page.get_by_role("link", name="Attention").click()
     expect(page.get_by_role("heading", name="What do heads look at?")).to_be_visible()
     settle(page)
