@@ -11,6 +11,7 @@ from __future__ import annotations
 import html
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -72,15 +73,11 @@ def metric_grid(results: pd.DataFrame, metric: str, *, metric_title: str) -> go.
             colours.append("#1c2733" if upper else "#ffffff")
         hovers.append(_row_hover(row, metric, metric_title))
     figure = go.Figure(
-        go.Heatmap(
-            z=z,
+        _tiles(
+            z,
             zmin=low,
             zmax=high if high > low else low + 1e-9,
             colorscale=SCALE,
-            xgap=2,
-            ygap=2,
-            showscale=False,
-            hoverinfo="skip",
         )
     )
     figure.add_scatter(
@@ -261,15 +258,11 @@ def answer_grid(rows: pd.DataFrame) -> go.Figure:
     for (x, y), value in zip(places, rows["against"], strict=True):
         z[y, x] = value
     figure = go.Figure(
-        go.Heatmap(
-            z=z,
+        _tiles(
+            z,
             zmin=-1,
             zmax=1,
             colorscale=_SIGNED_SCALE,
-            xgap=2,
-            ygap=2,
-            showscale=False,
-            hoverinfo="skip",
         )
     )
     figure.add_scatter(
@@ -315,8 +308,8 @@ def head_functions(
         if labels[place]:
             z[place] = kinds.index(groups[labels[place]])
     figure = go.Figure(
-        go.Heatmap(
-            z=z,
+        _tiles(
+            z,
             zmin=-0.5,
             zmax=len(kinds) - 0.5,
             colorscale=[
@@ -324,10 +317,6 @@ def head_functions(
                 for number, colour in enumerate(colours)
                 for edge in (0, 1)
             ],
-            showscale=False,
-            xgap=2,
-            ygap=2,
-            hoverinfo="skip",
         )
     )
     for kind, colour in zip(kinds, colours, strict=True):
@@ -471,22 +460,24 @@ def neuron_ranking(
     return _finished(figure, height=420, hover="closest")
 
 
-def attention_palette() -> list[int]:
+@cache
+def attention_palette() -> tuple[int, ...]:
     """256 colours 0xrrggbb for the square root of an attention from 0 to 1."""
     return _palette(get_colorscale(SCALE))
 
 
-def change_palette() -> list[int]:
+@cache
+def change_palette() -> tuple[int, ...]:
     """256 colours 0xrrggbb from less over none to more."""
     return _palette(_SIGNED_SCALE)
 
 
-def _palette(scale: Sequence[Sequence[Any]]) -> list[int]:
+def _palette(scale: Sequence[Sequence[Any]]) -> tuple[int, ...]:
     colours = sample_colorscale(scale, np.linspace(0, 1, 256).tolist(), colortype="tuple")
-    return [
+    return tuple(
         sum(round(255 * part) << shift for part, shift in zip(colour, (16, 8, 0), strict=True))
         for colour in colours
-    ]
+    )
 
 
 def attention_grid(
@@ -607,10 +598,9 @@ def quality_vs_cost(
     scale: what the cost is divided by. Collapsed ones are drawn apart and are never on the front.
     """
     shown = results.assign(cost=pd.to_numeric(results[cost]) / scale).dropna(subset=["cost"])
-    sound = shown[~shown["collapsed"]].sort_values(["cost", metric])
+    sound, front = _sound_and_front(shown, metric)
     collapsed = shown[shown["collapsed"]]
     figure = go.Figure()
-    front = sound[pareto_front(sound["cost"].to_numpy(float), sound[metric].to_numpy(float))]
     figure.add_scatter(
         x=front["cost"],
         y=front[metric],
@@ -676,8 +666,7 @@ def quality_of_runs(
     for number, (name, rows) in enumerate(results.items()):
         colour = COLOURS[number % len(COLOURS)]
         shown = rows.assign(cost=pd.to_numeric(rows[cost]) / scale).dropna(subset=["cost"])
-        sound = shown[~shown["collapsed"]].sort_values(["cost", metric])
-        front = sound[pareto_front(sound["cost"].to_numpy(float), sound[metric].to_numpy(float))]
+        sound, front = _sound_and_front(shown, metric)
         figure.add_scatter(
             x=front["cost"],
             y=front[metric],
@@ -746,6 +735,18 @@ def _finished(
     figure.update_xaxes(automargin=True, showgrid=grid, zeroline=False)
     figure.update_yaxes(automargin=True, showgrid=grid, zeroline=False)
     return figure
+
+
+def _tiles(z: np.ndarray, **scale: Any) -> go.Heatmap:
+    """Coloured squares with gaps; what a pointer shows of them comes from another trace."""
+    return go.Heatmap(z=z, xgap=2, ygap=2, showscale=False, hoverinfo="skip", **scale)
+
+
+def _sound_and_front(shown: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows that have not collapsed, by rising cost, and those of them on the Pareto front."""
+    sound = shown[~shown["collapsed"]].sort_values(["cost", metric])
+    on_front = pareto_front(sound["cost"].to_numpy(float), sound[metric].to_numpy(float))
+    return sound, sound[on_front]
 
 
 def _layer_shades(layers: int) -> list[str]:

@@ -15,7 +15,7 @@ from dynabert.evaluation import (
     sweep,
 )
 from dynabert.runs import Run
-from pages.shared import cache, controls, jobs, state, wording
+from pages.shared import cache, controls, jobs, wording
 
 run = controls.open_run()
 task = run.info.task
@@ -147,17 +147,7 @@ def take_click() -> None:
 
 def choose_cost() -> str:
     usable = [name for name in COSTS if results[COSTS[name][0]].notna().any()]
-    given = state.recall("cost")
-    cost = st.segmented_control(
-        "Cost",
-        usable,
-        key="cost",
-        format_func=lambda name: COSTS[name][2],
-        required=True,
-        on_change=state.show("cost", given if given in usable else usable[0]),
-    )
-    state.remember("cost", cost)
-    return cost
+    return controls.choose_one("Cost", "cost", usable, format_option=lambda name: COSTS[name][2])
 
 
 def show_phenomena(run: Run, subnet: Subnet, row: dict | None, full: dict | None) -> None:
@@ -180,10 +170,9 @@ def show_phenomena(run: Run, subnet: Subnet, row: dict | None, full: dict | None
         names["subnet"] = title + mark(row)
         table = table.assign(lost=table["full"] - table["subnet"])
         table = table.sort_values("lost", ascending=False, kind="stable", ignore_index=True)
-    st.plotly_chart(
+    controls.chart(
         plots.accuracy_by_group(table, names),
         key="phenomena-chart",
-        config={"displayModeBar": False},
         alt="Accuracy per phenomenon",
     )
     st.caption("What is lost most stands on top; the dotted line is what guessing scores.")
@@ -206,7 +195,7 @@ elif pd.isna(row["latency_ms"]):
 st.subheader(f"Score against cost of {wording.count(len(results), 'sub-network')}")
 cost = choose_cost()
 column, scale, _, cost_title = COSTS[cost]
-st.plotly_chart(
+controls.chart(
     plots.quality_vs_cost(
         results,
         task.metric,
@@ -219,7 +208,6 @@ st.plotly_chart(
     key="cost-chart",
     on_select=take_click,
     selection_mode="points",
-    config={"displayModeBar": False},
     alt=f"{metric_title} against {cost_title}",
 )
 st.caption(

@@ -68,7 +68,7 @@ def show_scores(other: Run, metric: str) -> None:
     )
     most = max(float(table["difference"].abs().max()), 1e-9)
     first, second = f"{metric}_first", f"{metric}_second"
-    st.plotly_chart(
+    controls.chart(
         plots.answer_grid(
             table.assign(
                 against=table["difference"] / most,
@@ -80,7 +80,6 @@ def show_scores(other: Run, metric: str) -> None:
             )
         ),
         key="differences",
-        config={"displayModeBar": False},
         alt=f"Difference in {title}, width by depth",
     )
     st.caption(
@@ -88,7 +87,7 @@ def show_scores(other: Run, metric: str) -> None:
         f"{wording.escape(run.name)}: orange where {wording.escape(other.name)} is better."
         + (" Some have collapsed." if table.filter(like="collapsed").to_numpy().any() else "")
     )
-    st.plotly_chart(
+    controls.chart(
         plots.quality_of_runs(
             {run.name: cache.results(run), other.name: cache.results(other)},
             metric,
@@ -98,7 +97,6 @@ def show_scores(other: Run, metric: str) -> None:
             scale=1e6,
         ),
         key="both",
-        config={"displayModeBar": False},
         alt=f"{title} against parameters of both runs",
     )
     controls.download("Comparison (CSV)", table, f"{run.name}-{other.name}.csv")

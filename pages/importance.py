@@ -67,20 +67,18 @@ def show_heads(run: Run, importance: Importance, kept: np.ndarray) -> None:
     shares = scores / np.nansum(scores, axis=1, keepdims=True)
     left, right = st.columns(2, gap="large")
     with left:
-        st.plotly_chart(
+        controls.chart(
             plots.head_importance(scores, title=AXIS, kept=kept)
             if relative == "over all layers"
             else plots.head_importance(shares, title=SHARE, kept=kept, number=".1%"),
             key="heads",
-            config={"displayModeBar": False},
             alt="Importance of every head, layers by heads",
         )
         st.caption("✕ marks the heads that this width leaves out.")
     with right:
-        st.plotly_chart(
+        controls.chart(
             plots.head_ranking(scores, title=AXIS, kept=kept),
             key="head-ranking",
-            config={"displayModeBar": False},
             alt="All heads by falling importance",
         )
     table = head_table(scores, kept)
@@ -105,12 +103,11 @@ def show_neurons(run: Run, importance: Importance, width: float) -> None:
     total = max(shape.neurons)
     cuts = {mult: max(Subnet(width_mult=mult).resolve(shape).neurons) for mult in mults}
     log = st.toggle("Logarithmic", value=True, key="importance-log")
-    st.plotly_chart(
+    controls.chart(
         plots.neuron_ranking(
             scores, cuts, title="importance |Σ ∂L/∂w · w| of a neuron", log=log, chosen=width
         ),
         key="neurons",
-        config={"displayModeBar": False},
         alt="Importance of the neurons of each layer, by rank",
     )
     kept = max(Subnet(width_mult=width).resolve(shape).neurons)
@@ -163,10 +160,9 @@ def show_removals(run: Run, kept: np.ndarray) -> None:
             required=True,
         )
         values, effect_title, better = effects[shown]
-        st.plotly_chart(
+        controls.chart(
             plots.head_effect(values, title=effect_title, kept=kept),
             key="removals",
-            config={"displayModeBar": False},
             alt=f"{wording.capital(effect_title)} without each head, layers by heads",
         )
         st.caption(
@@ -175,7 +171,7 @@ def show_removals(run: Run, kept: np.ndarray) -> None:
             "does better without the head."
         )
     with right:
-        st.plotly_chart(
+        controls.chart(
             plots.estimate_and_measured(
                 found.importance,
                 found.loss_moved,
@@ -183,7 +179,6 @@ def show_removals(run: Run, kept: np.ndarray) -> None:
                 kept=kept,
             ),
             key="estimate-measured",
-            config={"displayModeBar": False},
             alt="Estimated importance of every head against its measured effect",
         )
         st.caption(cache.ranked_alike(run))
@@ -223,10 +218,9 @@ if importance is None:
         icon=":material/info:",
     )
     st.subheader("Heads that this width keeps")
-    st.plotly_chart(
+    controls.chart(
         plots.kept_heads(kept),
         key="kept",
-        config={"displayModeBar": False},
         alt="Heads that the chosen width keeps",
     )
     st.caption("✕ marks the heads that this width leaves out.")

@@ -47,10 +47,9 @@ def show_scores() -> None:
     widths, depths = (info.recipe.get(f"{name}_mults") or [] for name in ("width", "depth"))
     reported = results[results["width_mult"].isin(widths) & results["depth_mult"].isin(depths)]
     grid = reported if len(reported) else results
-    st.plotly_chart(
+    controls.chart(
         plots.metric_grid(grid, task.metric, metric_title=metric_title),
         key="scores",
-        config={"displayModeBar": False},
         alt=f"{metric_title} by width and depth",
     )
     if grid["collapsed"].any():
@@ -132,10 +131,9 @@ curve, facts = st.columns(2, gap="large")
 with curve:
     st.subheader("Training curve")
     if run.metrics:
-        st.plotly_chart(
+        controls.chart(
             plots.training_curve(run.metrics, metric_title=metric_title),
             key="curve",
-            config={"displayModeBar": False},
             alt="Training loss and dev metric over the optimiser steps",
         )
     else:

@@ -125,10 +125,9 @@ shown = table.assign(
         for row in table.to_dict("records")
     ],
 )
-st.plotly_chart(
+controls.chart(
     plots.answer_grid(shown),
     key="answers",
-    config={"displayModeBar": False},
     alt="What every sub-network answers, width by depth",
 )
 if table["collapsed"].any():

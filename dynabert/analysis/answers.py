@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.attention_maps import as_inputs, encode_texts
@@ -28,8 +29,7 @@ class Answer:
     @property
     def probabilities(self) -> np.ndarray:
         """(C,) softmax of the logits, for a classification."""
-        shifted = np.exp(self.logits - self.logits.max())
-        return shifted / shifted.sum()
+        return np.asarray(softmax(self.logits))
 
     @property
     def choice(self) -> int:
@@ -55,8 +55,7 @@ def answer_all(
     Raises:
         UserError: neither one nor two texts, or an empty one.
     """
-    limit = min(max_tokens or model.config.max_tokens, model.config.max_tokens)
-    encoded, num_cut = encode_texts(tokenizer, texts, limit)
+    encoded, num_cut = encode_texts(tokenizer, texts, model.config, max_tokens)
     inputs = as_inputs(encoded, model.device)
     logits = [model(**inputs, subnet=subnet).logits[0].float().cpu().numpy() for subnet in subnets]
     generator = torch.Generator().manual_seed(0)

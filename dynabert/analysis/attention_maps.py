@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from dynabert.errors import UserError
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import DynaBertForSequenceClassification
-from dynabert.subnet import FULL, Subnet
+from dynabert.subnet import FULL, ResolvedSubnet, Subnet
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,8 +38,7 @@ class AttentionMaps:
     @property
     def probabilities(self) -> np.ndarray:
         """(C,) softmax of the logits, for a classification."""
-        shifted = np.exp(self.logits - self.logits.max())
-        return shifted / shifted.sum()
+        return np.asarray(softmax(self.logits))
 
 
 @torch.inference_mode()
@@ -58,7 +58,7 @@ def attention_maps(
         UserError: neither one nor two texts, or an empty one.
     """
     config = model.config
-    encoded, num_cut = encode_texts(tokenizer, texts, min(max_tokens or 10**9, config.max_tokens))
+    encoded, num_cut = encode_texts(tokenizer, texts, config, max_tokens)
     tokens = token_texts(encoded, texts, tokenizer, spelled_by_bytes=config.backbone == "roberta")
     out = model(**as_inputs(encoded, model.device), subnet=subnet, output_attentions=True)
 
@@ -72,15 +72,21 @@ def attention_maps(
 
 
 def encode_texts(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], limit: int
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    config: DynaBertConfig,
+    max_tokens: int | None = None,
 ) -> tuple[BatchEncoding, int]:
-    """One text or a pair as the model reads it, and how many tokens were cut to keep to the limit.
+    """One text or a pair as the model reads it, and how many tokens were cut from it.
+
+    max_tokens: longest input, special tokens included; left out, the longest that the model reads.
 
     Raises:
         UserError: neither one nor two texts, or an empty one.
     """
     if len(texts) not in (1, 2) or not all(text.strip() for text in texts):
         raise UserError(f"give one text or a pair, neither of them empty; got {list(texts)!r}.")
+    limit = min(max_tokens or config.max_tokens, config.max_tokens)
     encoded = tokenizer(*texts, return_offsets_mapping=True, verbose=False)
     num_tokens = len(encoded["input_ids"])
     if num_tokens > limit:
@@ -110,25 +116,30 @@ def in_original_places(
     config = model.config
     batch, _, tokens, _ = attentions[0].shape
     maps = np.full((batch, *_original_size(config), tokens, tokens), np.nan, dtype=np.float32)
-    layer_ids = config.layer_ids or []
-    executed = subnet.resolve(config.shape).layers
-    for layer, probs in zip(executed, attentions, strict=True):
-        head_ids = model.backbone.encoder.layers[layer].attention.head_ids
-        maps[:, layer_ids[layer], head_ids[: probs.shape[1]].cpu().numpy()] = (
-            probs.float().cpu().numpy()
-        )
+    layers, heads = original_places(model, subnet.resolve(config.shape)).T
+    maps[:, layers, heads] = torch.cat(tuple(attentions), dim=1).float().cpu().numpy()
     return maps
+
+
+def original_places(
+    model: DynaBertForSequenceClassification, resolved: ResolvedSubnet
+) -> np.ndarray:
+    """(K, 2) layer and head, in the original network, of each head that a sub-network executes."""
+    layer_ids = model.config.layer_ids or []
+    return np.array(
+        [
+            (layer_ids[layer], head)
+            for layer, num_heads in zip(resolved.layers, resolved.heads, strict=True)
+            for head in model.backbone.encoder.layers[layer].attention.head_ids[:num_heads].tolist()
+        ]
+    )
 
 
 def kept_heads(model: DynaBertForSequenceClassification, subnet: Subnet) -> np.ndarray:
     """(L, H) whether a sub-network has that head; numbered as in `AttentionMaps.maps`."""
-    config = model.config
-    kept = np.zeros(_original_size(config), dtype=np.bool_)
-    resolved = subnet.resolve(config.shape)
-    layer_ids = config.layer_ids or []
-    for layer, num_heads in zip(resolved.layers, resolved.heads, strict=True):
-        head_ids = model.backbone.encoder.layers[layer].attention.head_ids
-        kept[layer_ids[layer], head_ids[:num_heads].cpu().numpy()] = True
+    kept = np.zeros(_original_size(model.config), dtype=np.bool_)
+    layers, heads = original_places(model, subnet.resolve(model.config.shape)).T
+    kept[layers, heads] = True
     return kept
 
 

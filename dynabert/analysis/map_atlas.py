@@ -16,7 +16,13 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from dynabert.analysis.attention_maps import as_inputs, encode_texts, pooled, token_texts
+from dynabert.analysis.attention_maps import (
+    as_inputs,
+    encode_texts,
+    original_places,
+    pooled,
+    token_texts,
+)
 from dynabert.analysis.together import Reading, read_together
 from dynabert.modeling.models import DynaBertForSequenceClassification
 from dynabert.subnet import Subnet
@@ -87,8 +93,7 @@ def build_atlas(
         UserError: neither one nor two texts, or an empty one.
     """
     config = model.config
-    limit = min(max_tokens or config.max_tokens, config.max_tokens)
-    encoded, num_cut = encode_texts(tokenizer, texts, limit)
+    encoded, num_cut = encode_texts(tokenizer, texts, config, max_tokens)
     tokens = token_texts(encoded, texts, tokenizer, spelled_by_bytes=config.backbone == "roberta")
     grid = sorted(set(widths)), sorted(set(depths))
     if _num_maps(model, *grid) * len(tokens) ** 2 > most_bytes:
@@ -105,7 +110,7 @@ def build_atlas(
         size=(config.original_num_layers or 0, config.original_num_heads or 0),
         width_mults=tuple(grid[0]),
         depth_mults=tuple(grid[1]),
-        places=tuple(_original_places(model, reading) for reading in readings),
+        places=tuple(original_places(model, reading.resolved) for reading in readings),
         maps=tuple(maps),
         logits=torch.stack([reading.logits for reading in readings]).float().cpu().numpy(),
     )
@@ -120,16 +125,6 @@ def _as_bytes(reading: Reading, most_cells: int) -> np.ndarray:
     """(K, s, s) of all heads of all executed layers."""
     maps = torch.cat(reading.attentions).float().cpu().numpy()
     return to_bytes(pooled(maps, most_cells)[0])
-
-
-def _original_places(model: DynaBertForSequenceClassification, reading: Reading) -> np.ndarray:
-    layer_ids = model.config.layer_ids or []
-    places = [
-        (layer_ids[layer], int(head))
-        for layer, heads in zip(reading.resolved.layers, reading.resolved.heads, strict=True)
-        for head in model.backbone.encoder.layers[layer].attention.head_ids[:heads]
-    ]
-    return np.array(places)
 
 
 def _num_maps(

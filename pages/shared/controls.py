@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from dynabert.analysis.choices import closest, depth_choices, width_choices
@@ -148,6 +150,35 @@ def choose_texts(run: Run) -> tuple[str, ...]:
     with right:
         two = choose_text(wording.escape(wording.capital(second)), "text2", DEFAULT_SECOND)
     return one, two
+
+
+def chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:
+    """A figure without plotly's own buttons.  options: others of `st.plotly_chart`."""
+    st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False}, **options)
+
+
+def choose_one(
+    label: str,
+    name: str,
+    options: Sequence[str],
+    *,
+    about: str | None = None,
+    format_option: Callable[[str], str] = str,
+) -> str:
+    """One of a few options, kept in the view; the first where the view names none of them."""
+    given = state.recall(name)
+    take = state.show(name, given if given in options else options[0])
+    chosen = st.segmented_control(
+        label,
+        options,
+        key=name,
+        required=True,
+        format_func=format_option,
+        on_change=take,
+        help=about,
+    )
+    state.remember(name, chosen)
+    return str(chosen)
 
 
 def download(label: str, table: pd.DataFrame, file_name: str) -> None:
