@@ -1,0 +1,50 @@
+"""Plotly figures from plain data, for pages and notebooks alike.
+
+Backgrounds are transparent and text has no colour of its own, so that a figure fits a light and a
+dark page. Colours are those of Okabe and Ito (the blue a little lighter, for dark pages) and the
+Cividis scale, which people with any kind of colour vision can read. Layers and heads are shown
+counted from 1, layer 1 on top. Text from outside is escaped: plotly would read it as HTML.
+"""
+
+from dynabert.plots.attention import (
+    attention_grid,
+    attention_map,
+    attention_palette,
+    change_palette,
+)
+from dynabert.plots.cost import quality_of_runs, quality_vs_cost
+from dynabert.plots.functions import fusion_by_layer, head_functions
+from dynabert.plots.heads import (
+    estimate_and_measured,
+    head_effect,
+    head_importance,
+    head_ranking,
+    kept_heads,
+    neuron_ranking,
+)
+from dynabert.plots.scores import accuracy_by_group, answer_grid, metric_grid
+from dynabert.plots.style import plain, span
+from dynabert.plots.training import training_curve
+
+__all__ = [
+    "accuracy_by_group",
+    "answer_grid",
+    "attention_grid",
+    "attention_map",
+    "attention_palette",
+    "change_palette",
+    "estimate_and_measured",
+    "fusion_by_layer",
+    "head_effect",
+    "head_functions",
+    "head_importance",
+    "head_ranking",
+    "kept_heads",
+    "metric_grid",
+    "neuron_ranking",
+    "plain",
+    "quality_of_runs",
+    "quality_vs_cost",
+    "span",
+    "training_curve",
+]
