@@ -224,6 +224,19 @@ class Run:
         later = self._measured()
         return results if later is None else _latest(pd.concat([results, later], ignore_index=True))
 
+    @property
+    def reported_results(self) -> pd.DataFrame:
+        """Those of `results` whose width and depth the recipe reports; all, where it reports none."""
+        return self.among_reported(self.results)
+
+    def among_reported(self, results: pd.DataFrame) -> pd.DataFrame:
+        """Those rows whose width and depth the recipe reports; all, where it reports none."""
+        widths, depths = (
+            self.info.recipe.get(f"{name}_mults") or [] for name in ("width", "depth")
+        )
+        reported = results["width_mult"].isin(widths) & results["depth_mult"].isin(depths)
+        return results[reported] if reported.any() else results
+
     def add_results(self, rows: pd.DataFrame) -> None:
         """Keep rows measured later with the run; they replace earlier ones of the same sub-networks."""
         path = self.folder / MEASURED

@@ -7,7 +7,7 @@ import streamlit as st
 from dynabert import Subnet, plots
 from dynabert.analysis.comparison import compare_results, importance_alike, why_not_comparable
 from dynabert.runs import Run, list_runs
-from pages.shared import cache, controls, state, wording
+from pages.shared import cache, controls, saving, state, wording
 
 HALF_WIDTH = Subnet(width_mult=0.5)
 
@@ -66,19 +66,12 @@ def show_scores(other: Run, metric: str) -> None:
         f"**{wording.escape(other.name)}** scores higher in {better} and lower in {worse}; on average by "
         f"{table['difference'].mean():+.3f} {title}."
     )
-    most = max(float(table["difference"].abs().max()), 1e-9)
-    first, second = f"{metric}_first", f"{metric}_second"
+    load_other = f"other = Run.load({saving.folder_of(other)!r})\n"
     controls.chart(
-        plots.answer_grid(
-            table.assign(
-                against=table["difference"] / most,
-                text=[f"{difference:+.3f}" for difference in table["difference"]],
-                hover=[
-                    f"{row['subnet_first']}: {row[first]:.3f} and {row[second]:.3f}"
-                    for row in table.to_dict("records")
-                ],
-            )
-        ),
+        plots.differences(table, metric),
+        table=table,
+        cell=f"{load_other}table = compare_results(run.results, other.results, {metric!r})\n"
+        f"plots.differences(table, {metric!r})",
         key="differences",
         alt=f"Difference in {title}, width by depth",
     )
@@ -87,19 +80,20 @@ def show_scores(other: Run, metric: str) -> None:
         f"{wording.escape(run.name)}: orange where {wording.escape(other.name)} is better."
         + (" Some have collapsed." if table.filter(like="collapsed").to_numpy().any() else "")
     )
+    titles = {
+        "metric_title": f"dev {title}",
+        "cost_title": "parameters of the Transformer layers, millions",
+    }
+    both = {run.name: cache.results(run), other.name: cache.results(other)}
     controls.chart(
-        plots.quality_of_runs(
-            {run.name: cache.results(run), other.name: cache.results(other)},
-            metric,
-            "num_params",
-            metric_title=f"dev {title}",
-            cost_title="parameters of the Transformer layers, millions",
-            scale=1e6,
-        ),
+        plots.quality_of_runs(both, metric, "num_params", **titles, scale=1e6),
+        table=pd.concat([rows.assign(run=name) for name, rows in both.items()]),
+        cell=f"{load_other}plots.quality_of_runs(\n"
+        "    {run.name: run.results, other.name: other.results},\n"
+        f"    {metric!r},\n    'num_params',\n    **{titles!r},\n    scale=1e6,\n)",
         key="both",
         alt=f"{title} against parameters of both runs",
     )
-    controls.download("Comparison (CSV)", table, f"{run.name}-{other.name}.csv")
 
 
 def show_importance(other: Run) -> None:

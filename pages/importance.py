@@ -6,15 +6,21 @@ import streamlit as st
 
 from dynabert import Subnet, plots
 from dynabert.analysis.head_ablation import ablate_heads
+from dynabert.analysis.head_order import importance_held, pretrained_order
 from dynabert.errors import UserError
 from dynabert.examples import load_examples
 from dynabert.importance import Importance
 from dynabert.runs import Run
 from pages.shared import cache, controls, jobs, wording
 
+REWIRED, PRETRAINED = "as rewired", "as pretrained"
 AXIS = "importance |∂L/∂h · h|"
 MOST_EXAMPLES = 2000
 SHARE = "share of its layer's importance"
+
+# Of every cell for a notebook.
+SCORES = "scores = run.importance.heads.double().numpy()\n"
+KEPT = "kept = kept_heads(run.model(), Subnet({width!r}))\n"
 
 run = controls.open_run()
 results = cache.results(run)
@@ -67,10 +73,21 @@ def show_heads(run: Run, importance: Importance, kept: np.ndarray) -> None:
     shares = scores / np.nansum(scores, axis=1, keepdims=True)
     left, right = st.columns(2, gap="large")
     with left:
+        if relative == "over all layers":
+            figure = plots.head_importance(scores, title=AXIS, kept=kept)
+            code = f"plots.head_importance(scores, title={AXIS!r}, kept=kept)"
+        else:
+            figure = plots.head_importance(shares, title=SHARE, kept=kept, number=".1%")
+            code = (
+                "shares = scores / scores.sum(axis=1, keepdims=True)\n"
+                f"plots.head_importance(shares, title={SHARE!r}, kept=kept, number='.1%')"
+            )
+        table = head_table(scores, kept)
+        cell = SCORES + KEPT.format(width=width)
         controls.chart(
-            plots.head_importance(scores, title=AXIS, kept=kept)
-            if relative == "over all layers"
-            else plots.head_importance(shares, title=SHARE, kept=kept, number=".1%"),
+            figure,
+            table=table,
+            cell=cell + code,
             key="heads",
             alt="Importance of every head, layers by heads",
         )
@@ -78,10 +95,11 @@ def show_heads(run: Run, importance: Importance, kept: np.ndarray) -> None:
     with right:
         controls.chart(
             plots.head_ranking(scores, title=AXIS, kept=kept),
+            table=table,
+            cell=f"{cell}plots.head_ranking(scores, title={AXIS!r}, kept=kept)",
             key="head-ranking",
             alt="All heads by falling importance",
         )
-    table = head_table(scores, kept)
     with st.expander(f"All {len(table)} heads as a table"):
         st.dataframe(
             table,
@@ -94,7 +112,55 @@ def show_heads(run: Run, importance: Importance, kept: np.ndarray) -> None:
                 "rank_in_layer": "rank in layer",
             },
         )
-    controls.download("Heads (CSV)", table, f"{run.name}-head-importance.csv")
+
+
+def show_order(run: Run, importance: Importance, width: float) -> None:
+    """Which heads stand where before and after rewiring, and what that is worth at every width."""
+    scores = importance.heads.double().numpy()
+    after = cache.head_order(run)
+    shown = controls.choose_one(
+        "Order of the heads",
+        "order",
+        (REWIRED, PRETRAINED),
+        about="A width keeps the first places of every layer.",
+    )
+    order = after if shown == REWIRED else pretrained_order(after)
+    mults = sorted({*controls.reported_mults(run, "width_mult"), width} - {1.0})
+    cuts = {mult: max(Subnet(width_mult=mult).resolve(shape).heads) for mult in mults}
+    code = "head_order(run.model())"
+    controls.chart(
+        plots.head_order(order, scores, cuts),
+        table=order_table(order, scores),
+        cell=f"{SCORES}order = {code if shown == REWIRED else f'pretrained_order({code})'}\n"
+        f"plots.head_order(order, scores, {cuts!r})",
+        key="order-of-heads",
+        alt="Which head stands at which place of every layer",
+    )
+    held = [
+        importance_held(scores, one, list(cuts), shape) for one in (pretrained_order(after), after)
+    ]
+    parts = [
+        f"width {mult:.3g}: {first:.0%} before, **{then:.0%}** after"
+        for mult, first, then in zip(cuts, *held, strict=True)
+    ]
+    st.caption(
+        "The number in a tile is a head's number in the pretrained network, its colour its share of "
+        "its layer's importance; the orange lines are where widths cut. What the heads left of the cut "
+        f"hold of all heads' importance: {'; '.join(parts)} rewiring."
+    )
+
+
+def order_table(order: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
+    layers, places = np.nonzero(order >= 0)
+    heads = order[layers, places]
+    return pd.DataFrame(
+        {
+            "layer": layers + 1,
+            "place": places + 1,
+            "head": heads + 1,
+            "importance": scores[layers, heads],
+        }
+    )
 
 
 def show_neurons(run: Run, importance: Importance, width: float) -> None:
@@ -103,10 +169,12 @@ def show_neurons(run: Run, importance: Importance, width: float) -> None:
     total = max(shape.neurons)
     cuts = {mult: max(Subnet(width_mult=mult).resolve(shape).neurons) for mult in mults}
     log = st.toggle("Logarithmic", value=True, key="importance-log")
+    options = {"title": "importance |Σ ∂L/∂w · w| of a neuron", "log": log, "chosen": width}
     controls.chart(
-        plots.neuron_ranking(
-            scores, cuts, title="importance |Σ ∂L/∂w · w| of a neuron", log=log, chosen=width
-        ),
+        plots.neuron_ranking(scores, cuts, **options),
+        table=neuron_table(scores),
+        cell="scores = run.importance.neurons.double().numpy()\n"
+        f"plots.neuron_ranking(scores, {cuts!r}, **{options!r})",
         key="neurons",
         alt="Importance of the neurons of each layer, by rank",
     )
@@ -117,7 +185,6 @@ def show_neurons(run: Run, importance: Importance, width: float) -> None:
         f"Width {width:.3g} keeps the {kept:,} most important of {total:,} neurons in every layer; "
         f"they hold {share:.0%} of all neurons' importance."
     )
-    controls.download("Neurons (CSV)", neuron_table(scores), f"{run.name}-neuron-importance.csv")
 
 
 def show_removals(run: Run, kept: np.ndarray) -> None:
@@ -162,6 +229,9 @@ def show_removals(run: Run, kept: np.ndarray) -> None:
         values, effect_title, better = effects[shown]
         controls.chart(
             plots.head_effect(values, title=effect_title, kept=kept),
+            table=found.table(),
+            cell=f"{KEPT.format(width=width)}"
+            f"plots.head_effect(run.ablation.{shown}_change, title={effect_title!r}, kept=kept)",
             key="removals",
             alt=f"{wording.capital(effect_title)} without each head, layers by heads",
         )
@@ -171,18 +241,18 @@ def show_removals(run: Run, kept: np.ndarray) -> None:
             "does better without the head."
         )
     with right:
+        titles = (AXIS, "measured mean |change of an example's loss|")
         controls.chart(
             plots.estimate_and_measured(
-                found.importance,
-                found.loss_moved,
-                titles=(AXIS, "measured mean |change of an example's loss|"),
-                kept=kept,
+                found.importance, found.loss_moved, titles=titles, kept=kept
             ),
+            table=found.table(),
+            cell=f"{KEPT.format(width=width)}found = run.ablation\nplots.estimate_and_measured(\n"
+            f"    found.importance, found.loss_moved, titles={titles!r}, kept=kept\n)",
             key="estimate-measured",
             alt="Estimated importance of every head against its measured effect",
         )
         st.caption(cache.ranked_alike(run))
-    controls.download("Removals (CSV)", found.table(), f"{run.name}-head-ablation.csv")
 
 
 def measure_removals(run: Run, same: tuple[str, int], report: jobs.OnProgress) -> None:
@@ -220,6 +290,7 @@ if importance is None:
     st.subheader("Heads that this width keeps")
     controls.chart(
         plots.kept_heads(kept),
+        cell=f"{KEPT.format(width=width)}plots.kept_heads(kept)",
         key="kept",
         alt="Heads that the chosen width keeps",
     )
@@ -232,6 +303,8 @@ else:
     )
     st.subheader("Heads")
     show_heads(run, importance, kept)
+    st.subheader("Before and after rewiring")
+    show_order(run, importance, width)
     st.subheader("Neurons")
     show_neurons(run, importance, width)
 show_removals(run, kept)

@@ -44,13 +44,13 @@ for notice in info.notices:
 
 def show_scores() -> None:
     st.subheader(f"Dev {metric_title} of each sub-network")
-    widths, depths = (info.recipe.get(f"{name}_mults") or [] for name in ("width", "depth"))
-    reported = results[results["width_mult"].isin(widths) & results["depth_mult"].isin(depths)]
-    grid = reported if len(reported) else results
+    grid = cache.reported_results(run)
     controls.chart(
         plots.metric_grid(grid, task.metric, metric_title=metric_title),
+        table=grid,
+        cell=f"plots.metric_grid(run.reported_results, {task.metric!r}, metric_title={metric_title!r})",
         key="scores",
-        alt=f"{metric_title} by width and depth",
+        alt=f"{wording.capital(metric_title)} by width and depth",
     )
     if grid["collapsed"].any():
         st.caption("✕ collapsed: the same answer for every example, so no colour.")
@@ -133,6 +133,7 @@ with curve:
     if run.metrics:
         controls.chart(
             plots.training_curve(run.metrics, metric_title=metric_title),
+            cell=f"plots.training_curve(run.metrics, metric_title={metric_title!r})",
             key="curve",
             alt="Training loss and dev metric over the optimiser steps",
         )

@@ -1,16 +1,12 @@
 """What does every sub-network answer?"""
 
-import pandas as pd
 import streamlit as st
 
 from dynabert import Subnet, plots
-from dynabert.analysis.answers import Answer, first_to_disagree
-from dynabert.analysis.choices import find_row
+from dynabert.analysis.answers import Answer, answer_table, first_to_disagree
 from dynabert.runs import TaskInfo
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace
 from pages.shared import cache, controls, wording
-
-FAR = 1.0  # apart from the full network's, a number is as unlike as colours can say
 
 run = controls.open_run()
 task = run.info.task
@@ -22,7 +18,7 @@ controls.header(
     + (
         "Blue answers as the full network does, orange answers otherwise."
         if task.labels
-        else f"Blue is the full network's number, orange one that is {FAR:g} or more away."
+        else f"Blue is the full network's number, orange one that is {plots.FAR:g} or more away."
     ),
 )
 
@@ -45,40 +41,6 @@ def label_of(answer: Answer, task: TaskInfo) -> str:
 
 def sureness(answer: Answer) -> float:
     return float(answer.probabilities[answer.choice])
-
-
-def answer_table(answers: list[Answer], task: TaskInfo) -> pd.DataFrame:
-    """A row per sub-network, in the order of the answers."""
-    rows = []
-    for answer in answers:
-        row = find_row(results, answer.subnet.resolve(run.config.shape))
-        rows.append(
-            {
-                "subnet": answer.subnet.key,
-                "width_mult": answer.subnet.width_mult,
-                "depth_mult": answer.subnet.depth_mult,
-                "answer": label_of(answer, task),
-                "probability": None if task.labels is None else sureness(answer),
-                "latency_ms": answer.latency.median_ms,
-                "latency_ms_iqr": answer.latency.iqr_ms,
-                "num_params": answer.num_params,
-                f"dev_{task.metric}": None if row is None else row[task.metric],
-                "collapsed": bool(row is not None and row["collapsed"]),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def against(answers: list[Answer], task: TaskInfo) -> list[float]:
-    """How far each is from the full network's answer, from -1 to 1; see `plots.answer_grid`."""
-    full = answers[0]
-    if task.labels is None:
-        away = [abs(float(answer.logits[0] - full.logits[0])) for answer in answers]
-        return [2 * min(distance / FAR, 1.0) - 1 for distance in away]
-    return [
-        -sureness(answer) if answer.choice == full.choice else sureness(answer)
-        for answer in answers
-    ]
 
 
 def show_verdict(answers: list[Answer], task: TaskInfo) -> None:
@@ -111,29 +73,20 @@ if num_cut:
         icon=":material/content_cut:",
     )
 show_verdict(answers, task)
-table = answer_table(answers, task)
-shown = table.assign(
-    against=against(answers, task),
-    text=[
-        text + (f" {probability:.0%}" if task.labels else "") + " ✕" * collapsed
-        for text, probability, collapsed in zip(
-            table["answer"], table["probability"], table["collapsed"], strict=True
-        )
-    ],
-    hover=[
-        f"{row['subnet']}: {row['answer']}, {row['latency_ms']:.1f} ms"
-        for row in table.to_dict("records")
-    ],
-)
+table = answer_table(answers, run)
 controls.chart(
-    plots.answer_grid(shown),
+    plots.answers(table),
+    table=table,
+    cell=f"subnets = [Subnet.parse(key) for key in {[answer.subnet.key for answer in answers]}]\n"
+    f"answers, _ = answer_all(run.model(), run.tokenizer(), {list(texts)!r}, subnets)\n"
+    "plots.answers(answer_table(answers, run))",
     key="answers",
     alt="What every sub-network answers, width by depth",
 )
 if table["collapsed"].any():
     st.caption("✕ marks sub-networks that gave every dev example the same answer.")
 st.dataframe(
-    table.drop(columns=["width_mult", "depth_mult", "collapsed"]),
+    table.drop(columns=["width_mult", "depth_mult", "value", "collapsed"]),
     hide_index=True,
     height="content",
     column_config={
@@ -153,4 +106,3 @@ st.caption(
     "Time: the median of seven passes in a batch of one, on the app's machine, when this text was first "
     "asked about; other visitors' work slows it."
 )
-controls.download("Answers (CSV)", table, f"{run.name}-answers.csv")

@@ -155,8 +155,9 @@ def records(recipe: Recipe) -> list[dict[str, object]]:
     return lines
 
 
-def copy_run(run: Run, runs_dir: Path) -> Run:
-    """The same run in another runs folder, to be spoiled or measured further."""
+def copy_run(run: Run, runs_dir: Path, name: str | None = None) -> Run:
+    """The same run in another runs folder or under another name, to be spoiled or measured further."""
     runs_dir.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(run.folder, runs_dir / run.name)
-    return Run.load(runs_dir / run.name)
+    folder = runs_dir / (name or run.name)
+    shutil.copytree(run.folder, folder)
+    return Run.load(folder)

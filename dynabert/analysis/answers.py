@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.special import softmax
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.attention_maps import as_inputs, encode_texts
+from dynabert.analysis.choices import find_row
 from dynabert.evaluation.cost import num_params
 from dynabert.evaluation.latency import Latency, time_passes
 from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.runs import Run
 from dynabert.subnet import Subnet
 
 
@@ -71,3 +74,35 @@ def first_to_disagree(answers: Sequence[Answer]) -> Answer | None:
     """The largest sub-network that answers another class than the largest of all; None if none does."""
     by_size = sorted(answers, key=lambda answer: answer.num_params, reverse=True)
     return next((one for one in by_size if one.choice != by_size[0].choice), None)
+
+
+def answer_table(answers: Sequence[Answer], run: Run) -> pd.DataFrame:
+    """A row per answer, in their order: what it is, how sure, how fast, and what the run knows of its
+    sub-network.
+
+    Columns: subnet, width_mult, depth_mult, answer (in words), value (of a regression), probability
+    (of the answer, for a classification), latency_ms, latency_ms_iqr, num_params, dev_<metric>,
+    collapsed.
+    """
+    task, shape, results = run.info.task, run.config.shape, run.results
+    rows = []
+    for answer in answers:
+        row = find_row(results, answer.subnet.resolve(shape))
+        value = float(answer.logits[0])
+        choice = answer.choice
+        rows.append(
+            {
+                "subnet": answer.subnet.key,
+                "width_mult": answer.subnet.width_mult,
+                "depth_mult": answer.subnet.depth_mult,
+                "answer": f"{value:.2f}" if task.labels is None else task.labels[choice],
+                "value": value if task.labels is None else None,
+                "probability": None if task.labels is None else answer.probabilities[choice],
+                "latency_ms": answer.latency.median_ms,
+                "latency_ms_iqr": answer.latency.iqr_ms,
+                "num_params": answer.num_params,
+                f"dev_{task.metric}": None if row is None else row[task.metric],
+                "collapsed": bool(row is not None and row["collapsed"]),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -13,31 +13,45 @@ from dynabert.plots.attention import (
     change_palette,
 )
 from dynabert.plots.cost import quality_of_runs, quality_vs_cost
+from dynabert.plots.data import data_of
 from dynabert.plots.functions import fusion_by_layer, head_functions
 from dynabert.plots.heads import (
     estimate_and_measured,
     head_effect,
     head_importance,
+    head_order,
     head_ranking,
     kept_heads,
     neuron_ranking,
 )
-from dynabert.plots.scores import accuracy_by_group, answer_grid, metric_grid
+from dynabert.plots.scores import (
+    FAR,
+    accuracy_by_group,
+    answer_grid,
+    answers,
+    differences,
+    metric_grid,
+)
 from dynabert.plots.style import plain, span
 from dynabert.plots.training import training_curve
 
 __all__ = [
+    "FAR",
     "accuracy_by_group",
     "answer_grid",
+    "answers",
     "attention_grid",
     "attention_map",
     "attention_palette",
     "change_palette",
+    "data_of",
+    "differences",
     "estimate_and_measured",
     "fusion_by_layer",
     "head_effect",
     "head_functions",
     "head_importance",
+    "head_order",
     "head_ranking",
     "kept_heads",
     "metric_grid",

@@ -18,6 +18,7 @@ from dynabert.plots.style import (
     finished,
     head_axes,
     layer_shades,
+    tiles,
 )
 
 
@@ -119,6 +120,58 @@ def kept_heads(kept: np.ndarray) -> go.Figure:
         colorscale=[[0, BLUE], [1, BLUE]], showscale=False, selector={"type": "heatmap"}
     )
     return figure
+
+
+def head_order(
+    order: np.ndarray, scores: np.ndarray | None, cuts: Mapping[float, int]
+) -> go.Figure:
+    """Which head stands at which place of every layer, and where each width cuts.
+
+    order: (L, H) original numbers from 0, -1 where no head stands; see
+    `dynabert.analysis.head_order.head_order`.  scores: (L, H) by original number, for the colours.
+    cuts: for each width_mult, how many heads it keeps.
+    """
+    layers, heads = order.shape
+    shares = np.full(order.shape, np.nan)
+    if scores is not None:
+        whole = np.nansum(scores, axis=1, keepdims=True)
+        for layer, row in enumerate(order):
+            there = np.flatnonzero(row >= 0)
+            shares[layer, there] = (scores / whole)[layer, row[there]]
+    low, high = (np.nanmin(shares), np.nanmax(shares)) if np.isfinite(shares).any() else (0.0, 1.0)
+    figure = go.Figure(tiles(shares, zmin=low, zmax=high, colorscale=SCALE))
+    places = [tuple(place) for place in np.argwhere(order >= 0)]
+    known = [not np.isnan(shares[place]) for place in places]
+    figure.add_scatter(
+        x=[place for _, place in places],
+        y=[layer for layer, _ in places],
+        mode="text",
+        text=[str(order[place] + 1) for place in places],
+        textfont={
+            "color": [
+                GREY if not is_known else ("#1c2733" if shares[p] > (low + high) / 2 else "#ffffff")
+                for p, is_known in zip(places, known, strict=True)
+            ]
+        },
+        hovertext=[
+            f"layer {layer + 1}, place {place + 1}: head {order[layer, place] + 1}"
+            + (f"<br>{shares[layer, place]:.1%} of its layer's importance" if is_known else "")
+            for (layer, place), is_known in zip(places, known, strict=True)
+        ],
+        hoverinfo="text",
+        showlegend=False,
+    )
+    head_axes(figure, layers, heads)
+    figure.update_xaxes(title_text="place in the layer")
+    for mult, num_kept in cuts.items():
+        if num_kept < heads:
+            figure.add_vline(
+                x=num_kept - 0.5,
+                line={"color": ORANGE, "width": 3},
+                annotation={"text": f"{mult:.3g}", "yanchor": "bottom", "xanchor": "center"},
+                annotation_position="top",
+            )
+    return finished(figure, height=120 + 36 * layers, grid=False, hover="closest")
 
 
 def head_ranking(scores: np.ndarray, *, title: str, kept: np.ndarray | None = None) -> go.Figure:

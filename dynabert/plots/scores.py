@@ -22,6 +22,8 @@ from dynabert.plots.style import (
     tiles,
 )
 
+FAR = 1.0  # apart from the full network's, a number is as unlike as colours can say
+
 
 def metric_grid(results: pd.DataFrame, metric: str, *, metric_title: str) -> go.Figure:
     """Scores of the grid width x depth; a collapsed sub-network has no colour and says so.
@@ -111,6 +113,53 @@ def accuracy_by_group(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figur
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.add_vline(x=0.5, line={"color": GREY, "width": 1, "dash": "dot"})
     return finished(figure, height=120 + 34 * len(table), hover="closest")
+
+
+def answers(table: pd.DataFrame) -> go.Figure:
+    """What every sub-network answers to one text: blue as the full network does, orange otherwise.
+
+    table: as from `dynabert.analysis.answers.answer_table`, the full network's row first.
+    """
+    full = table.iloc[0]
+    if (
+        table["probability"].isna().all()
+    ):  # numbers: the colour says how far from the full network's
+        away = (table["value"] - full["value"]).abs() / FAR
+        against, sure = 2 * away.clip(upper=1) - 1, [""] * len(table)
+    else:
+        same = table["answer"] == full["answer"]
+        against = table["probability"].where(~same, -table["probability"])
+        sure = [f" {probability:.0%}" for probability in table["probability"]]
+    rows = table.to_dict("records")
+    return answer_grid(
+        table.assign(
+            against=against,
+            text=[
+                row["answer"] + more + " ✕" * row["collapsed"]
+                for row, more in zip(rows, sure, strict=True)
+            ],
+            hover=[f"{row['subnet']}: {row['answer']}, {row['latency_ms']:.1f} ms" for row in rows],
+        )
+    )
+
+
+def differences(table: pd.DataFrame, metric: str) -> go.Figure:
+    """How much better (orange) or worse (blue) the second of two runs scores, sub-network by sub-network.
+
+    table: as from `dynabert.analysis.comparison.compare_results`.
+    """
+    most = max(float(table["difference"].abs().max()), 1e-9)
+    return answer_grid(
+        table.assign(
+            against=table["difference"] / most,
+            text=[f"{difference:+.3f}" for difference in table["difference"]],
+            hover=[
+                f"{row['subnet_first']}: {row[f'{metric}_first']:.3f} and "
+                f"{row[f'{metric}_second']:.3f}"
+                for row in table.to_dict("records")
+            ],
+        )
+    )
 
 
 def answer_grid(rows: pd.DataFrame) -> go.Figure:

@@ -20,6 +20,7 @@ from dynabert.analysis.functions import FunctionProfile, function_profile
 from dynabert.analysis.fusion import Fusion, measure_fusion
 from dynabert.analysis.groups import accuracy_by_group
 from dynabert.analysis.head_ablation import HeadAblation
+from dynabert.analysis.head_order import head_order as find_head_order
 from dynabert.analysis.map_atlas import MapAtlas, build_atlas
 from dynabert.analysis.sentences import (
     Sentence,
@@ -141,6 +142,11 @@ def _results(run: Run, measured: int) -> pd.DataFrame:
     return run.results
 
 
+def reported_results(run: Run) -> pd.DataFrame:
+    """Those of `results` that the run's recipe reports."""
+    return run.among_reported(results(run))
+
+
 @st.cache_data(max_entries=64, show_spinner="Reading the sentence …", hash_funcs=_RUN)
 def attention(run: Run, texts: tuple[str, ...], subnet: Subnet) -> AttentionMaps:
     loaded, reader = model(run), tokenizer(run)
@@ -151,6 +157,11 @@ def attention(run: Run, texts: tuple[str, ...], subnet: Subnet) -> AttentionMaps
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_RUN)
 def kept_heads(run: Run, subnet: Subnet) -> np.ndarray:
     return find_kept_heads(model(run), subnet)
+
+
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_RUN)
+def head_order(run: Run) -> np.ndarray:
+    return find_head_order(model(run))
 
 
 @st.cache_data(max_entries=64, show_spinner="Evaluating on the dev set …", hash_funcs=_RUN)

@@ -9,10 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from dynabert import plots
 from dynabert.analysis.choices import closest, depth_choices, width_choices
 from dynabert.runs import Run, list_runs
 from dynabert.subnet import Subnet
-from pages.shared import cache, state, wording
+from pages.shared import cache, saving, state, wording
 
 DEFAULT_TEXT = "the cat sat on the mat."
 DEFAULT_SECOND = "a cat was sitting on a mat."
@@ -70,8 +71,12 @@ def header(question: str, about: str) -> None:
 
 def preferred_mults(run: Run, results: pd.DataFrame, name: str) -> list[float]:
     """The width_mults or depth_mults that the run reports or has measured since."""
-    reported = run.info.recipe.get(f"{name}s") or []
-    return [*map(float, reported), *map(float, dict.fromkeys(results[name]))]
+    return [*reported_mults(run, name), *map(float, dict.fromkeys(results[name]))]
+
+
+def reported_mults(run: Run, name: str) -> list[float]:
+    """The width_mults or depth_mults that the run's recipe reports."""
+    return [float(mult) for mult in run.info.recipe.get(f"{name}s") or []]
 
 
 def choose_width(run: Run, results: pd.DataFrame) -> float:
@@ -152,9 +157,31 @@ def choose_texts(run: Run) -> tuple[str, ...]:
     return one, two
 
 
-def chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:
-    """A figure without plotly's own buttons.  options: others of `st.plotly_chart`."""
+def chart(
+    figure: go.Figure,
+    *,
+    key: str,
+    alt: str,
+    table: pd.DataFrame | None = None,
+    cell: str = "",
+    **options: Any,
+) -> None:
+    """A figure, and below it what can be saved of it: data, picture, code.
+
+    alt: what it shows, in words.  table: its data; left out, the numbers that it draws.
+    cell: the code that draws it in a notebook, where `run` is the open run; see `saving.cell`.
+    options: others of `st.plotly_chart`.
+    """
     st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False}, **options)
+    run = open_run() if state.recall("run") else None
+    saving.offer(
+        key,
+        title=alt,
+        name=f"{run.name}-{key}" if run else key,
+        table=lambda: plots.data_of(figure) if table is None else table,
+        cell=saving.cell(run, cell) if run and cell else "",
+        run=run,
+    )
 
 
 def choose_one(

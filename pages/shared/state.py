@@ -15,7 +15,20 @@ from streamlit.runtime.pages_manager import PagesManager
 
 ROOT = Path(__file__).resolve().parents[2]
 _CHANGED, _PAGE = "view-changed", "view-page"
-PARAMETERS = ("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other")
+PARAMETERS = (
+    "run",
+    "w",
+    "d",
+    "text",
+    "text2",
+    "layer",
+    "head",
+    "cost",
+    "set",
+    "beside",
+    "other",
+    "order",
+)
 LONGEST_TEXT = 4000  # letters; more than any model here reads
 
 

@@ -41,9 +41,27 @@ def test_the_width_slider_says_and_marks_what_is_kept(open_app, tiny):
     assert at.query_params["w"] in ("0.166667", ["0.166667"])
 
 
+def test_the_order_of_heads_before_and_after_rewiring(open_app, tiny):
+    """In layer l head (l + k) % 6 is the k-th best, and worth 6 - k."""
+    at = open_app(tiny.folder.parent, "importance", w="0.5")
+    after = charts(at)[2]
+    places = np.array(after["data"][1]["text"], int).reshape(LAYERS, HEADS) - 1
+    assert places.tolist() == [
+        [(layer + rank) % HEADS for rank in range(HEADS)] for layer in range(LAYERS)
+    ]
+    assert [shape["x0"] for shape in after["layout"]["shapes"]] == [2.5]
+    # The first three places hold 6 + 5 + 4 of 21; as pretrained, layers 1 to 4 have there
+    # 6 + 5 + 4, 1 + 6 + 5, 2 + 1 + 6 and 3 + 2 + 1.
+    before = round(100 * (15 + 12 + 9 + 6) / 84)
+    assert any(f"{before}% before, **71%** after" in caption.value for caption in at.caption)
+    at.segmented_control(key="order").set_value("as pretrained").run()
+    places = np.array(charts(at)[2]["data"][1]["text"], int).reshape(LAYERS, HEADS)
+    assert places.tolist() == [list(range(1, HEADS + 1))] * LAYERS
+
+
 def test_neurons_are_ranked_and_cut_at_every_width(open_app, tiny):
     at = open_app(tiny.folder.parent, "importance", w="0.5")
-    figure = charts(at)[2]
+    figure = charts(at)[3]
     ranked = numbers(figure["data"][0]["y"])
     assert (np.diff(ranked) <= 0).all()
     assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [30]

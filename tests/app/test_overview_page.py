@@ -24,7 +24,7 @@ def test_overview_shows_the_run(open_app, tiny):
     assert metric(at, "Training time") == "50 s"
     assert "1 of 4 sub-networks collapsed" in at.warning[0].value
     assert at.info[0].value == "Only 16 training examples."
-    assert "python -m dynabert train words.csv" in at.code[0].value
+    assert "python -m dynabert train words.csv" in at.code[-1].value
 
 
 def test_overview_tells_the_recipe_in_words(open_app, tiny):

@@ -1,0 +1,102 @@
+"""What can be saved below a chart: in every case the chart itself."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from reading import charts, numbers
+from streamlit.testing.v1 import AppTest
+from tiny_run import copy_run
+
+from dynabert import plots
+from dynabert.analysis.head_ablation import ablate_heads
+from dynabert.examples import load_examples
+
+pytest_plugins = ["app_fixtures"]
+
+
+def cells(at: AppTest) -> list[str]:
+    """The code for a notebook of every chart of the page, in their order."""
+    return [code.value for code in at.code if "Run.load(" in code.value]
+
+
+def figure_of(cell: str) -> dict[str, Any]:
+    """What a notebook would show of the last line of a cell, as JSON values."""
+    *body, last = ast.parse(cell).body
+    assert isinstance(last, ast.Expr)
+    names: dict[str, Any] = {}
+    exec(compile(ast.Module(body, []), "cell", "exec"), names)
+    figure = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+    assert isinstance(figure, go.Figure)
+    return json.loads(figure.to_json())
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal, arrays by their numbers."""
+    if isinstance(one, dict) and "bdata" in one:
+        return np.array_equal(numbers(one), numbers(other), equal_nan=True)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+@pytest.mark.parametrize(
+    ("page", "parameters", "number"),
+    [
+        ("overview", {}, 2),
+        ("importance", {"w": "0.5", "order": "as rewired"}, 4),
+        ("importance", {"w": "0.5", "order": "as pretrained"}, 4),
+        ("compare", {"other": "twin"}, 2),
+    ],
+)
+def test_a_cell_draws_the_figure_of_the_page(open_app, own_run, page, parameters, number):
+    copy_run(own_run, own_run.folder.parent, "twin")
+    at = open_app(own_run.folder.parent, page, run="tiny", **parameters)
+    assert len(cells(at)) == number
+    for cell, chart in zip(cells(at), charts(at), strict=True):
+        assert same(figure_of(cell), chart), cell
+
+
+def test_cells_draw_what_removing_heads_measured(open_app, own_run):
+    found = ablate_heads(own_run.model(), load_examples(own_run).dev, metric="accuracy")
+    own_run.keep_ablation(found)
+    at = open_app(own_run.folder.parent, "importance", w="0.5")
+    assert len(cells(at)) == 6
+    for cell, chart in list(zip(cells(at), charts(at), strict=True))[-2:]:
+        assert same(figure_of(cell), chart), cell
+
+
+def test_the_cell_of_answers_gives_the_same_answers(open_app, tiny):
+    """Their times differ, so the tooltips do."""
+    at = open_app(tiny.folder.parent, "try_it", text='the cat\'s "good".')
+    (cell,), (chart,) = cells(at), charts(at)
+    drawn = figure_of(cell)
+    assert same(drawn["data"][0], chart["data"][0])
+    assert drawn["data"][1]["text"] == chart["data"][1]["text"]
+
+
+def test_a_runs_folder_is_named_as_seen_from_the_project(open_app):
+    root = Path(__file__).resolve().parents[2]
+    at = open_app(root / "runs")
+    assert "Run.load('runs/demo')" in cells(at)[0]
+
+
+def test_data_of_a_figure_are_its_points_and_tiles():
+    figure = go.Figure(go.Heatmap(z=[[1.0, np.nan], [3.0, 4.0]]))
+    figure.add_scatter(x=[5], y=[6], text=["a"], name="points")
+    table = plots.data_of(figure)
+    assert table.to_dict("list") == {
+        "trace": ["heatmap 1", "heatmap 1", "heatmap 1", "points"],
+        "x": [0, 0, 1, 5],
+        "y": [0, 1, 1, 6],
+        "z": [1.0, 3.0, 4.0, pytest.approx(np.nan, nan_ok=True)],
+        "text": [pytest.approx(np.nan, nan_ok=True)] * 3 + ["a"],
+    }
