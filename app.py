@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from dynabert.errors import UserError
-from pages.shared import controls, state, wording
+from pages.shared import controls, notices, state, wording
 
 # A file of our own: Streamlit would fetch a Material icon or an emoji for the tab from the internet.
 ICON = Path(__file__).parent / "pages" / "shared" / "icon.svg"
@@ -23,6 +23,7 @@ page = st.navigation(
         st.Page("pages/take_away.py", title="Take it away", icon=":material/download:"),
     ]
 )
+notices.make_room()
 try:
     if controls.choose_run():
         page.run()

@@ -7,7 +7,7 @@ import streamlit as st
 from dynabert import Subnet, plots
 from dynabert.analysis.comparison import compare_results, importance_alike, why_not_comparable
 from dynabert.runs import Run, list_runs
-from pages.shared import cache, controls, saving, state, wording
+from pages.shared import cache, controls, notices, saving, state, wording
 
 HALF_WIDTH = Subnet(width_mult=0.5)
 
@@ -29,6 +29,8 @@ def choose_other() -> Run | None:
         )
         return None
     given = state.recall("other")
+    if given is not None and given not in others:
+        notices.fell_back("the other run", given, f"{others[0]} is shown")
     name = st.selectbox(
         "Compare with",
         others,

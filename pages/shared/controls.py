@@ -13,10 +13,11 @@ from dynabert import plots
 from dynabert.analysis.choices import closest, depth_choices, width_choices
 from dynabert.runs import Run, list_runs
 from dynabert.subnet import Subnet
-from pages.shared import cache, saving, state, wording
+from pages.shared import cache, notices, saving, state, wording
 
 DEFAULT_TEXT = "the cat sat on the mat."
 DEFAULT_SECOND = "a cat was sitting on a mat."
+ROUNDING = 1e-3  # a link holds a few digits of a multiplier
 WIDTH_HELP = "m_w: the share of attention heads and FFN neurons that every layer keeps."
 DEPTH_HELP = "m_d: the share of layers that run, spread evenly over the network."
 
@@ -120,8 +121,11 @@ def _mult_slider(
     format_mult: Callable[[float], str],
     about: str,
 ) -> float:
-    wanted = state.recall_number(name)
-    take = state.show(name, closest(choices, 1.0 if wanted is None else wanted))
+    given, wanted = state.recall(name), state.recall_number(name)
+    nearest = closest(choices, 1.0 if wanted is None else wanted)
+    if given is not None and (wanted is None or abs(wanted - nearest) > ROUNDING):
+        notices.fell_back(label.lower(), given, f"{format_mult(nearest)} is shown")
+    take = state.show(name, nearest)
     mult = st.select_slider(
         label, choices, key=name, format_func=format_mult, help=about, on_change=take
     )
@@ -137,6 +141,8 @@ def set_subnet(subnet: Subnet) -> None:
 
 def choose_text(label: str, name: str, default: str) -> str:
     given = state.recall(name)
+    if given is not None and len(given) > state.LONGEST_TEXT:
+        notices.fell_back("a text", given, f"its first {state.LONGEST_TEXT:,} letters are shown")
     take = state.show(name, (default if given is None else given)[: state.LONGEST_TEXT])
     text = st.text_input(label, key=name, max_chars=state.LONGEST_TEXT, on_change=take)
     state.remember(name, text)
@@ -194,6 +200,8 @@ def choose_one(
 ) -> str:
     """One of a few options, kept in the view; the first where the view names none of them."""
     given = state.recall(name)
+    if given is not None and given not in options:
+        notices.fell_back(label.lower(), given, f"“{format_option(options[0])}” is shown")
     take = state.show(name, given if given in options else options[0])
     chosen = st.segmented_control(
         label,

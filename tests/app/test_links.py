@@ -1,0 +1,46 @@
+"""Links into the app: what cannot be followed falls back, and says so."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["app_fixtures"]
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+
+@pytest.mark.parametrize(
+    ("page", "parameters", "said"),
+    [
+        (
+            "importance",
+            {"w": "0.4"},
+            "width “0\\.4”, which is not to be had here: 0\\.333 \\(2/6 heads",
+        ),
+        ("accuracy", {"w": "NaN"}, "width “NaN”"),
+        ("accuracy", {"d": "7"}, "depth “7”, which is not to be had here: 1 \\(4/4 layers"),
+        ("accuracy", {"cost": "gold"}, "cost “gold”, which is not to be had here: “Parameters”"),
+        ("fusion", {"set": HOSTILE}, "measured over “\\<"),
+        ("attention", {"text": "good " * 2000}, "its first 4,000 letters are shown"),
+    ],
+)
+def test_bad_values_of_a_link_fall_back_with_a_notice(open_app, tiny, page, parameters, said):
+    at = open_app(tiny.folder.parent, page, **parameters)
+    assert not at.error
+    (notice,) = [info.value for info in at.info if info.value.startswith("The link asks for")]
+    assert said in notice
+    assert "<img" not in notice.replace("\\<img", "")
+    at.run()
+    assert not [info for info in at.info if info.value.startswith("The link asks for")]
+
+
+@pytest.mark.parametrize("page", ["overview", "importance", "accuracy", "try_it", "take_away"])
+def test_a_good_link_says_nothing(open_app, tiny, page):
+    at = open_app(tiny.folder.parent, page, run="tiny", w="0.666667", d="0.25", cost="macs")
+    assert not [info for info in at.info if info.value.startswith("The link asks for")]
+
+
+@pytest.mark.parametrize("name", ["../../etc", "..", "/etc", "tiny/../tiny", ".hidden", "%2e%2e"])
+def test_a_link_opens_nothing_outside_the_runs_folder(open_app, tiny, name):
+    at = open_app(tiny.folder.parent, "overview", run=name)
+    assert "There is no run" in at.error[0].value
+    assert not at.metric
