@@ -27,6 +27,8 @@ notices.make_room()
 try:
     if controls.choose_run():
         page.run()
+except state.PageEndsError:
+    pass
 except UserError as error:
     st.error(wording.sentence(error), icon=":material/error:")
 finally:

@@ -8,7 +8,7 @@ from dynabert import Subnet
 from dynabert.analysis.attention_maps import AttentionMaps
 from dynabert.analysis.choices import find_row
 from dynabert.runs import Run, TaskInfo
-from pages.shared import atlas_view, cache, controls, wording
+from pages.shared import atlas_view, cache, controls, state, wording
 
 run = controls.open_run()
 task = run.info.task
@@ -74,7 +74,7 @@ def head_rows(run: Run, layer: int, head: int, maps: dict[str, AttentionMaps]) -
 texts = controls.choose_texts(run)
 if not all(text.strip() for text in texts):
     st.info("Type a sentence to see what the heads do with it.", icon=":material/edit:")
-    st.stop()
+    state.end_page()
 
 atlas = cache.atlas(run, texts)
 if atlas.num_cut:

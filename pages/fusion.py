@@ -15,7 +15,7 @@ from dynabert.analysis.functions import (
 )
 from dynabert.analysis.fusion import Fusion
 from dynabert.runs import Run
-from pages.shared import cache, controls, wording
+from pages.shared import cache, controls, state, wording
 
 # Figure 5 of the paper: the full network, narrow, narrow and shallow.
 FIGURE_5 = (Subnet(), Subnet(0.25), Subnet(0.25, 0.5))
@@ -190,7 +190,7 @@ text = choose_text()
 subnets = choose_subnets()
 if text is not None and not text.strip():
     st.info("Type a sentence to see what the heads do with it.", icon=":material/edit:")
-    st.stop()
+    state.end_page()
 known = cache.sentences(run, text)
 if text is None:
     st.caption(
@@ -223,7 +223,7 @@ st.subheader("Function fusion")
 fusions = {subnet: cache.fusion(run, text, subnet) for subnet in subnets if not subnet.is_full}
 if not fusions:
     st.info("The full network has lost no head. Choose a smaller width or depth.")
-    st.stop()
+    state.end_page()
 show_summary(fusions)
 with st.expander("How it is defined"):
     st.markdown(

@@ -6,7 +6,7 @@ from dynabert import Subnet, plots
 from dynabert.analysis.answers import Answer, answer_table, first_to_disagree
 from dynabert.runs import TaskInfo
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace
-from pages.shared import cache, controls, wording
+from pages.shared import cache, controls, state, wording
 
 run = controls.open_run()
 task = run.info.task
@@ -64,7 +64,7 @@ def show_verdict(answers: list[Answer], task: TaskInfo) -> None:
 texts = controls.choose_texts(run)
 if not all(text.strip() for text in texts):
     st.info("Type a text to see what the sub-networks answer.", icon=":material/edit:")
-    st.stop()
+    state.end_page()
 answers, num_cut = cache.answers(run, texts, grid())
 if num_cut:
     st.warning(

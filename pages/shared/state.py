@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
@@ -30,6 +31,15 @@ PARAMETERS = (
     "order",
 )
 LONGEST_TEXT = 4000  # letters; more than any model here reads
+
+
+class PageEndsError(Exception):
+    """The page has nothing more to show."""
+
+
+def end_page() -> NoReturn:
+    """Leave the page here. `st.stop` would also stop what app.py does after it."""
+    raise PageEndsError
 
 
 def runs_dir() -> Path:
