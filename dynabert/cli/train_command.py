@@ -24,6 +24,7 @@ from dynabert.training import TrainingPlan, discard_unfinished, find_recipe
 from dynabert.training import train as carry_out
 from dynabert.training.precision import Precision
 from dynabert.training.recipe import Recipe
+from dynabert.training.stopping import StopSignal
 
 
 def train(
@@ -116,9 +117,10 @@ def train(
     )
     if restart:
         discard_unfinished(plan.name, runs_dir)
+    stop = StopSignal()
     try:
-        with TrainingDisplay() as display:
-            run = carry_out(plan, runs_dir, display)
+        with stop.listening(), TrainingDisplay() as display:
+            run = carry_out(plan, runs_dir, display, stop)
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on from here; --restart begins anew.")
         raise typer.Exit(130) from None
