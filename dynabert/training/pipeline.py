@@ -49,6 +49,7 @@ from dynabert.training.progress import ProgressFile
 from dynabert.training.recipe import Recipe, Rewire, Train
 from dynabert.training.stopping import StopSignal
 
+PLAN = "plan.yaml"  # in the folder of an unfinished run: what it was started with
 MAX_SEED = 2**32 - 1  # what every random number generator here takes
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets")
 
@@ -388,7 +389,7 @@ def calibrate(
 
 def _check_same_plan(plan: TrainingPlan, training: _Training, workspace: Workspace) -> None:
     """Write the plan down, or raise a UserError if training has begun with another one."""
-    path = workspace.folder / "plan.yaml"
+    path = workspace.folder / PLAN
     values: dict[str, Any] = {
         "backbone": plan.backbone,
         "data": plan.data.model_dump(mode="json"),

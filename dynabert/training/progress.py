@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ class Progress(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    pid: int  # of the process that writes it
     stage: str = ""
     number: int = 0  # of the stage, from 1; 0 before the first
     num_stages: int = 0
@@ -42,13 +44,14 @@ class ProgressFile:
     def __init__(self, folder: Path, *, batch_size: int) -> None:
         """batch_size: training examples of one step, over all processes."""
         self._path, self._batch_size = folder / PROGRESS, batch_size
-        self._progress = Progress()
+        self._progress = Progress(pid=os.getpid())
         self._written = -_SECONDS
 
     def __call__(self, event: Event) -> None:
         match event:
             case StageStarted():
                 self._progress = Progress(
+                    pid=os.getpid(),
                     stage=event.stage,
                     number=event.number,
                     num_stages=event.num_stages,

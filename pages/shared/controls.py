@@ -14,6 +14,7 @@ from dynabert.runs import Run, list_runs
 from dynabert.subnet import Subnet
 from pages.shared import cache, state, wording
 
+PAGES_WITHOUT_RUN = ("train",)  # by their place in the address
 DEFAULT_TEXT = "the cat sat on the mat."
 DEFAULT_SECOND = "a cat was sitting on a mat."
 WIDTH_HELP = "m_w: the share of attention heads and FFN neurons that every layer keeps."
@@ -26,6 +27,7 @@ def choose_run() -> bool:
     if not names:
         st.title("DynaBERT workbench")
         st.info(wording.NO_RUNS.format(folder=state.runs_dir()), icon=":material/model_training:")
+        st.page_link("pages/train.py", label="Train and watch", icon=":material/model_training:")
         return False
     state.follow_address()
     wanted = state.recall("run") or ("demo" if "demo" in names else names[0])
