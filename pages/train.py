@@ -209,8 +209,9 @@ for training in trainings:
         training_view.show_unfinished(training, busy=bool(under_way))
 if not state.training_allowed():
     st.info(
-        "This app only shows trainings: whoever started it has switched off that visitors start any "
-        "(`DYNABERT_TRAINING=off`). In a terminal, `python -m dynabert train --help` says how.",
+        "This app only shows trainings: whoever started it has kept visitors from starting any "
+        "(`DYNABERT_TRAINING=off` or `--no-training`; `python -m dynabert app` does so by itself where it "
+        "lets other machines in). In a terminal, `python -m dynabert train --help` says how to train.",
         icon=":material/lock:",
     )
 elif not under_way:

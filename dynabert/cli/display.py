@@ -38,6 +38,7 @@ _LOG_SECONDS = 30.0
 
 _WORK = {
     "importance": "measuring importance",
+    "score": "scoring on dev",
     "evaluate": "evaluating sub-networks",
     "ablate": "removing heads one by one",
     "latency": "measuring latency",

@@ -20,7 +20,7 @@ from dynabert.errors import UserError
 from dynabert.evaluation.quality import Evaluation, evaluate_many
 from dynabert.modeling.models import DynaBertForSequenceClassification
 from dynabert.training.checkpoint import Position, Workspace
-from dynabert.training.events import Advanced, Evaluated, OnEvent, StageStarted, StepDone
+from dynabert.training.events import Advanced, Evaluated, OnEvent, StageStarted, StepDone, Working
 from dynabert.training.memory import release_unused
 from dynabert.training.recipe import Train
 from dynabert.training.step import accumulate_gradients
@@ -98,6 +98,7 @@ class _StageRun:
             max(1, round(self.total_steps * k / stage.evaluations))
             for k in range(1, stage.evaluations + 1)
         }
+        self.last_sign = time.perf_counter()  # that it is at work
         self.position = Position(
             stage=number,
             step=0,
@@ -122,7 +123,7 @@ class _StageRun:
     def _train(self) -> float:
         """All steps that are left; the seconds that the stage's steps took altogether."""
         first_step, before = self.position.step, self.position.seconds
-        started = last_checkpoint = last_sign = time.perf_counter()
+        started = last_checkpoint = self.last_sign = time.perf_counter()
         losses = [torch.tensor(loss) for loss in self.position.losses]
         for step in range(first_step + 1, self.total_steps + 1):
             learning_rate = self.peak_rate * schedule(step - 1, self.total_steps, self.stage.warmup)
@@ -130,11 +131,19 @@ class _StageRun:
             rate = (step - first_step) / (time.perf_counter() - started)
             if step % REPORT_STEPS == 0 or step in self.evaluation_steps:
                 self._report(step, losses, learning_rate, rate)
-                losses, last_sign = [], time.perf_counter()
+                losses = []
                 release_unused()
-            elif time.perf_counter() - last_sign > SILENT_SECONDS:
-                self._give_sign(step, rate)
-                last_sign = time.perf_counter()
+            else:
+                seconds_left = (self.total_steps - step) / rate
+                self._give_sign(
+                    Advanced(
+                        stage=self.stage.name,
+                        step=step,
+                        total_steps=self.total_steps,
+                        steps_per_second=rate,
+                        seconds_left=seconds_left,
+                    )
+                )
             seconds = before + time.perf_counter() - started
             self.position = replace(self.position, step=step, seconds=seconds)
             if step in self.evaluation_steps:
@@ -226,21 +235,22 @@ class _StageRun:
             )
         self.recorder.write("step", event, omit=("steps_per_second", "seconds_left"))
         self.setting.on_event(event)
+        self.last_sign = time.perf_counter()
 
-    def _give_sign(self, step: int, rate: float) -> None:
-        self.setting.on_event(
-            Advanced(
-                stage=self.stage.name,
-                step=step,
-                total_steps=self.total_steps,
-                steps_per_second=rate,
-                seconds_left=(self.total_steps - step) / rate,
-            )
-        )
+    def _give_sign(self, event: Advanced | Working) -> None:
+        """Tell a small event, where nothing has been told for a while."""
+        if time.perf_counter() - self.last_sign > SILENT_SECONDS:
+            self.last_sign = time.perf_counter()
+            self.setting.on_event(event)
 
     def _evaluate(self, step: int) -> None:
+        total = len(self.setting.dev)
         evaluations = evaluate_many(
-            self.student, self.setting.dev, self.subnets, metrics=self.setting.metrics
+            self.student,
+            self.setting.dev,
+            self.subnets,
+            metrics=self.setting.metrics,
+            on_batch=lambda done: self._give_sign(Working(what="score", done=done, total=total)),
         )
         release_unused()
         metric = self.setting.metrics[0]

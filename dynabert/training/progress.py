@@ -29,7 +29,7 @@ class Progress(BaseModel):
     stage: str = ""
     number: int = 0  # of the stage, from 1; 0 before the first
     num_stages: int = 0
-    phase: str = "train"  # or "importance", "evaluate", "latency"
+    phase: str = "train"  # or "score", "importance"; after all stages "evaluate", "latency"
     done: int = 0  # steps, examples or sub-networks, as the phase has it
     total: int = 0
     loss: float | None = None  # mean over the sub-networks, at the last report
@@ -73,15 +73,10 @@ class ProgressFile:
             case Working():
                 if event.what != self._progress.phase:
                     self._written = -_SECONDS  # that is worth a write
-                self._change(
-                    {
-                        "phase": event.what,
-                        "done": event.done,
-                        "total": event.total,
-                        "examples_per_second": None,
-                        "seconds_left": None,
-                    }
-                )
+                changes = {"phase": event.what, "done": event.done, "total": event.total}
+                if event.what != "score":  # after which the same steps go on
+                    changes |= {"examples_per_second": None, "seconds_left": None}
+                self._change(changes)
             case Evaluated():
                 self._write()
 

@@ -28,7 +28,7 @@ class TrainingRequest(BaseModel):
     name: str
     task: str = TEACHING
     data_dir: Path | None = None  # of a GLUE task; None: the hub
-    backbone: Annotated[str, Field(min_length=1, pattern=r"^[^-\s]")] = "minilm"
+    backbone: str = "minilm"
     recipe: str = "dynabert"
     num_train: Annotated[int, Field(ge=1)] | None = None  # None: all
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
@@ -37,6 +37,12 @@ class TrainingRequest(BaseModel):
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         check_run_name(self.name)
+        if not self.backbone.strip() or self.backbone.startswith(
+            "-"
+        ):  # it would pass for an option
+            raise ValueError(
+                f"a backbone is minilm, a folder or a hub id such as bert-base-uncased, got {self.backbone!r}"
+            )
         if self.recipe not in RECIPES:
             raise ValueError(f"recipe {self.recipe!r} is none of {', '.join(RECIPES)}")
         if find_task(self.task).name == TEACHING and self.data_dir is not None:

@@ -101,7 +101,7 @@ def show(name: str, value: object) -> Callable[[], None]:
 
 
 def forget(name: str) -> None:
-    """Take a parameter out of the view, from a callback."""
+    """Take a parameter out of the view."""
     st.session_state[_CHANGED] = True
     _view().pop(name, None)
 

@@ -26,9 +26,11 @@ from pages.shared import controls, state, wording
 _WATCH = "2s"
 _PHASES = {
     "importance": ("measuring importance", "example"),
-    "evaluate": ("evaluating the sub-networks on dev", "sub-network"),
-    "latency": ("measuring latency", "pass"),
+    "score": ("scoring the sub-networks on dev", "example"),
+    "evaluate": ("evaluating the sub-networks on dev", "example"),
+    "latency": ("measuring latency", "repeat"),
 }
+_AFTERWARDS = ("evaluate", "latency")
 
 
 @st.fragment(run_every=_WATCH)
@@ -79,7 +81,7 @@ def line(progress: Progress) -> str:
         return f"{stage}step {progress.done:,} of {progress.total:,}"
     what, unit = _PHASES.get(progress.phase, (progress.phase, "part"))
     done = f"{what}, {progress.done:,} of {wording.count(progress.total, unit)}"
-    if progress.phase == "importance":
+    if progress.phase not in _AFTERWARDS:
         return stage + done
     return f"All {wording.count(progress.num_stages, 'stage')} are done: {done}"
 
@@ -176,7 +178,7 @@ def _show_stages(training: Training) -> None:
     if training.request is None or training.progress is None:
         return
     progress = training.progress
-    over = progress.phase in ("evaluate", "latency")
+    over = progress.phase in _AFTERWARDS
     with st.expander(f"The stages of the recipe {wording.escape(training.request.recipe)}"):
         recipe = RECIPES[training.request.recipe]
         st.markdown(stages_in_words(recipe, progress.number + over))
@@ -213,7 +215,8 @@ def show_unfinished(training: Training, *, busy: bool) -> None:
         )
         st.caption(described(training))
         if progress is not None and progress.number:
-            st.caption(f"It came to: {line(progress)}.")
+            reached = line(progress)
+            st.caption(f"It came to {reached[:1].lower()}{reached[1:]}.")
         if training.state == "died":
             _show_death(training)
         if not state.training_allowed():
@@ -253,10 +256,7 @@ def _show_death(training: Training) -> None:
 def show_complete(name: str) -> None:
     """A training that has become a run."""
     st.success(f"{wording.escape(name)} is trained.", icon=":material/check_circle:")
-
-    def take() -> None:
+    if st.button("See what it has learned", type="primary", key="train-open"):
         state.change("run", name)
         state.forget("training")
-
-    if st.button("See what it has learned", on_click=take, type="primary", key="train-open"):
         st.switch_page("pages/overview.py")

@@ -126,8 +126,8 @@ def test_the_form_becomes_a_request(open_app, runs_dir, started, tiny_backbone, 
     ("key", "typed", "sentence"),
     [
         ("train-name", "../evil", "'\\.\\./evil' cannot name a run"),
-        ("train-backbone", "--restart", "Backbone: "),
-        ("train-backbone", "", "Backbone: "),
+        ("train-backbone", "--restart", "A backbone is minilm, a folder or a hub id"),
+        ("train-backbone", "", "A backbone is minilm, a folder or a hub id"),
     ],
 )
 def test_what_cannot_be_is_refused_while_it_is_typed(
@@ -206,7 +206,7 @@ def test_a_training_that_died_shows_its_last_words(open_app, runs_dir, monkeypat
     folder = write_training(runs_dir, 2**22 + 1, 0.0, halfway(2**22 + 1))
     at = open_app(runs_dir, "train", training="half-way")
     assert "**half\\-way** ended before it was complete." in texts(at)
-    assert any("Stage 3 of 5, width: step 20 of 40" in caption.value for caption in at.caption)
+    assert any("It came to stage 3 of 5, width: step 20" in caption.value for caption in at.caption)
     assert "<b>Error:</b> the disk is full." in at.code[0].value
     resumed: list[str] = []
     monkeypatch.setattr(
@@ -244,7 +244,7 @@ def test_a_link_to_no_training_changes_nothing(open_app, tiny):
 def test_visitors_can_be_kept_from_training(open_app, runs_dir, worker, monkeypatch):
     monkeypatch.setenv("DYNABERT_TRAINING", "off")
     at = open_app(runs_dir, "train")
-    assert "switched off" in at.info[0].value
+    assert "kept visitors from starting any" in at.info[0].value
     assert not at.button
     write_training(runs_dir, worker.pid, psutil.Process(worker.pid).create_time(), None)
     write_training(runs_dir, 2**22 + 1, 0.0, None, "dead")
