@@ -17,12 +17,13 @@ from dynabert.training.request import TEACHING, TrainingRequest, default_name, r
 from pages.shared import controls, state, training_view, wording
 
 PLACES = {
-    "installed": "installed with this app; no network is needed",
-    "folder": "a folder on this machine; no network is needed",
-    "downloaded": "downloaded before; no network is needed",
-    "hub": "not on this machine: it will be fetched from the Hugging Face hub, if there is a network",
+    "installed": "is installed with this app; no network is needed",
+    "folder": "is a folder on this machine; no network is needed",
+    "downloaded": "was downloaded before; no network is needed",
+    "hub": "is not on this machine: it will be fetched from the Hugging Face hub, if there is a network",
 }
 state.enter_through_app()
+state.follow_address()
 runs_dir = state.runs_dir()
 
 controls.header(
@@ -105,7 +106,7 @@ def ask() -> TrainingRequest | None:
         "bert-base-uncased.",
     )
     if backbone:
-        st.caption(f"{wording.escape(backbone)}: {PLACES[backbone_place(backbone)]}.")
+        st.caption(f"{wording.escape(backbone)} {PLACES[backbone_place(backbone)]}.")
     recipe = choose("Recipe", "train-recipe", list(RECIPES))
     left, right = st.columns(2)
     with left:
