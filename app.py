@@ -21,11 +21,12 @@ page = st.navigation(
         st.Page("pages/try_it.py", title="Try it", icon=":material/chat:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
         st.Page("pages/take_away.py", title="Take it away", icon=":material/download:"),
+        st.Page("pages/train.py", title="Train and watch", icon=":material/model_training:"),
     ]
 )
 notices.make_room()
 try:
-    if controls.choose_run():
+    if page.url_path in controls.PAGES_WITHOUT_RUN or controls.choose_run():
         page.run()
 except state.PageEndsError:
     pass

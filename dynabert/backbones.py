@@ -6,13 +6,16 @@ import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from dynabert.errors import BROKEN_FILES, UserError, first_line
 from dynabert.hub import hub_answers
+from dynabert.modeling.conversion import check_source
 
 _NEEDED_FILES = ["*.json", "model.safetensors", "vocab.txt", "merges.txt"]
 
@@ -69,6 +72,54 @@ def find_backbone(name: str) -> str:
         ) from error
 
 
+Place = Literal["installed", "folder", "downloaded", "hub"]
+
+
+def backbone_place(name: str) -> Place:
+    """Where `find_backbone` would find a backbone; asks nobody over the network.
+
+    "hub" is everything that is not on this machine, whether or not there is such a model.
+    """
+    packaged = PACKAGED_BACKBONES.get(name)
+    if packaged is not None and _package_folder(packaged) is not None:
+        return "installed"
+    if packaged is None and Path(name).is_dir():
+        return "folder"
+    try:
+        snapshot_download(
+            packaged.hub if packaged else name,
+            allow_patterns=_NEEDED_FILES,
+            local_files_only=True,
+        )
+    except (OSError, ValueError, HFValidationError):
+        return "hub"
+    return "downloaded"
+
+
+def check_backbone(name: str) -> None:
+    """Refuse what no network is needed to see: a folder that is no backbone, or an impossible name.
+
+    Raises:
+        UserError: it is neither a packaged name, nor the folder of a BERT or RoBERTa with its
+        tokenizer, nor could it be a hub id.
+    """
+    if name in PACKAGED_BACKBONES:
+        return
+    if Path(name).is_dir():
+        folder = find_backbone(name)
+        check_source(folder)
+        load_tokenizer(folder)
+        return
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        known = ", ".join(PACKAGED_BACKBONES)
+        raise UserError(
+            f"backbone {name!r} is not a packaged name ({known}), not a folder on this machine, and "
+            "cannot be a hub id such as bert-base-uncased."
+        ) from error
+
+
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """The fast tokenizer saved with a backbone or a run.
 
@@ -88,10 +139,8 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
 
 
 def _find_packaged(name: str, backbone: PackagedBackbone) -> Path:
-    spec = importlib.util.find_spec(backbone.package)  # does not import a top-level package
-    if spec is not None and spec.origin is not None:
-        folder = Path(spec.origin).parent / backbone.folder
-    else:
+    folder = _package_folder(backbone)
+    if folder is None:
         hub_answers()
         try:
             folder = Path(snapshot_download(backbone.hub, allow_patterns=_NEEDED_FILES))
@@ -112,3 +161,10 @@ def _find_packaged(name: str, backbone: PackagedBackbone) -> Path:
             f"{backbone.sha256[:12]}.... {repair}"
         )
     return folder
+
+
+def _package_folder(backbone: PackagedBackbone) -> Path | None:
+    spec = importlib.util.find_spec(backbone.package)  # does not import a top-level package
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / backbone.folder

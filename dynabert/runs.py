@@ -321,6 +321,18 @@ def unfinished_folder(name: str, runs_dir: Path) -> Path:
     return runs_dir / f".{check_run_name(name)}.unfinished"
 
 
+def list_unfinished(runs_dir: Path) -> list[str]:
+    """Names of the runs in a folder that are being trained or were cut off, in alphabetical order."""
+    try:
+        names = [
+            path.name.removeprefix(".").removesuffix(".unfinished")
+            for path in runs_dir.glob(".*.unfinished")
+        ]
+    except OSError as error:
+        raise UserError(f"cannot read the runs folder {runs_dir}: {error.strerror}.") from error
+    return sorted(name for name in names if _NAME.fullmatch(name))
+
+
 def write_run(
     name: str,
     runs_dir: Path,

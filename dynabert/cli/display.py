@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from dynabert.training.events import (
+    Advanced,
     Evaluated,
     Event,
     Notice,
@@ -37,6 +38,7 @@ _LOG_SECONDS = 30.0
 
 _WORK = {
     "importance": "measuring importance",
+    "score": "scoring on dev",
     "evaluate": "evaluating sub-networks",
     "ablate": "removing heads one by one",
     "latency": "measuring latency",
@@ -88,6 +90,9 @@ class TrainingDisplay:
                     f"loss {event.loss:.4f}  {event.steps_per_second:.2f} steps/s  "
                     f"{_clock(event.seconds_left)} left"
                 )
+                self._advance(event.stage, event.step, event.total_steps, note)
+            case Advanced():
+                note = f"{event.steps_per_second:.2f} steps/s  {_clock(event.seconds_left)} left"
                 self._advance(event.stage, event.step, event.total_steps, note)
             case Working():
                 self._advance(_WORK.get(event.what, event.what), event.done, event.total, "")

@@ -18,6 +18,8 @@ from dynabert.errors import UserError
 
 APP_FILE = Path(__file__).resolve().parents[2] / "app.py"
 RUNS_DIR_VARIABLE = "DYNABERT_RUNS_DIR"
+TRAINING_VARIABLE = "DYNABERT_TRAINING"
+_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def app(
@@ -27,6 +29,14 @@ def app(
     address: Annotated[
         str, typer.Option(help="0.0.0.0 lets other machines in; there is no password.")
     ] = "localhost",
+    training: Annotated[
+        bool | None,
+        typer.Option(
+            "--training/--no-training",
+            help="Whether visitors may start trainings on this machine. By default as "
+            f"{TRAINING_VARIABLE} (on or off) says, else only where no other machine is let in.",
+        ),
+    ] = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Start the app in the browser.
@@ -44,6 +54,10 @@ def app(
     command = [sys.executable, "-m", "streamlit", "run", str(APP_FILE)]
     options = ["--server.port", str(free), "--server.address", address, "--server.headless", "true"]
     environment = os.environ | {RUNS_DIR_VARIABLE: str(runs_dir.resolve())}
+    if training is not None:
+        environment[TRAINING_VARIABLE] = "on" if training else "off"
+    elif address not in _LOCAL:
+        environment.setdefault(TRAINING_VARIABLE, "off")
     # Streamlit reads .streamlit/config.toml from the folder it is started in.
     finished = subprocess.run([*command, *options], env=environment, cwd=APP_FILE.parent)
     raise typer.Exit(finished.returncode)

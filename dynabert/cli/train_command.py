@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -24,6 +23,8 @@ from dynabert.training import TrainingPlan, discard_unfinished, find_recipe
 from dynabert.training import train as carry_out
 from dynabert.training.precision import Precision
 from dynabert.training.recipe import Recipe
+from dynabert.training.request import default_name
+from dynabert.training.stopping import StopSignal
 
 
 def train(
@@ -116,21 +117,15 @@ def train(
     )
     if restart:
         discard_unfinished(plan.name, runs_dir)
+    stop = StopSignal()
     try:
-        with TrainingDisplay() as display:
-            run = carry_out(plan, runs_dir, display)
+        with stop.listening(), TrainingDisplay() as display:
+            run = carry_out(plan, runs_dir, display, stop)
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on from here; --restart begins anew.")
         raise typer.Exit(130) from None
     console.print(results_table(run.results, run.info.task.metrics, f"{run.name}, dev"))
     console.print(f"Run {run.name} is in {run.folder}. See it: python -m dynabert app")
-
-
-def default_name(task: str, backbone: str) -> str:
-    """What to call a run: task and backbone, in the letters that a run's name may have."""
-    stem = Path(task).stem if task.lower().endswith(".csv") else task
-    name = f"{stem}-{Path(backbone).resolve().name}"
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:64]
 
 
 def _source(

@@ -14,7 +14,7 @@ import numpy as np
 from datasets import Dataset, concatenate_datasets, load_dataset
 from datasets.exceptions import DatasetsError
 
-from dynabert.data.tasks import OriginalFiles, Task
+from dynabert.data.tasks import TASKS, OriginalFiles, Task
 from dynabert.errors import UserError
 from dynabert.hub import hub_answers
 
@@ -86,6 +86,17 @@ def load_task_data(task: Task, data_dir: Path | None = None, *, seed: int = 0) -
         f"{data_dir} has neither {task.original.folder}/ (the original files, with train.tsv in it) nor "
         f"{task.hub[1]}/ (a copy of the hub's repository, with train-*.parquet in it)."
     )
+
+
+def tasks_in(data_dir: Path) -> list[str]:
+    """Names of the tasks that have a folder of files in a data folder; what is in them is not looked at."""
+    return [
+        task.name
+        for task in TASKS.values()
+        if task.original
+        and task.hub
+        and any((data_dir / folder).is_dir() for folder in (task.original.folder, task.hub[1]))
+    ]
 
 
 def _generate_teaching(task: Task, seed: int) -> TaskData:

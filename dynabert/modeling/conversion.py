@@ -147,6 +147,21 @@ def load_hf(source: str | Path) -> PreTrainedModel:
         ) from error
 
 
+def check_source(source: str | Path) -> None:
+    """Refuse a folder that `load_hf` would refuse, without reading its weights.
+
+    Raises:
+        UserError: another kind of model, or no weights in a safetensors file.
+    """
+    weights = _weight_names(source)
+    if not weights:
+        raise UserError(
+            f"{source} holds no readable model.safetensors (pickled .bin weights are not read, they can run "
+            f"code; {_CONVERT})."
+        )
+    _check_backbone(_load_config(source, weights), where=str(source))
+
+
 def _weight_names(source: str | Path) -> list[str]:
     """The names of the stored weights; none where they are not in one safetensors file."""
     try:

@@ -41,6 +41,7 @@ class Position:
     best: tuple[float, float] | None  # (mean metric, -mean loss) of the best evaluation so far
     best_step: int | None
     seconds: float  # spent on this stage before this point
+    losses: tuple[float, ...] = ()  # of the steps since the last report
 
 
 @contextmanager
@@ -134,6 +135,7 @@ class Workspace:
         with reading(folder / _STATE):
             values = json.loads((folder / _STATE).read_text(encoding="utf-8"))
             values["best"] = None if values["best"] is None else tuple(values["best"])
+            values["losses"] = tuple(values.get("losses", ()))
             return Position(**values)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

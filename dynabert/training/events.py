@@ -31,6 +31,17 @@ class StepDone:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Advanced:
+    """A sign of life between two reports of the loss, where steps take long."""
+
+    stage: str
+    step: int  # from 1
+    total_steps: int
+    steps_per_second: float
+    seconds_left: float  # of this stage
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluated:
     """The stage's sub-networks were scored on dev."""
 
@@ -59,9 +70,19 @@ class Notice:
     text: str
 
 
-Event = StageStarted | StepDone | Evaluated | Working | Notice
+Event = StageStarted | StepDone | Advanced | Evaluated | Working | Notice
 OnEvent = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
     """Watch nothing."""
+
+
+def together(*watchers: OnEvent) -> OnEvent:
+    """Tell several."""
+
+    def tell(event: Event) -> None:
+        for watcher in watchers:
+            watcher(event)
+
+    return tell

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,15 @@ from dynabert.errors import UserError
 from dynabert.evaluation.quality import Evaluation, evaluate_many
 from dynabert.modeling.models import DynaBertForSequenceClassification
 from dynabert.training.checkpoint import Position, Workspace
-from dynabert.training.events import Evaluated, OnEvent, StageStarted, StepDone
+from dynabert.training.events import Advanced, Evaluated, OnEvent, StageStarted, StepDone, Working
 from dynabert.training.memory import release_unused
 from dynabert.training.recipe import Train
 from dynabert.training.step import accumulate_gradients
+from dynabert.training.stopping import StopSignal
 
 CHECKPOINT_SECONDS = 60.0  # how much work a kill can cost
 REPORT_STEPS = 10  # steps between two reports of the loss
+SILENT_SECONDS = 1.0  # between two reports, before a sign of life
 
 # What the best weights of the stage at work are called in the workspace; no stage can be called so.
 BEST = "_best"
@@ -46,6 +49,7 @@ class Setting:
     workspace: Workspace
     metrics_bytes: int  # length of metrics.jsonl before the stage
     on_event: OnEvent
+    stop: StopSignal
 
     def autocast(self) -> torch.autocast:
         device = self.accelerator.device.type
@@ -94,6 +98,7 @@ class _StageRun:
             max(1, round(self.total_steps * k / stage.evaluations))
             for k in range(1, stage.evaluations + 1)
         }
+        self.last_sign = time.perf_counter()  # that it is at work
         self.position = Position(
             stage=number,
             step=0,
@@ -106,29 +111,49 @@ class _StageRun:
     def run(self) -> float:
         self._start_or_resume()
         release_unused()
+        # Of several processes one would stop after a step in which the others wait for it.
+        alone = self.accelerator.num_processes == 1
+        with self.setting.stop.held_back() if alone else nullcontext():
+            seconds = self._train()
+        if self.stage.keep == "best":
+            self.accelerator.wait_for_everyone()
+            self.setting.workspace.load_weights(BEST, self.student)
+        return seconds
+
+    def _train(self) -> float:
+        """All steps that are left; the seconds that the stage's steps took altogether."""
         first_step, before = self.position.step, self.position.seconds
-        started = last_checkpoint = time.perf_counter()
-        losses: list[Tensor] = []
+        started = last_checkpoint = self.last_sign = time.perf_counter()
+        losses = [torch.tensor(loss) for loss in self.position.losses]
         for step in range(first_step + 1, self.total_steps + 1):
             learning_rate = self.peak_rate * schedule(step - 1, self.total_steps, self.stage.warmup)
             losses.append(self._step(step, learning_rate))
+            rate = (step - first_step) / (time.perf_counter() - started)
             if step % REPORT_STEPS == 0 or step in self.evaluation_steps:
-                rate = (step - first_step) / (time.perf_counter() - started)
                 self._report(step, losses, learning_rate, rate)
                 losses = []
                 release_unused()
+            else:
+                seconds_left = (self.total_steps - step) / rate
+                self._give_sign(
+                    Advanced(
+                        stage=self.stage.name,
+                        step=step,
+                        total_steps=self.total_steps,
+                        steps_per_second=rate,
+                        seconds_left=seconds_left,
+                    )
+                )
             seconds = before + time.perf_counter() - started
             self.position = replace(self.position, step=step, seconds=seconds)
             if step in self.evaluation_steps:
                 self._evaluate(step)
             overdue = time.perf_counter() - last_checkpoint > CHECKPOINT_SECONDS
-            # Only where a report has just been written: no loss gets lost.
-            if step in self.evaluation_steps or (overdue and not losses):
-                self._checkpoint()
+            stopping = self.setting.stop.asked
+            if step in self.evaluation_steps or overdue or stopping:
+                self._checkpoint(losses)
                 last_checkpoint = time.perf_counter()
-        if self.stage.keep == "best":
-            self.accelerator.wait_for_everyone()
-            self.setting.workspace.load_weights(BEST, self.student)
+                self.setting.stop.heed()
         return before + time.perf_counter() - started
 
     def _start_or_resume(self) -> None:
@@ -210,10 +235,22 @@ class _StageRun:
             )
         self.recorder.write("step", event, omit=("steps_per_second", "seconds_left"))
         self.setting.on_event(event)
+        self.last_sign = time.perf_counter()
+
+    def _give_sign(self, event: Advanced | Working) -> None:
+        """Tell a small event, where nothing has been told for a while."""
+        if time.perf_counter() - self.last_sign > SILENT_SECONDS:
+            self.last_sign = time.perf_counter()
+            self.setting.on_event(event)
 
     def _evaluate(self, step: int) -> None:
+        total = len(self.setting.dev)
         evaluations = evaluate_many(
-            self.student, self.setting.dev, self.subnets, metrics=self.setting.metrics
+            self.student,
+            self.setting.dev,
+            self.subnets,
+            metrics=self.setting.metrics,
+            on_batch=lambda done: self._give_sign(Working(what="score", done=done, total=total)),
         )
         release_unused()
         metric = self.setting.metrics[0]
@@ -235,8 +272,12 @@ class _StageRun:
         self.recorder.write("evaluation", event)
         self.setting.on_event(event)
 
-    def _checkpoint(self) -> None:
-        self.position = replace(self.position, metrics_bytes=self.recorder.num_bytes)
+    def _checkpoint(self, losses: list[Tensor]) -> None:
+        self.position = replace(
+            self.position,
+            metrics_bytes=self.recorder.num_bytes,
+            losses=tuple(float(loss) for loss in losses),
+        )
         if self.accelerator.is_main_process:
             self.setting.workspace.save_position(self.position, self.student, self.optimizer)
         release_unused()

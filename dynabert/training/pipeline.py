@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 import datetime
-import fcntl
 import importlib.metadata
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,12 +40,16 @@ from dynabert.runs import (
     write_text_atomically,
 )
 from dynabert.training.checkpoint import FinishedStage, Workspace, reading
-from dynabert.training.events import Notice, OnEvent, StageStarted, Working, ignore
+from dynabert.training.events import Notice, OnEvent, StageStarted, Working, ignore, together
+from dynabert.training.lock import locked
 from dynabert.training.loop import Recorder, Setting, seed_from, train_stage
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.precision import Precision, resolve_precision
+from dynabert.training.progress import ProgressFile
 from dynabert.training.recipe import Recipe, Rewire, Train
+from dynabert.training.stopping import StopSignal
 
+PLAN = "plan.yaml"  # in the folder of an unfinished run: what it was started with
 MAX_SEED = 2**32 - 1  # what every random number generator here takes
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets")
 
@@ -72,15 +74,23 @@ class TrainingPlan:
             raise UserError(f"seed must be from 0 to {MAX_SEED}, got {self.seed}.")
 
 
-def train(plan: TrainingPlan, runs_dir: Path, on_event: OnEvent = ignore) -> Run:
+def train(
+    plan: TrainingPlan,
+    runs_dir: Path,
+    on_event: OnEvent = ignore,
+    stop: StopSignal | None = None,
+) -> Run:
     """Carry out a plan and return the run it leaves behind.
 
     An unfinished training of the same name and plan is taken up where it stopped, and ends with the
     same numbers as if it had not stopped.
 
+    stop: heeded between two steps, once the state is saved.
+
     Raises:
         UserError: bad input, a run of that name exists, or the unfinished one was started
         differently.
+        KeyboardInterrupt: it was asked to stop.
     """
     if os.path.lexists(runs_dir / plan.name):
         raise UserError(
@@ -88,10 +98,10 @@ def train(plan: TrainingPlan, runs_dir: Path, on_event: OnEvent = ignore) -> Run
         )
     limit_kernel_caches()
     # Whatever is wrong with the input shows here, before anything is written.
-    training = _Training(plan, Accelerator(), on_event)
+    training = _Training(plan, Accelerator(), on_event, stop or StopSignal())
     folder = unfinished_folder(plan.name, runs_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / "lock", active=training.accelerator.is_main_process):
+    with locked(folder) if training.accelerator.is_main_process else nullcontext():
         workspace = Workspace(folder)
         _check_same_plan(plan, training, workspace)
         run = training.run(workspace, runs_dir)
@@ -107,7 +117,7 @@ def discard_unfinished(name: str, runs_dir: Path) -> None:
     """
     folder = unfinished_folder(name, runs_dir)
     if folder.is_dir():
-        with _locked(folder / "lock"):
+        with locked(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -117,8 +127,9 @@ class _Training:
         plan: TrainingPlan,
         accelerator: Accelerator,
         on_event: OnEvent,
+        stop: StopSignal,
     ) -> None:
-        self.plan, self.accelerator, self.on_event = plan, accelerator, on_event
+        self.plan, self.accelerator, self.on_event, self.stop = plan, accelerator, on_event, stop
         self.precision = resolve_precision(plan.precision, accelerator.device)
         source = find_backbone(plan.backbone)
         self.data = plan.data.load()
@@ -133,6 +144,19 @@ class _Training:
 
     def run(self, workspace: Workspace, runs_dir: Path) -> Run:
         self.workspace = workspace
+        progress = ProgressFile(
+            workspace.folder,
+            batch_size=self.recipe.batch_size * self.accelerator.num_processes,
+        )
+        if self.accelerator.is_main_process:
+            self.on_event = together(self.on_event, progress)
+        try:
+            return self._carry_out(runs_dir)
+        except KeyboardInterrupt:
+            progress.stopped()
+            raise
+
+    def _carry_out(self, runs_dir: Path) -> Run:
         for notice in self.notices:
             self.on_event(Notice(text=notice))
         self._train_stages()
@@ -228,6 +252,7 @@ class _Training:
             workspace=self.workspace,
             metrics_bytes=metrics_bytes,
             on_event=self.on_event,
+            stop=self.stop,
         )
 
     def _teacher(self, stage: Train) -> DynaBertForSequenceClassification | None:
@@ -364,7 +389,7 @@ def calibrate(
 
 def _check_same_plan(plan: TrainingPlan, training: _Training, workspace: Workspace) -> None:
     """Write the plan down, or raise a UserError if training has begun with another one."""
-    path = workspace.folder / "plan.yaml"
+    path = workspace.folder / PLAN
     values: dict[str, Any] = {
         "backbone": plan.backbone,
         "data": plan.data.model_dump(mode="json"),
@@ -374,7 +399,9 @@ def _check_same_plan(plan: TrainingPlan, training: _Training, workspace: Workspa
         "recipe": plan.recipe.model_dump(mode="json"),
     }
     if not path.is_file() or not workspace.has_begun:
-        write_text_atomically(path, yaml.safe_dump(values, sort_keys=False))
+        # The command is for the record: another one may mean the same.
+        written = {"command": plan.command} | values
+        write_text_atomically(path, yaml.safe_dump(written, sort_keys=False))
         return
     with reading(path):
         earlier = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -387,17 +414,3 @@ def _check_same_plan(plan: TrainingPlan, training: _Training, workspace: Workspa
             f"an unfinished training {plan.name!r} was started with another {name}{shown}. Repeat its "
             "command to go on with it, choose another name, or drop it with --restart."
         )
-
-
-@contextmanager
-def _locked(path: Path, *, active: bool = True) -> Iterator[None]:
-    """Hold a lock file, so that two processes never train the same run."""
-    if not active:
-        yield
-        return
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"{path.parent} is being trained by another process.") from error
-        yield

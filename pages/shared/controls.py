@@ -9,12 +9,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dynabert import plots
 from dynabert.analysis.choices import closest, depth_choices, width_choices
 from dynabert.runs import Run, list_runs
 from dynabert.subnet import Subnet
 from pages.shared import cache, notices, saving, state, wording
 
+PAGES_WITHOUT_RUN = ("train",)  # by their place in the address
 DEFAULT_TEXT = "the cat sat on the mat."
 DEFAULT_SECOND = "a cat was sitting on a mat."
 ROUNDING = 1e-3  # a link holds a few digits of a multiplier
@@ -28,6 +28,7 @@ def choose_run() -> bool:
     if not names:
         st.title("DynaBERT workbench")
         st.info(wording.NO_RUNS.format(folder=state.runs_dir()), icon=":material/model_training:")
+        st.page_link("pages/train.py", label="Train and watch", icon=":material/model_training:")
         return False
     state.follow_address()
     wanted = state.recall("run") or ("demo" if "demo" in names else names[0])
@@ -163,31 +164,9 @@ def choose_texts(run: Run) -> tuple[str, ...]:
     return one, two
 
 
-def chart(
-    figure: go.Figure,
-    *,
-    key: str,
-    alt: str,
-    table: pd.DataFrame | None = None,
-    cell: str = "",
-    **options: Any,
-) -> None:
-    """A figure, and below it what can be saved of it: data, picture, code.
-
-    alt: what it shows, in words.  table: its data; left out, the numbers that it draws.
-    cell: the code that draws it in a notebook, where `run` is the open run; see `saving.cell`.
-    options: others of `st.plotly_chart`.
-    """
-    st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False}, **options)
-    run = open_run() if state.recall("run") else None
-    saving.offer(
-        key,
-        title=alt,
-        name=f"{run.name}-{key}" if run else key,
-        table=lambda: plots.data_of(figure) if table is None else table,
-        cell=saving.cell(run, cell) if run and cell else "",
-        run=run,
-    )
+def chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:
+    """A figure of the open run.  options: others of `saving.chart` and `st.plotly_chart`."""
+    saving.chart(figure, run=open_run(), key=key, alt=alt, **options)
 
 
 def choose_one(

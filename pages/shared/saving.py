@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
+from dynabert import plots
 from dynabert.runs import Run
 from pages.shared import state
 
@@ -30,39 +32,52 @@ _picture = st.components.v2.component(
     js=(_FOLDER / "figure.js").read_text(encoding="utf-8"),
 )
 
-Table = Callable[[], pd.DataFrame]
 
+def chart(
+    figure: go.Figure,
+    *,
+    run: Run | None,
+    key: str,
+    alt: str,
+    table: pd.DataFrame | None = None,
+    cell: str = "",
+    **options: Any,
+) -> None:
+    """A figure, and below it a button that opens what can be saved of it: data, picture, code.
 
-def offer(chart: str, *, title: str, name: str, table: Table, cell: str, run: Run | None) -> None:
-    """A button below a chart that opens what can be saved of it.
-
-    chart: the key of the chart.  title: what it shows, in words.  name: of the files, without ending.
-    table: its data; asked for when it is downloaded.  cell: code for a notebook, or nothing.
+    run: which the caption names and the code opens.  alt: what it shows, in words.
+    table: its data; left out, the numbers that it draws.  cell: the code that draws it in a notebook,
+    where `run` is that run; see `_cell`.  options: others of `st.plotly_chart`.
     """
-    with st.popover("Save", icon=":material/download:", type="tertiary", key=f"save-{chart}"):
+    st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False}, **options)
+    name = f"{run.name}-{key}" if run else key
+    with st.popover("Save", icon=":material/download:", type="tertiary", key=f"save-{key}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.download_button(
                 "Data (CSV)",
-                lambda: table().to_csv(index=False).encode(),
+                lambda: _as_csv(plots.data_of(figure) if table is None else table),
                 f"{name}.csv",
                 "text/csv",
-                key=f"csv-{chart}",
+                key=f"csv-{key}",
                 on_click="ignore",
             )
+            about = "" if run is None else caption(run)
             _picture(
-                data={"chart": chart, "name": name, "caption": f"{title}\n{caption(run)}".strip()},
-                key=f"picture-{chart}",
+                data={"chart": key, "name": name, "caption": f"{alt}\n{about}".strip()},
+                key=f"picture-{key}",
                 width="content",
             )
-        if cell:
+        if cell and run is not None:
             st.caption("The same in a notebook:")
-            st.code(cell, language="python")
+            st.code(_cell(run, cell), language="python")
 
 
-def caption(run: Run | None) -> str:
+def _as_csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False).encode()
+
+
+def caption(run: Run) -> str:
     """Which run a picture is of, and what made it."""
-    if run is None:
-        return ""
     info = run.info
     made = [f"{name} {info.versions[name]}" for name in _PACKAGES if name in info.versions]
     return (
@@ -71,7 +86,7 @@ def caption(run: Run | None) -> str:
     )
 
 
-def cell(run: Run, code: str) -> str:
+def _cell(run: Run, code: str) -> str:
     """Code for a notebook: it opens the run, then goes on with `code`, whose last line is the figure.
 
     The names of `_NAMES` are imported where `code` uses them.

@@ -17,18 +17,8 @@ from streamlit.runtime.pages_manager import PagesManager
 ROOT = Path(__file__).resolve().parents[2]
 _CHANGED, _PAGE = "view-changed", "view-page"
 PARAMETERS = (
-    "run",
-    "w",
-    "d",
-    "text",
-    "text2",
-    "layer",
-    "head",
-    "cost",
-    "set",
-    "beside",
-    "other",
-    "order",
+    *("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other"),
+    *("order", "training"),
 )
 LONGEST_TEXT = 4000  # letters; more than any model here reads
 
@@ -45,6 +35,11 @@ def end_page() -> NoReturn:
 def runs_dir() -> Path:
     """The folder whose runs the app offers."""
     return Path(os.environ.get("DYNABERT_RUNS_DIR") or ROOT / "runs")
+
+
+def training_allowed() -> bool:
+    """Whether visitors may start, stop and discard trainings, which is work on this machine."""
+    return os.environ.get("DYNABERT_TRAINING", "on").strip().lower() not in ("off", "0", "no")
 
 
 def enter_through_app() -> None:
@@ -113,6 +108,12 @@ def show(name: str, value: object) -> Callable[[], None]:
     """
     st.session_state[name] = value
     return lambda: change(name, st.session_state[name])
+
+
+def forget(name: str) -> None:
+    """Take a parameter out of the view."""
+    st.session_state[_CHANGED] = True
+    _view().pop(name, None)
 
 
 def recall_number(name: str) -> float | None:

@@ -29,7 +29,7 @@ NOTHING_TRAINED = (
     "Nothing in this run was trained on its task: the classification head is random. Scores, "
     "predictions and importance show what chance gives."
 )
-NO_RUNS = """There are no runs in `{folder}` yet. Train one:
+NO_RUNS = """There are no runs in `{folder}` yet. Train one on the page Train and watch, or in a terminal:
 
 ```
 python -m dynabert train teaching --backbone minilm --name demo

@@ -17,6 +17,7 @@ from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
 from dynabert import DynaBertForSequenceClassification, Subnet
+from dynabert.cli import serve_commands
 from dynabert.cli.main import app
 from dynabert.importance import Importance
 from dynabert.runs import Run
@@ -180,6 +181,36 @@ def test_every_verb_has_help_with_an_example(verb: str) -> None:
     shown = CliRunner().invoke(app, [verb, "--help"])
     assert shown.exit_code == 0
     assert f"Example: python -m dynabert {verb}" in " ".join(shown.output.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "named", "expected"),
+    [
+        ((), None, None),  # the app's own default: on
+        (("--address", "0.0.0.0"), None, "off"),
+        (("--address", "0.0.0.0"), "on", "on"),
+        (("--address", "0.0.0.0", "--training"), None, "on"),
+        (("--no-training",), "on", "off"),
+    ],
+)
+def test_visitors_from_other_machines_train_only_where_that_is_said(
+    options: tuple[str, ...],
+    named: str | None,
+    expected: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("DYNABERT_TRAINING", raising=False)
+    if named is not None:
+        monkeypatch.setenv("DYNABERT_TRAINING", named)
+    environments: list[dict[str, str]] = []
+
+    def start(command: list[str], env: dict[str, str], **_: object) -> object:
+        environments.append(env)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(serve_commands.subprocess, "run", start)
+    assert CliRunner().invoke(app, ["app", *options]).exit_code == 0
+    assert [env.get("DYNABERT_TRAINING") for env in environments] == [expected]
 
 
 def test_bad_input_is_one_sentence_and_exit_code_2(

@@ -26,3 +26,18 @@ def write_csv(folder: Path, *, train: int = 96, dev: int = 40) -> tuple[Path, Pa
                 writer.writerow([f"{filler} is {random.choice(WORDS[label])}.", label])
         files.append(path)
     return files[0], files[1]
+
+
+def write_glue(folder: Path, *, train: int = 96, dev: int = 40) -> Path:
+    """The same as the original files of SST-2; returns the folder that holds them."""
+    files = folder / "SST-2"
+    files.mkdir(parents=True)
+    for path in write_csv(files, train=train, dev=dev):
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [
+                (row["text"], ("neg", "pos").index(row["label"])) for row in csv.DictReader(file)
+            ]
+        lines = ["sentence\tlabel", *(f"{text}\t{label}" for text, label in rows)]
+        path.with_suffix(".tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path.unlink()
+    return folder

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,16 @@ from dynabert.training import (
     train,
 )
 from dynabert.training import loop as training_loop
-from dynabert.training.events import Evaluated, Event, StageStarted, StepDone, Working
+from dynabert.training.events import (
+    Advanced,
+    Evaluated,
+    Event,
+    StageStarted,
+    StepDone,
+    Working,
+)
+from dynabert.training.progress import read_progress
+from dynabert.training.stopping import StopSignal
 
 SMALL_GRID = Grid(width_mults=(1.0, 0.5), depth_mults=(1.0, 0.5))
 RECIPE = Recipe(
@@ -282,3 +293,58 @@ def test_half_precision_file_is_what_was_evaluated(
         latency=None,
     )
     pd.testing.assert_frame_equal(again, run.results)
+
+
+def test_stopping_takes_one_step_and_loses_none(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked to stop between two reports, it saves that step; then all goes on as if it had not."""
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 1e9)
+    monkeypatch.setattr(training_loop, "SILENT_SECONDS", 0.0)
+    stop = StopSignal()
+    steps: list[int] = []
+
+    def stop_in_stage_3(event: Event) -> None:
+        if isinstance(event, StepDone | Advanced) and event.stage == "width-depth":
+            steps.append(event.step)
+            if event.step == 7:
+                stop.ask()
+
+    with pytest.raises(KeyboardInterrupt):
+        train(plan(data, tiny_backbone), tmp_path / "broken", stop_in_stage_3, stop)
+    assert steps == [1, 2, 3, 4, 5, 6, 7]
+    progress = read_progress(unfinished_folder("r", tmp_path / "broken"))
+    assert progress is not None
+    assert (progress.stage, progress.number, progress.num_stages) == ("width-depth", 3, 4)
+    assert (progress.stopped, progress.total) == (True, 12)
+
+    started: list[StageStarted] = []
+    broken = train(
+        plan(data, tiny_backbone),
+        tmp_path / "broken",
+        lambda event: started.append(event) if isinstance(event, StageStarted) else None,
+    )
+    assert (started[0].stage, started[0].resumed_at) == ("width-depth", 7)
+    assert_same(train(plan(data, tiny_backbone), tmp_path / "whole"), broken)
+
+
+def test_a_second_request_to_stop_is_heeded_at_once() -> None:
+    stop = StopSignal()
+    with pytest.raises(KeyboardInterrupt):  # nothing holds it back
+        stop.ask()
+    stop = StopSignal()
+    with stop.held_back():
+        stop.heed()
+        stop.ask()
+        with pytest.raises(KeyboardInterrupt):
+            stop.heed()
+        with pytest.raises(KeyboardInterrupt):
+            stop.ask()
+
+
+def test_signals_ask_to_stop() -> None:
+    stop, before = StopSignal(), signal.getsignal(signal.SIGTERM)
+    with stop.listening(), stop.held_back():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.asked
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -160,3 +160,30 @@ def test_hub_that_does_not_answer_is_left_alone(hub_address: Callable[[str], Non
         assert not hub.hub_answers()
     assert huggingface_hub.constants.is_offline_mode()
     assert datasets.config.HF_HUB_OFFLINE
+
+
+def test_where_a_backbone_is_takes_no_network(
+    tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the hub is all that is not here; nobody asks whether it is there."""
+    monkeypatch.setattr(socket, "socket", None)
+    assert backbones.backbone_place(str(tiny_backbone)) == "folder"
+    assert backbones.backbone_place("nosuch/model-of-mine") == "hub"
+    assert backbones.backbone_place("../a b") == "hub"
+    if INSTALLED:
+        assert backbones.backbone_place("minilm") == "installed"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert backbones.backbone_place("minilm") in ("hub", "downloaded")
+    monkeypatch.setattr(backbones, "snapshot_download", lambda *_, **__: str(tmp_path))
+    assert backbones.backbone_place("minilm") == "downloaded"
+
+
+def test_a_folder_that_is_no_backbone_is_refused_without_reading_weights(
+    tiny_backbone: Path, tmp_path: Path
+) -> None:
+    backbones.check_backbone(str(tiny_backbone))
+    folder = Path(shutil.copytree(tiny_backbone, tmp_path / "copy"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    with pytest.raises(UserError, match="is a 'gpt2' model; the elastic encoder reads"):
+        backbones.check_backbone(str(folder))

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from dynabert.data import TASKS, find_task, load_task_data
+from dynabert.data.loading import tasks_in
 from dynabert.data.source import DataSource
 from dynabert.errors import UserError
 
@@ -237,3 +238,11 @@ def test_source_survives_the_record() -> None:
     assert DataSource.model_validate(source.model_dump(mode="json")) == source
     with pytest.raises(ValueError, match="either a task or csv files"):
         DataSource()
+
+
+def test_tasks_of_a_data_folder(tmp_path: Path) -> None:
+    assert tasks_in(tmp_path) == []
+    for name in ("RTE", "cola", "elsewhere"):  # original files, a copy of the hub's, neither
+        (tmp_path / name).mkdir()
+    assert tasks_in(tmp_path) == ["cola", "rte"]
+    assert tasks_in(tmp_path / "none") == []
