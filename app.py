@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from dynabert.errors import UserError
-from pages.shared import controls, notices, state, wording
+from pages.shared import controls, notices, state, tour, wording
 
 # A file of our own: Streamlit would fetch a Material icon or an emoji for the tab from the internet.
 ICON = Path(__file__).parent / "pages" / "shared" / "icon.svg"
@@ -21,12 +21,16 @@ page = st.navigation(
         st.Page("pages/try_it.py", title="Try it", icon=":material/chat:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
         st.Page("pages/take_away.py", title="Take it away", icon=":material/download:"),
+        st.Page("pages/learn.py", title="Tour and glossary", icon=":material/school:"),
         st.Page("pages/train.py", title="Train and watch", icon=":material/model_training:"),
     ]
 )
 notices.make_room()
 try:
-    if page.url_path in controls.PAGES_WITHOUT_RUN or controls.choose_run():
+    if page.url_path in controls.PAGES_WITHOUT_RUN:
+        page.run()
+    elif controls.choose_run():
+        tour.show(page.url_path)
         page.run()
 except state.PageEndsError:
     pass

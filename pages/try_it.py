@@ -2,10 +2,9 @@
 
 import streamlit as st
 
-from dynabert import Subnet, plots
+from dynabert import plots
 from dynabert.analysis.answers import Answer, answer_table, first_to_disagree
 from dynabert.runs import TaskInfo
-from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace
 from pages.shared import cache, controls, state, wording
 
 run = controls.open_run()
@@ -21,16 +20,6 @@ controls.header(
         else f"Blue is the full network's number, orange one that is {plots.FAR:g} or more away."
     ),
 )
-
-
-def grid() -> tuple[Subnet, ...]:
-    """The sub-networks that the run reports, the full network among them."""
-    recipe = run.info.recipe
-    widths, depths = (
-        {1.0, *map(float, recipe.get(name) or usual)}
-        for name, usual in (("width_mults", PAPER_WIDTHS), ("depth_mults", PAPER_DEPTHS))
-    )
-    return tuple(SearchSpace(tuple(widths), tuple(depths)))
 
 
 def label_of(answer: Answer, task: TaskInfo) -> str:
@@ -65,7 +54,7 @@ texts = controls.choose_texts(run)
 if not all(text.strip() for text in texts):
     st.info("Type a text to see what the sub-networks answer.", icon=":material/edit:")
     state.end_page()
-answers, num_cut = cache.answers(run, texts, grid())
+answers, num_cut = cache.answers(run, texts, controls.reported_grid(run))
 if num_cut:
     st.warning(
         f"The text is longer than this model was trained to read: the last {num_cut} tokens are left "

@@ -11,7 +11,7 @@ import streamlit as st
 
 from dynabert.analysis.choices import closest, depth_choices, width_choices
 from dynabert.runs import Run, list_runs
-from dynabert.subnet import Subnet
+from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace, Subnet
 from pages.shared import cache, notices, saving, state, wording
 
 PAGES_WITHOUT_RUN = ("train",)  # by their place in the address
@@ -79,6 +79,13 @@ def preferred_mults(run: Run, results: pd.DataFrame, name: str) -> list[float]:
 def reported_mults(run: Run, name: str) -> list[float]:
     """The width_mults or depth_mults that the run's recipe reports."""
     return [float(mult) for mult in run.info.recipe.get(f"{name}s") or []]
+
+
+def reported_grid(run: Run) -> tuple[Subnet, ...]:
+    """The sub-networks that the run's recipe reports, the full network first."""
+    widths = {1.0, *(reported_mults(run, "width_mult") or PAPER_WIDTHS)}
+    depths = {1.0, *(reported_mults(run, "depth_mult") or PAPER_DEPTHS)}
+    return tuple(SearchSpace(tuple(widths), tuple(depths)))
 
 
 def choose_width(run: Run, results: pd.DataFrame) -> float:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _CHANGED, _PAGE = "view-changed", "view-page"
 PARAMETERS = (
     *("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other"),
-    *("order", "training"),
+    *("order", "training", "tour"),
 )
 LONGEST_TEXT = 4000  # letters; more than any model here reads
 

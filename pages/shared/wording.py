@@ -65,6 +65,12 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def ordinal(number: int) -> str:
+    """For example "1st", "12th", "22nd"."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
+
+
 def duration(seconds: float) -> str:
     """For example "42 s", "3 min 20 s", "2 h 05 min"."""
     if seconds < 60:

@@ -42,7 +42,7 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
 
     for path, question, charts, text in (
         ("/", "What is this model?", 2, "1 of 4 sub-networks collapsed"),
-        ("/importance?w=0.5", "Which heads and neurons matter?", 3, "3 of 6 heads"),
+        ("/importance?w=0.5", "Which heads and neurons matter?", 4, "3 of 6 heads"),
         ("/fusion?w=0.5&d=0.5", "Do the heads that are left take over?", 3, "How it is defined"),
         (
             "/try_it?text=a+good+dog",
@@ -52,6 +52,8 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
         ),
         ("/compare", "Which of two runs is better, and where?", 0, "no second run"),
         ("/take_away?w=0.5", "How do I take a sub-network with me?", 0, "tiny-w0.50-d1.00.zip"),
+        ("/learn", "How do I read all this?", 0, "Attention head"),
+        ("/overview?tour=1", "What is this model?", 2, "Tour, 1 of 6"),
         ("/train", "How is it trained?", 0, "What the recipe dynabert does"),
         ("/accuracy?w=0.5&d=1", "What do I lose when I make it smaller?", 1, "0.800"),
     ):

@@ -1,0 +1,40 @@
+"""How do I read all this?"""
+
+import pandas as pd
+import streamlit as st
+
+from pages.shared import controls, tour, wording
+from pages.shared.glossary import GLOSSARY
+
+run = controls.open_run()
+controls.header(
+    "How do I read all this?",
+    "A tour of six questions through the app, each with its answer computed from the run that is open, and "
+    "the words that the pages use.",
+)
+st.subheader("Guided tour")
+st.markdown("A box above the page asks; look for yourself before you open the answer.")
+if st.button("Start the tour", type="primary", icon=":material/tour:"):
+    tour.go_to(1)
+with st.container(gap="xxsmall"):
+    for number, step in enumerate(tour.STEPS, start=1):
+        label = f"{number}. {step.question} *({step.title})*"
+        if st.button(label, type="tertiary", key=f"tour-step-{number}"):
+            tour.go_to(number)
+
+st.subheader("Glossary")
+st.table(
+    pd.DataFrame(
+        {
+            "Word": [f"**{wording.escape(word)}**" for word, _, _ in GLOSSARY],
+            "Meaning": [wording.escape(meaning) for _, meaning, _ in GLOSSARY],
+            "From": [wording.escape(source) for _, _, source in GLOSSARY],
+        }
+    ),
+    border="horizontal",
+    hide_index=True,
+)
+st.caption(
+    "Attention shows where a head reads, not by itself why a network answers as it does. Ask the page "
+    "Importance what happens without the head."
+)
