@@ -18,7 +18,6 @@ from dynabert.analysis.attention_maps import kept_heads as find_kept_heads
 from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.analysis.functions import FunctionProfile, function_profile
 from dynabert.analysis.fusion import Fusion, measure_fusion
-from dynabert.analysis.groups import accuracy_by_group
 from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.analysis.map_atlas import MapAtlas, build_atlas
 from dynabert.analysis.sentences import (
@@ -28,7 +27,6 @@ from dynabert.analysis.sentences import (
     teaching_sentences,
 )
 from dynabert.errors import UserError
-from dynabert.evaluation import evaluate_many
 from dynabert.examples import RunExamples, load_examples
 from dynabert.runs import ABLATION, MANIFEST, MEASURED, Run
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS
@@ -151,20 +149,6 @@ def attention(run: Run, texts: tuple[str, ...], subnet: Subnet) -> AttentionMaps
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_RUN)
 def kept_heads(run: Run, subnet: Subnet) -> np.ndarray:
     return find_kept_heads(model(run), subnet)
-
-
-@st.cache_data(max_entries=64, show_spinner="Evaluating on the dev set …", hash_funcs=_RUN)
-def accuracy_by_phenomenon(run: Run, subnets: dict[str, Subnet]) -> pd.DataFrame | None:
-    """Accuracy of sub-networks (by the name of their column) per phenomenon; None without such."""
-    known = examples(run)
-    split = next(iter(known.data.dev.values()))
-    if PHENOMENON not in split.column_names:
-        return None
-    evaluations = evaluate_many(
-        model(run), known.dev, subnets.values(), metrics=run.info.task.metrics
-    )
-    named = dict(zip(subnets, evaluations, strict=True))
-    return accuracy_by_group(named, [str(name) for name in split[PHENOMENON]])
 
 
 @st.cache_resource(max_entries=16, show_spinner="Writing the sentences …", hash_funcs=_RUN)
