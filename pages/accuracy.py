@@ -139,6 +139,7 @@ if row is None:
     evaluating = start_evaluation(subnet, auto, st.empty())
     if evaluating is not None:
         watched.append((evaluating, numbers.draw_evaluation))
+        live.glance(evaluating, numbers.draw_evaluation)
 elif live.is_unkept(run, row):
     st.caption(
         "It was evaluated just now and not kept: nothing can be written to the run's folder."
@@ -179,4 +180,5 @@ if row is not None and pd.isna(row["latency_ms"]):
     elif auto:
         watched.append((live.start_latency(run, subnet, setup), numbers.draw_latency))
 if watched:
+    state.write_address("accuracy")  # the page stays in this run of it for a while
     live.follow(watched)

@@ -31,6 +31,7 @@ from pages.shared import cache, jobs
 
 SLOW_SECONDS = 20.0  # an evaluation that takes longer waits for its visitor to ask for it
 MOST_EVALUATIONS = 64  # of which the answers are kept in memory
+FIRST_SECONDS = 0.2
 _TICK = 0.05
 _NOTHING = object()  # not even that nothing has been found yet
 _VISITOR, _WATCHED = "live-visitor", "live-watched"
@@ -264,6 +265,15 @@ def failure(key: str) -> str | None:
     """Why the latest work of that key failed, if it did; it is not tried again by itself."""
     job = jobs.find(key)
     return None if job is None else job.error
+
+
+def glance(job: jobs.Job, draw: Draw) -> None:
+    """Draw the first finding of work that has just begun, before the rest of the page is drawn.
+
+    Not for long: work that must wait for its turn would keep the page waiting.
+    """
+    job.wait(None, FIRST_SECONDS)
+    draw(job)
 
 
 def follow(watched: list[tuple[jobs.Job, Draw]]) -> None:
