@@ -66,6 +66,7 @@ def start_evaluation(subnet: Subnet, auto: bool, slot: DeltaGenerator) -> jobs.J
             reason = live.why_not(run) if pressed else None
             if pressed and reason is None:
                 jobs.forget(live.evaluation_key(run, subnet))
+                st.session_state["asked-for"] = subnet
                 return live.start_evaluation(run, subnet, however_long=True)
         if reason is not None:
             st.warning(
@@ -177,7 +178,7 @@ if row is not None and pd.isna(row["latency_ms"]):
         )
     elif failed:
         st.caption(f"Its latency could not be measured: {wording.escape(failed)}.")
-    elif auto:
+    elif auto or st.session_state.get("asked-for") == subnet:
         watched.append((live.start_latency(run, subnet, setup), numbers.draw_latency))
 if watched:
     state.write_address("accuracy")  # the page stays in this run of it for a while

@@ -13,6 +13,12 @@ from dynabert.runs import Run
 from pages.shared import controls, state, wording
 from pages.shared.accuracy.numbers import Row
 
+LIMITS = {
+    "params": "number of parameters, millions",
+    "macs": "number of MACs, millions",
+    "latency": "latency, ms",
+}
+
 
 def show_chart(run: Run, results: pd.DataFrame, row: Row | None) -> None:
     """The chart with its choice of a cost and its filters.  row: the chosen sub-network's."""
@@ -34,7 +40,7 @@ def show_chart(run: Run, results: pd.DataFrame, row: Row | None) -> None:
     usable = [name for name, (column, *_) in costs.items() if results[column].notna().any()]
     cost = controls.choose_one("Cost", "cost", usable, format_option=lambda name: costs[name][2])
     column, scale, _, cost_title = costs[cost]
-    inside = _choose_filter(results, cost, column, scale, cost_title).passes(results, column)
+    inside = _choose_filter(results, cost, column, scale, LIMITS[cost]).passes(results, column)
     measured = pd.to_numeric(results[column]).notna().to_numpy()
     compared = results[inside & measured]
     controls.chart(
@@ -135,7 +141,7 @@ def _choose_most(costs: pd.Series, name: str, title: str) -> float | None:
 
     st.session_state[key] = start
     chosen = st.select_slider(
-        f"At most so many {title}" if not title.startswith("latency") else f"At most this {title}",
+        f"Largest {title}",
         steps,
         key=key,
         on_change=take,
