@@ -277,7 +277,7 @@ def glance(job: jobs.Job, draw: Draw) -> None:
 
 
 def follow(watched: list[tuple[jobs.Job, Draw]]) -> None:
-    """Draw work as it comes along; when all of it has ended, draw the page anew.
+    """Draw work as it comes along; when some of it has ended, draw the page anew.
 
     At the end of a page: a control that is touched meanwhile ends this run of it.
     """
@@ -289,10 +289,9 @@ def follow(watched: list[tuple[jobs.Job, Draw]]) -> None:
             if job.found is not drawn[number]:
                 drawn[number] = job.found
                 draw(job)
-        busy = [number for number, (job, _) in enumerate(watched) if not job.finished]
-        if not busy:
+        if any(job.finished for job, _ in watched):
             st.rerun()
-        watched[busy[0]][0].wait(drawn[busy[0]], _TICK)
+        watched[0][0].wait(drawn[0], _TICK)
 
 
 def _visitor() -> str:

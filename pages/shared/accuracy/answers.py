@@ -64,7 +64,7 @@ def show_changes(
         st.caption(
             f"The answers move by {table['change'].abs().mean():.2f} on average; the largest changes first."
         )
-        _show_table(table, {})
+        _show_table(table, values=True)
     else:
         table = changed_answers(full, small, columns, task.labels)
         counts = {change: int((table["change"] == change).sum()) for change in CHANGES}
@@ -76,7 +76,7 @@ def show_changes(
         )
         if table.empty:
             return
-        _show_table(_filtered(table, counts, possible), {"probability": "%.2f"})
+        _show_table(_filtered(table, counts, possible), values=False)
     controls.download("Changed answers (CSV)", table, file_name)
 
 
@@ -107,19 +107,24 @@ def _filtered(
     return table
 
 
-def _show_table(table: pd.DataFrame, formats: dict[str, str]) -> None:
+def _show_table(table: pd.DataFrame, *, values: bool) -> None:
+    """The first rows.  values: the answers are numbers, of a regression."""
     number = st.column_config.NumberColumn
+    # Texts may be long: they stand last.
+    first = ["change", "label", "full", "full_probability", "subnet", "subnet_probability"]
+    order = [name for name in [*first, "phenomenon"] if name in table]
     st.dataframe(
         table.head(MOST_ROWS),
         hide_index=True,
+        column_order=[*order, *(name for name in table.columns if name not in order)],
         column_config={
-            "full": "full network" if formats else number("full network", format="%.2f"),
-            "subnet": "sub-network" if formats else number("sub-network", format="%.2f"),
+            "full": "full network" if not values else number("full network", format="%.2f"),
+            "subnet": "sub-network" if not values else number("sub-network", format="%.2f"),
             "full_probability": number("its probability", format="%.2f"),
             "subnet_probability": number("its probability ", format="%.2f"),
             **(
                 {}
-                if formats
+                if not values
                 else {"change": number(format="%+.2f"), "label": number(format="%.2f")}
             ),
         },
