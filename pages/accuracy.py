@@ -1,222 +1,185 @@
 """What do I lose when I make it smaller?"""
 
+import functools
+
 import pandas as pd
 import streamlit as st
-import torch
+from streamlit.delta_generator import DeltaGenerator
 
-from dynabert import Subnet, plots
+from dynabert import Subnet
 from dynabert.analysis.choices import find_row
-from dynabert.errors import UserError
-from dynabert.evaluation import (
-    LatencySetup,
-    count_macs,
-    describe_machine,
-    num_params,
-    sweep,
-)
-from dynabert.runs import Run
-from pages.shared import cache, controls, jobs, wording
+from dynabert.evaluation import Evaluation
+from pages.shared import by_layer, controls, jobs, live, state, wording
+from pages.shared.accuracy import answers, chart
+from pages.shared.accuracy.numbers import Numbers
 
 run = controls.open_run()
 task = run.info.task
-results = cache.results(run)
-config = run.config
-metric_title = wording.metric_title(task.metric)
+results = live.results(run)
+shape = run.config.shape
 tokens = int(results["tokens"].iloc[0])
-batch = results["latency_batch_size"].dropna()
-latency_title = "latency, ms" + (f" at batch {int(batch.iloc[0])}" if len(batch) else "")
-COSTS = {
-    "params": ("num_params", 1e6, "Parameters", "parameters of the Transformer layers, millions"),
-    "macs": ("macs", 1e6, "MACs", f"multiply-accumulates for {tokens} tokens, millions"),
-    "latency": ("latency_ms", 1.0, "Latency", f"{latency_title}, {tokens} tokens"),
-}
-PHASES = {"evaluate": "evaluating", "latency": "measuring latency"}
-MACHINE = f"Measured on {wording.escape(run.info.machine)}."
 
 controls.header(
     "What do I lose when I make it smaller?",
-    "Pick a sub-network by its width and depth and see what it scores and what it costs, among all "
-    "that were evaluated.",
+    "Choose a sub-network and see what it scores and what it costs, among all that were evaluated. One "
+    "that is new is evaluated while you look.",
 )
 
 
-def show_numbers(row: dict | None, full: dict | None, subnet: Subnet) -> None:
-    """What the chosen sub-network scores and costs, beside the full network."""
-    params, macs = num_params(config, subnet), count_macs(config, subnet, tokens)
-    with st.container(horizontal=True):
-        for metric in task.metrics:
-            title = wording.capital(wording.metric_title(metric))
-            if row is None:
-                st.metric(title, "–", "not evaluated", "off", delta_arrow="off", border=True)
-                continue
-            change = 0.0 if full is None else row[metric] - full[metric]
-            differs = abs(change) >= 0.0005
-            st.metric(
-                title,
-                f"{row[metric]:.3f}{mark(row)}",
-                f"{change:+.3f} vs full" if differs else "as the full",
-                "normal" if differs and not row["collapsed"] else "off",
-                delta_arrow="auto" if differs else "off",
-                help=wording.metric_help(metric),
-                border=True,
-            )
-        share = params / num_params(config)
-        st.metric(
-            "Parameters, layers",
-            f"{params / 1e6:.2f} M",
-            f"{share:.0%} of the full",
-            "off",
-            delta_arrow="off",
-            border=True,
-        )
-        share = macs / count_macs(config, tokens=tokens)
-        st.metric(
-            f"MACs, {tokens} tokens",
-            f"{macs / 1e6:,.0f} M",
-            f"{share:.0%} of the full",
-            "off",
-            delta_arrow="off",
-            border=True,
-        )
-        known = row is not None and not pd.isna(row["latency_ms"])
-        st.metric(
-            "Latency",
-            f"{row['latency_ms']:.1f} ms" if known else "–",
-            f"± {row['latency_ms_iqr'] / 2:.1f} ms" if known else "not measured",
-            "off",
-            delta_arrow="off",
-            help=f"Median of one forward pass; ± half the interquartile range. {MACHINE}",
-            border=True,
-        )
-    if row is not None and row["collapsed"]:
-        st.warning(
-            f"This sub-network {wording.COLLAPSED}, so its score says nothing about the task.",
-            icon=":material/warning:",
-        )
-
-
-def mark(row: dict | None) -> str:
-    return " ✕" if row is not None and row["collapsed"] else ""
-
-
-def show_evaluation(run: Run, subnet: Subnet) -> None:
-    """Offer to score a sub-network that was not evaluated, or show how far that has come."""
-    key = f"evaluate {cache.run_key(run)} {subnet.key}"
-    if jobs.watch(key):
-        return
-    if find_row(cache.results(run), subnet.resolve(config.shape)) is not None:
-        st.rerun()  # it has just been
-    st.caption("This sub-network has not been evaluated. It takes one pass over the dev set.")
-    if st.button("Evaluate on the dev set now", type="primary", icon=":material/play_arrow:"):
-        known, model, setup = cache.examples(run), cache.model(run), latency_setup(run)
-        if known.notices:
-            raise UserError(f"nothing was evaluated: {'; '.join(known.notices)}.")
-        run.check_writable()
-        same = cache.run_key(run)
-
-        def work(report: jobs.OnProgress) -> None:
-            rows = sweep(
-                model,
-                known.dev,
-                [subnet],
-                metrics=task.metrics,
-                latency=setup,
-                on_progress=lambda phase, done, total: report(PHASES[phase], done, total),
-            )
-            cache.check_same(run, same)
-            run.add_results(rows)
-
-        jobs.start(key, f"{subnet.key} of {run.name}", work)
-        st.rerun()
-
-
-def latency_setup(run: Run) -> LatencySetup | None:
-    """As the run measured it; None on another machine, whose times could not be compared."""
-    if run.info.machine != describe_machine(torch.device("cpu")) or not len(batch):
-        return None
-    return LatencySetup(tokens=tokens, batch_size=int(batch.iloc[0]))
-
-
-def take_click() -> None:
-    """Choose the sub-network whose point was clicked on."""
-    points = st.session_state["cost-chart"]["selection"]["points"]
-    if points and "customdata" in points[0]:
-        clicked = points[0]["customdata"]
-        controls.set_subnet(Subnet.parse(clicked[0] if isinstance(clicked, list) else clicked))
-
-
-def choose_cost() -> str:
-    usable = [name for name in COSTS if results[COSTS[name][0]].notna().any()]
-    return controls.choose_one("Cost", "cost", usable, format_option=lambda name: COSTS[name][2])
-
-
-def show_phenomena(run: Run, subnet: Subnet, row: dict | None, full: dict | None) -> None:
-    st.subheader("Which piece of grammar is lost?")
-    if not st.toggle(
-        f"Evaluate accuracy per phenomenon ({task.num_dev:,} sentences)", key="phenomena"
-    ):
-        return
-    chosen = {} if subnet.is_full else {"subnet": subnet}
-    table = cache.accuracy_by_phenomenon(run, {"full": Subnet(), **chosen})
-    for notice in cache.examples(run).notices:
-        st.warning(wording.capital(wording.escape(notice)) + ".", icon=":material/warning:")
-    if table is None:
-        st.info("The examples of this run do not say what each of them tests.")
-        return
-    table = table.assign(group=[group.replace("_", " ") for group in table["group"]])
-    names = {"full": "full network" + mark(full)}
-    if chosen:
-        title = f"width {subnet.width_mult:.3g}, depth {subnet.depth_mult:.3g}"
-        names["subnet"] = title + mark(row)
-        table = table.assign(lost=table["full"] - table["subnet"])
-        table = table.sort_values("lost", ascending=False, kind="stable", ignore_index=True)
-    controls.chart(
-        plots.accuracy_by_group(table, names),
-        key="phenomena-chart",
-        alt="Accuracy per phenomenon",
+def choose_auto() -> bool:
+    """Whether a new sub-network is evaluated without being asked for."""
+    slow = live.seconds_if_slow(run)
+    asked = state.recall("auto")
+    key = "auto-evaluation"
+    st.session_state[key] = slow is None if asked not in ("0", "1") else asked == "1"
+    return st.toggle(
+        "Evaluate new sub-networks at once",
+        key=key,
+        on_change=lambda: state.change("auto", int(st.session_state[key])),
+        help="It takes one pass over the dev set"
+        + ("." if slow is None else f", here about {wording.duration(slow)}."),
     )
-    st.caption("What is lost most stands on top; the dotted line is what guessing scores.")
-    controls.download("Phenomena (CSV)", table, f"{run.name}-phenomena-{subnet.key}.csv")
 
 
-subnet = controls.choose_subnet(run, results)
-row = find_row(results, subnet.resolve(config.shape))
-full = find_row(results, Subnet().resolve(config.shape))
-show_numbers(row, full, subnet)
+def start_evaluation(subnet: Subnet, auto: bool, slot: DeltaGenerator) -> jobs.Job | None:
+    """Evaluate the sub-network if that is wanted and possible, else say what is in the way."""
+    with slot.container():
+        job = jobs.find(live.evaluation_key(run, subnet))
+        failed = job is not None and job.finished and job.error
+        stopped = job is not None and job.finished and job.found is not None
+        if failed:
+            st.error(wording.sentence(ValueError(job.error)), icon=":material/error:")
+        reason = live.why_not(run) if auto and not failed and not stopped else None
+        if auto and not failed and not stopped and reason is None:
+            return live.start_evaluation(run, subnet, however_long=state.recall("auto") == "1")
+        slow = live.seconds_if_slow(run)
+        st.caption(
+            "This sub-network has not been evaluated"
+            + (" to its end" if stopped else "")
+            + f". It takes one pass over {wording.count(task.num_dev, 'dev example')}"
+            + ("." if slow is None else f", about {wording.duration(slow)}.")
+        )
+        if reason is None:
+            pressed = st.button(
+                "Evaluate on the dev set now", type="primary", icon=":material/play_arrow:"
+            )
+            reason = live.why_not(run) if pressed else None
+            if pressed and reason is None:
+                jobs.forget(live.evaluation_key(run, subnet))
+                st.session_state["asked-for"] = subnet
+                return live.start_evaluation(run, subnet, however_long=True)
+        if reason is not None:
+            st.warning(
+                f"Nothing new can be evaluated: {wording.escape(reason)}. What was evaluated before is "
+                "still shown.",
+                icon=":material/warning:",
+            )
+            st.button("Look again", on_click=live.look_again, args=(run,))
+    return None
 
-if row is None:
-    show_evaluation(run, subnet)
-elif pd.isna(row["latency_ms"]):
+
+def show_links(subnet: Subnet) -> None:
+    """The other pages, opened on this sub-network."""
     st.caption(
-        "Its latency was not measured: the others' were taken on another machine or not at all "
-        f"({wording.escape(run.info.machine)})."
+        "Open this sub-network on another page:"
+        if subnet.heads is None
+        else "Take it away opens this sub-network; the other pages know one width for all layers, "
+        f"{wording.escape(state.recall('w'))}:"
+    )
+    with st.container(horizontal=True):
+        for page, label, icon in (
+            ("attention", "Attention", "grid_on"),
+            ("fusion", "Function fusion", "merge"),
+            ("try_it", "Try it", "chat"),
+            ("take_away", "Take it away", "download"),
+        ):
+            st.page_link(
+                f"pages/{page}.py",
+                label=label,
+                icon=f":material/{icon}:",
+                query_params=state.link(),
+            )
+
+
+def find_answers(subnet: Subnet) -> tuple[Evaluation, Evaluation] | None:
+    """What the full network and this one answered; begins to ask them where that is not known."""
+    if (reason := live.why_not(run)) is not None:
+        st.warning(
+            f"That needs the dev examples: {wording.escape(reason)}.", icon=":material/warning:"
+        )
+        return None
+    wanted = dict.fromkeys((Subnet(), subnet))
+    for one in wanted:
+        if live.evaluation(run, one) is not None:
+            continue
+        if error := live.failure(live.evaluation_key(run, one)):
+            st.error(wording.sentence(ValueError(error)), icon=":material/error:")
+            return None
+        job = live.start_evaluation(run, one, however_long=True)
+        watched.append((job, functools.partial(draw_asking, st.empty())))
+    found = [live.evaluation(run, one) for one in (Subnet(), subnet)]
+    return None if None in found else (found[0], found[1])
+
+
+def draw_asking(slot: DeltaGenerator, job: jobs.Job) -> None:
+    share = 0.0 if job.found is None else job.found.share_of_tokens
+    slot.progress(share, "Asking the network about every dev example …")
+
+
+watched: list[tuple[jobs.Job, live.Draw]] = []
+subnet = by_layer.choose_subnet(run, results)
+live.stay_with(
+    {live.evaluation_key(run, one) for one in (Subnet(), subnet)} | {live.latency_key(run, subnet)}
+)
+row = find_row(results, subnet.resolve(shape))
+full = find_row(results, Subnet().resolve(shape))
+auto = choose_auto()
+numbers = Numbers(run, subnet, row, full, tokens)
+evaluating = None
+if row is None:
+    evaluating = start_evaluation(subnet, auto, st.empty())
+    if evaluating is not None:
+        watched.append((evaluating, numbers.draw_evaluation))
+        live.glance(evaluating, numbers.draw_evaluation)
+elif live.is_unkept(run, row):
+    st.caption(
+        "It was evaluated just now and not kept: nothing can be written to the run's folder."
     )
 
-st.subheader(f"Score against cost of {wording.count(len(results), 'sub-network')}")
-cost = choose_cost()
-column, scale, _, cost_title = COSTS[cost]
-controls.chart(
-    plots.quality_vs_cost(
-        results,
-        task.metric,
-        column,
-        metric_title=f"dev {metric_title}",
-        cost_title=cost_title,
-        selected=None if row is None else str(row["subnet"]),
-        scale=scale,
-    ),
-    key="cost-chart",
-    on_select=take_click,
-    selection_mode="points",
-    alt=f"{metric_title} against {cost_title}",
-)
-st.caption(
-    "Click a point to choose it. No other sub-network is both cheaper and better than one on the "
-    "Pareto front"
-    + (", collapsed ones aside." if results["collapsed"].any() else ".")
-    + (f" {MACHINE}" if cost == "latency" else "")
-)
-controls.download("Results (CSV)", results, f"{run.name}-results.csv")
+show_links(subnet)
+chart.show_chart(run, results, row)
 
+small = Subnet() if subnet.is_full else subnet
+groups = None
 if task.name == "teaching":
-    show_phenomena(run, subnet, row, full)
+    st.subheader("Which piece of grammar is lost?")
+    if st.toggle(f"Accuracy per phenomenon ({task.num_dev:,} sentences)", key="phenomena"):
+        if (both := find_answers(small)) is not None:
+            groups = answers.phenomena(run)
+            if groups is None:
+                st.info("The examples of this run do not say what each of them tests.")
+            else:
+                answers.show_phenomena(run, subnet, *both, groups)
+
+st.subheader("Which answers change?")
+if st.toggle(
+    "The examples that this sub-network answers otherwise than the full one", key="changes"
+):
+    if (both := find_answers(small)) is not None:
+        answers.show_changes(run, subnet, *both, answers.phenomena(run))
+
+if row is not None and pd.isna(row["latency_ms"]):
+    setup = live.latency_setup(run)
+    failed = live.failure(live.latency_key(run, subnet))
+    if setup is None:
+        st.caption(
+            "Its latency was not measured: the others' were taken on another machine or not at all "
+            f"({wording.escape(run.info.machine)})."
+        )
+    elif failed:
+        st.caption(f"Its latency could not be measured: {wording.escape(failed)}.")
+    elif auto or st.session_state.get("asked-for") == subnet:
+        watched.append((live.start_latency(run, subnet, setup), numbers.draw_latency))
+if watched:
+    state.write_address("accuracy")  # the page stays in this run of it for a while
+    live.follow(watched)

@@ -13,7 +13,7 @@ from dynabert.export import (
     model_card,
     zip_subnet,
 )
-from pages.shared import cache, controls, wording
+from pages.shared import by_layer, cache, controls, wording
 
 run = controls.open_run()
 task = run.info.task
@@ -25,7 +25,7 @@ controls.header(
     "and a model card, which `transformers` loads.",
 )
 
-subnet = controls.choose_subnet(run, results)
+subnet = by_layer.choose_subnet(run, results)
 model = cache.model(run)
 row = find_row(results, subnet.resolve(run.config.shape))
 half = st.toggle(

@@ -9,6 +9,8 @@ import pandas as pd
 
 from dynabert.subnet import NetworkShape, ResolvedSubnet, Subnet
 
+_GRID_KEY = r"w[0-9.]+-d[0-9.]+"  # of a sub-network without counts of its own for each layer
+
 
 def width_choices(shape: NetworkShape, preferred: Iterable[float] = ()) -> list[float]:
     """A width_mult for every number of heads, rising, and the preferred ones.
@@ -30,6 +32,35 @@ def depth_choices(shape: NetworkShape, preferred: Iterable[float] = ()) -> list[
 def closest(choices: Sequence[float], wanted: float) -> float:
     """The choice nearest to a multiplier from outside."""
     return min(choices, key=lambda choice: abs(choice - wanted))
+
+
+def on_grid(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a results table that a width and a depth say everything about."""
+    return results[results["subnet"].str.fullmatch(_GRID_KEY)]
+
+
+def subnet_by_layer(shape: NetworkShape, depth_mult: float, heads: Sequence[int]) -> Subnet:
+    """The sub-network with so many heads in each executed layer; its neurons follow their share.
+
+    heads: one count for each layer that `depth_mult` executes, in order of execution. A layer keeps
+    floor(share * total) neurons, at least 1. Where a width_mult of a number of heads says the same,
+    the sub-network is that one, under its usual name.
+
+    Raises:
+        UserError: not one count for each layer, or one that the layer does not have.
+    """
+    layers = Subnet(depth_mult=depth_mult).resolve(shape).layers
+    counted = Subnet(depth_mult=depth_mult, heads=tuple(heads))
+    resolved = counted.resolve(shape)
+    neurons = tuple(
+        max(1, count * shape.neurons[layer] // shape.heads[layer])
+        for layer, count in zip(layers, resolved.heads, strict=True)
+    )
+    chosen = Subnet(depth_mult=depth_mult, heads=resolved.heads, neurons=neurons)
+    for mult in width_choices(shape):
+        if Subnet(mult, depth_mult).resolve(shape) == chosen.resolve(shape):
+            return Subnet(mult, depth_mult)
+    return chosen
 
 
 def _distinct(steps: Iterable[tuple[float, ResolvedSubnet]]) -> list[float]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from dynabert.analysis.choices import on_grid
 from dynabert.analysis.head_ablation import RankCorrelation, rank_correlation
 from dynabert.runs import Run
 
 _KEYS = ["width_mult", "depth_mult"]
-_GRID_KEY = r"w[0-9.]+-d[0-9.]+"  # of a sub-network without counts of its own for each layer
 _SHARED = ["subnet", "num_params", "macs", "latency_ms", "collapsed"]
 
 
@@ -19,7 +19,7 @@ def compare_results(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> p
     `metric` and what it costs with the suffixes _first and _second, and difference (second - first).
     """
     columns = [*_KEYS, metric, *_SHARED]
-    grids = [rows.loc[rows["subnet"].str.fullmatch(_GRID_KEY), columns] for rows in (first, second)]
+    grids = [on_grid(rows)[columns] for rows in (first, second)]
     table = grids[0].merge(grids[1], on=_KEYS, suffixes=("_first", "_second"))
     table["difference"] = table[f"{metric}_second"] - table[f"{metric}_first"]
     return table.sort_values(["depth_mult", "width_mult"], ascending=False, ignore_index=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from dynabert.data.encoding import EncodedSplit, sorted_batches
+from dynabert.data.encoding import Batch, EncodedSplit, sorted_batches
+from dynabert.evaluation.linear_kernel import fastest_linear
 from dynabert.evaluation.metrics import is_collapsed, predictions_from_logits, score
 from dynabert.modeling.heads import classification_loss
 from dynabert.modeling.models import DynaBertForSequenceClassification
@@ -53,7 +54,6 @@ def evaluate(
     )[0]
 
 
-@torch.inference_mode()
 def evaluate_many(
     model: DynaBertForSequenceClassification,
     split: EncodedSplit,
@@ -77,35 +77,50 @@ def evaluate_many(
     done = 0
     try:
         for rows in sorted_batches(split.lengths, batch_size):
-            batch = {name: value.to(model.device) for name, value in split.batch(rows).items()}
-            embedding_output = model.backbone.embeddings(
-                batch["input_ids"], batch.get("token_type_ids")
-            )
-            for number, subnet in enumerate(subnets):
-                out = model(
-                    embedding_output=embedding_output,
-                    attention_mask=batch["attention_mask"],
-                    subnet=subnet,
-                )
-                logits[number, rows] = out.logits.float().cpu().numpy()
+            logits[:, rows] = batch_logits(model, split.batch(rows), subnets)
             done += len(rows)
             if on_batch is not None:
                 on_batch(done)
     finally:
         model.train(was_training)
     return [
-        _judge(subnet, logits[number], split.labels, metrics, model.config.problem_type)
+        judge(subnet, logits[number], split.labels, metrics, model.config.problem_type)
         for number, subnet in enumerate(subnets)
     ]
 
 
-def _judge(
+@torch.inference_mode()
+def batch_logits(
+    model: DynaBertForSequenceClassification, batch: Batch, subnets: Sequence[Subnet]
+) -> np.ndarray:
+    """Logits (S, B, C) of each of S sub-networks; the embeddings are computed once for all.
+
+    The model must be in eval mode.
+    """
+    batch = {name: value.to(model.device) for name, value in batch.items()}
+    with fastest_linear(model.dtype, model.device):
+        embedding_output = model.backbone.embeddings(
+            batch["input_ids"], batch.get("token_type_ids")
+        )
+        answers = [
+            model(
+                embedding_output=embedding_output,
+                attention_mask=batch["attention_mask"],
+                subnet=subnet,
+            ).logits
+            for subnet in subnets
+        ]
+    return np.stack([logits.float().cpu().numpy() for logits in answers])
+
+
+def judge(
     subnet: Subnet,
     logits: np.ndarray,
     labels: np.ndarray,
     metrics: tuple[str, ...],
     problem_type: str | None,
 ) -> Evaluation:
+    """The evaluation that logits (N, C) come to against labels (N,)."""
     predictions = predictions_from_logits(logits)
     loss = classification_loss(torch.from_numpy(logits), torch.from_numpy(labels), problem_type)
     return Evaluation(

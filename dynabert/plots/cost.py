@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dynabert.analysis.pareto import pareto_front
+from dynabert.analysis.filters import front_of
 from dynabert.plots.style import BLUE, COLOURS, GREY, RED, finished, plain, row_hover
 
 
@@ -20,16 +21,33 @@ def quality_vs_cost(
     cost_title: str,
     selected: str | None = None,
     scale: float = 1.0,
+    inside: np.ndarray | None = None,
 ) -> go.Figure:
     """Every evaluated sub-network by what it costs and what it scores, with the Pareto front.
 
     results: rows as from `dynabert.evaluation.sweep`.  selected: key of the one to mark.
     scale: what the cost is divided by. Collapsed ones are drawn apart and are never on the front.
+    inside: (N,) which rows to compare, None all; the others are pale, and the front is that of these.
     """
-    shown = results.assign(cost=pd.to_numeric(results[cost]) / scale).dropna(subset=["cost"])
+    every = results.assign(
+        cost=pd.to_numeric(results[cost]) / scale,
+        inside=True if inside is None else inside,
+    ).dropna(subset=["cost"])
+    shown, outside = every[every["inside"]], every[~every["inside"]]
     sound, front = _sound_and_front(shown, metric)
     collapsed = shown[shown["collapsed"]]
     figure = go.Figure()
+    if len(outside):
+        figure.add_scatter(
+            x=outside["cost"],
+            y=outside[metric],
+            mode="markers",
+            marker={"color": GREY, "size": 7, "opacity": 0.35},
+            name="filtered out",
+            customdata=outside["subnet"],
+            hovertext=[row_hover(row, metric, metric_title) for row in outside.to_dict("records")],
+            hoverinfo="text",
+        )
     figure.add_scatter(
         x=front["cost"],
         y=front[metric],
@@ -57,7 +75,7 @@ def quality_vs_cost(
                 hovertext=[row_hover(row, metric, metric_title) for row in rows.to_dict("records")],
                 hoverinfo="text",
             )
-    chosen = shown[shown["subnet"] == selected]
+    chosen = every[every["subnet"] == selected]
     if len(chosen):
         figure.add_scatter(
             x=chosen["cost"],
@@ -123,5 +141,4 @@ def quality_of_runs(
 def _sound_and_front(shown: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows that have not collapsed, by rising cost, and those of them on the Pareto front."""
     sound = shown[~shown["collapsed"]].sort_values(["cost", metric])
-    on_front = pareto_front(sound["cost"].to_numpy(float), sound[metric].to_numpy(float))
-    return sound, sound[on_front]
+    return sound, sound[front_of(sound, metric, "cost")]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from dynabert.analysis.choices import on_grid
 from dynabert.plots.style import (
     BLUE,
     GREY,
@@ -28,8 +29,9 @@ FAR = 1.0  # apart from the full network's, a number is as unlike as colours can
 def metric_grid(results: pd.DataFrame, metric: str, *, metric_title: str) -> go.Figure:
     """Scores of the grid width x depth; a collapsed sub-network has no colour and says so.
 
-    results: rows as from `dynabert.evaluation.sweep`.
+    results: rows as from `dynabert.evaluation.sweep`; those with counts by layer are left out.
     """
+    results = on_grid(results)
     widths = sorted(set(results["width_mult"]))
     depths = sorted(set(results["depth_mult"]))
     by_place = {(row["width_mult"], row["depth_mult"]): row for row in results.to_dict("records")}

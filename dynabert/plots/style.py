@@ -90,10 +90,14 @@ def count(number: int, noun: str) -> str:
 
 def row_hover(row: Mapping[Any, Any], metric: str, metric_title: str) -> str:
     """What a pointer shows of a row of results."""
+    # Of one with counts of its own for each layer, the width says nothing.
+    by_layer = "-h" in row["subnet"]
+    width = "heads by layer" if by_layer else f"width {row['width_mult']:.4g}"
+    heads = ".".join(map(str, row["heads"])) if by_layer else span(row["heads"])
     lines = [
-        f"<b>width {row['width_mult']:.4g}, depth {row['depth_mult']:.4g}</b>",
+        f"<b>{width}, depth {row['depth_mult']:.4g}</b>",
         f"{count(len(row['layers']), 'layer')}: {', '.join(str(n + 1) for n in row['layers'])}",
-        f"{span(row['heads'])} heads, {span(row['neurons'])} neurons in each",
+        f"{heads} heads, {span(row['neurons'])} neurons in each",
         f"{plain(metric_title)} {row[metric]:.4f}",
         f"{row['num_params'] / 1e6:.2f} M parameters, {row['macs'] / 1e6:,.0f} M MACs",
     ]

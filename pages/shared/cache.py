@@ -18,7 +18,6 @@ from dynabert.analysis.attention_maps import kept_heads as find_kept_heads
 from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.analysis.functions import FunctionProfile, function_profile
 from dynabert.analysis.fusion import Fusion, measure_fusion
-from dynabert.analysis.groups import accuracy_by_group
 from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.analysis.head_order import head_order as find_head_order
 from dynabert.analysis.map_atlas import MapAtlas, build_atlas
@@ -29,7 +28,6 @@ from dynabert.analysis.sentences import (
     teaching_sentences,
 )
 from dynabert.errors import UserError
-from dynabert.evaluation import evaluate_many
 from dynabert.examples import RunExamples, load_examples
 from dynabert.runs import ABLATION, MANIFEST, MEASURED, Run
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS
@@ -162,20 +160,6 @@ def kept_heads(run: Run, subnet: Subnet) -> np.ndarray:
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_RUN)
 def head_order(run: Run) -> np.ndarray:
     return find_head_order(model(run))
-
-
-@st.cache_data(max_entries=64, show_spinner="Evaluating on the dev set …", hash_funcs=_RUN)
-def accuracy_by_phenomenon(run: Run, subnets: dict[str, Subnet]) -> pd.DataFrame | None:
-    """Accuracy of sub-networks (by the name of their column) per phenomenon; None without such."""
-    known = examples(run)
-    split = next(iter(known.data.dev.values()))
-    if PHENOMENON not in split.column_names:
-        return None
-    evaluations = evaluate_many(
-        model(run), known.dev, subnets.values(), metrics=run.info.task.metrics
-    )
-    named = dict(zip(subnets, evaluations, strict=True))
-    return accuracy_by_group(named, [str(name) for name in split[PHENOMENON]])
 
 
 @st.cache_resource(max_entries=16, show_spinner="Writing the sentences …", hash_funcs=_RUN)

@@ -145,6 +145,10 @@ def set_subnet(subnet: Subnet) -> None:
     """Move the sliders, from a callback."""
     state.change("w", subnet.width_mult)
     state.change("d", subnet.depth_mult)
+    if subnet.heads is None:
+        state.forget("per_layer")
+    else:
+        state.change("per_layer", ".".join(map(str, subnet.heads)))
 
 
 def choose_text(label: str, name: str, default: str) -> str:

@@ -16,9 +16,12 @@ from streamlit.runtime.pages_manager import PagesManager
 
 ROOT = Path(__file__).resolve().parents[2]
 _CHANGED, _PAGE = "view-changed", "view-page"
+# A link without one of these means that it is not chosen.
+OPTIONAL = ("per_layer", "layers", "heads", "max_params", "max_macs", "max_latency", "auto")
 PARAMETERS = (
     *("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other"),
     *("order", "training", "tour"),
+    *OPTIONAL,
 )
 LONGEST_TEXT = 4000  # letters; more than any model here reads
 
@@ -62,7 +65,11 @@ def follow_address() -> None:
     """
     if not st.session_state.get(_CHANGED):
         given = st.query_params.to_dict()
-        _view().update({name: given[name] for name in PARAMETERS if name in given})
+        known = {name: given[name] for name in PARAMETERS if name in given}
+        if known:
+            for name in OPTIONAL:
+                _view().pop(name, None)
+        _view().update(known)
 
 
 def write_address(page: str) -> None:
@@ -100,6 +107,12 @@ def change(name: str, value: object) -> None:
     remember(name, value)
 
 
+def forget(name: str) -> None:
+    """Take an optional parameter out of the view in answer to the visitor, from a callback."""
+    st.session_state[_CHANGED] = True
+    _view().pop(name, None)
+
+
 def show(name: str, value: object) -> Callable[[], None]:
     """Give the control of that key its value; what it must call when the visitor changes it.
 
@@ -114,6 +127,11 @@ def forget(name: str) -> None:
     """Take a parameter out of the view."""
     st.session_state[_CHANGED] = True
     _view().pop(name, None)
+
+
+def link() -> dict[str, str]:
+    """The parameters of a link that opens the view on another page."""
+    return {name: _view()[name] for name in PARAMETERS if name in _view()}
 
 
 def recall_number(name: str) -> float | None:

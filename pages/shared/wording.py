@@ -92,6 +92,16 @@ def subnet_counts(subnet: Subnet, shape: NetworkShape) -> str:
     )
 
 
+def subnet_title(subnet: Subnet) -> str:
+    """For example "width 0.5, depth 0.667", "heads 12.6.3.3, depth 0.667"."""
+    width = (
+        f"width {subnet.width_mult:.3g}"
+        if subnet.heads is None
+        else f"heads {'.'.join(map(str, subnet.heads))}"
+    )
+    return f"{width}, depth {subnet.depth_mult:.3g}"
+
+
 def ranked_alike(found: HeadAblation) -> str:
     """How well the estimate ranks the heads by what removing them does."""
     everywhere, within = (

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
-from reading import charts, finished, metric, numbers
+from app_fixtures import ROOT
+from reading import charts, metric, numbers, texts
+from streamlit.testing.v1 import AppTest
 
 from dynabert import Subnet
-from dynabert.evaluation import count_macs, num_params
+from dynabert.analysis.choices import find_row
+from dynabert.errors import UserError
+from dynabert.evaluation import (
+    Evaluation,
+    count_macs,
+    evaluate,
+    evaluate_gradually,
+    num_params,
+)
+from dynabert.examples import load_examples
 from dynabert.runs import Run
+from pages.shared import live
 
 pytest_plugins = ["app_fixtures"]
+
+
+def added(run: Run) -> list[dict[str, Any]]:
+    """The results that came to those that the run was written with, in that order."""
+    return Run.load(run.folder).results.iloc[4:].to_dict("records")
+
+
+def answered(run: Run, subnet: Subnet) -> Evaluation:
+    metrics = run.info.task.metrics
+    return evaluate(run.model(), load_examples(run).dev, subnet, metrics=metrics)
 
 
 def test_a_measured_subnet_shows_its_score_and_cost(open_app, tiny):
@@ -49,19 +74,138 @@ def test_the_cost_axis_is_a_choice_that_the_link_keeps(open_app, tiny, cost, uni
     assert again.segmented_control(key="cost").value == cost
 
 
-def test_a_new_subnet_is_evaluated_on_request_and_kept(open_app, own_run):
+def test_a_new_subnet_is_evaluated_at_once_and_kept(open_app, own_run):
     at = open_app(own_run.folder.parent, "accuracy", w="0.5", d="0.75")
-    assert metric(at, "Accuracy") == "–"
-    at.button[0].click().run()
-    finished(at)
     assert not at.exception
-    results = Run.load(own_run.folder).results
-    (row,) = results[results["depth_mult"] == 0.75].to_dict("records")
-    assert list(row["heads"]) == [3, 3, 3]
+    (row,) = added(own_run)
+    assert (row["subnet"], list(row["heads"])) == ("w0.50-d0.75", [3, 3, 3])
     assert row["num_examples"] == 12
     assert row["latency_ms"] > 0
+    assert row["accuracy"] == answered(own_run, Subnet(0.5, 0.75)).metrics["accuracy"]
     assert metric(at, "Accuracy").removesuffix(" ✕") == f"{row['accuracy']:.3f}"
+    assert metric(at, "Latency") == f"{row['latency_ms']:.1f} ms"
     assert not at.button
+
+
+def test_nothing_is_evaluated_unasked_where_that_is_turned_off(open_app, own_run):
+    at = open_app(own_run.folder.parent, "accuracy", w="0.5", d="0.75", auto="0")
+    assert metric(at, "Accuracy") == "–"
+    assert not added(own_run)
+    at.button[0].click().run()
+    assert len(added(own_run)) == 1
+    assert not at.button
+
+
+def test_a_long_evaluation_stops_after_a_look_and_waits_to_be_asked(open_app, own_run, monkeypatch):
+    monkeypatch.setattr(live, "SLOW_SECONDS", 0.0)
+    gradually = partial(evaluate_gradually, first_block=4, later_blocks=4)
+    monkeypatch.setattr(live, "evaluate_gradually", gradually)
+    at = open_app(own_run.folder.parent, "accuracy", w="0.5", d="0.75")
+    assert not at.toggle(key="auto-evaluation").value
+    assert "not been evaluated to its end" in " ".join(one.value for one in at.caption)
+    assert not added(own_run)
+    at.button[0].click().run()
+    assert len(added(own_run)) == 1
+
+
+def test_layers_may_differ_in_width_and_the_link_says_how(open_app, own_run):
+    at = open_app(own_run.folder.parent, "accuracy", w="0.5", d="0.75")
+    at.toggle(key="by-layer").set_value(True).run()
+    labels = [slider.label for slider in at.select_slider][2:5]
+    assert labels == ["Layer 1", "Layer 2", "Layer 4"]
+    at.select_slider(key="heads-1").set_value(6).run()
+    at.select_slider(key="heads-3").set_value(1).run()
+    row = added(own_run)[-1]
+    assert (row["layers"].tolist(), row["heads"].tolist()) == ([0, 1, 3], [3, 6, 1])
+    assert row["neurons"].tolist() == [30, 60, 10]
+    expected = answered(own_run, Subnet.parse(row["subnet"])).metrics["accuracy"]
+    assert metric(at, "Accuracy").removesuffix(" ✕") == f"{expected:.3f}"
+    assert metric(at, "Parameters, layers") == f"{row['num_params'] / 1e6:.2f} M"
+
+    again = open_app(own_run.folder.parent, "accuracy", w="0.5", d="0.75", per_layer="3.6.1")
+    assert again.toggle(key="by-layer").value
+    assert [again.select_slider(key=f"heads-{layer}").value for layer in (0, 1, 3)] == [3, 6, 1]
+    # Another depth leaves the layers that stay as they are; another width sets all.
+    again.select_slider(key="d").set_value(1.0).run()
+    assert [again.select_slider(key=f"heads-{layer}").value for layer in range(4)] == [3, 6, 3, 1]
+    again.select_slider(key="w").set_value(1.0).run()
+    assert [again.select_slider(key=f"heads-{layer}").value for layer in range(4)] == [6] * 4
+    assert metric(again, "Accuracy") == "0.900"  # as the full network, whose row it is
+    again.toggle(key="by-layer").set_value(False).run()
+    assert len(again.select_slider) < 6
+
+
+@pytest.mark.parametrize("nonsense", ["7.1", "1.2.3.4.5", "0.1", "6.x", "", "9" * 99])
+def test_nonsense_for_the_layers_falls_back_to_the_width(open_app, tiny, nonsense):
+    at = open_app(tiny.folder.parent, "accuracy", w="0.5", d="0.5", per_layer=nonsense)
+    assert not at.exception
+    assert metric(at, "Accuracy") == "0.500 ✕"
+    assert not at.toggle(key="by-layer").value
+    if nonsense:
+        assert "do not fit these 2 layers" in at.info[0].value
+
+
+def test_a_score_that_cannot_be_kept_is_shown_and_says_so(open_app, own_run, monkeypatch):
+    def refuse(run: Run) -> None:
+        raise UserError("no")
+
+    monkeypatch.setattr(Run, "check_writable", refuse)
+    at = open_app(own_run.folder.parent, "accuracy", w="0.5", d="0.75")
+    assert not added(own_run)
+    expected = answered(own_run, Subnet(0.5, 0.75)).metrics["accuracy"]
+    assert metric(at, "Accuracy").removesuffix(" ✕") == f"{expected:.3f}"
+    assert "not kept" in " ".join(one.value for one in at.caption)
+    # Another visitor of the same server sees it too.
+    again = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    again.query_params.update({"w": "0.5", "d": "0.75"})
+    again.run().switch_page("pages/accuracy.py").run()
+    assert metric(again, "Accuracy").removesuffix(" ✕") == f"{expected:.3f}"
+
+
+def test_two_visitors_never_see_each_others_numbers(open_app, own_run):
+    first = open_app(own_run.folder.parent, "accuracy", w="0.5", d="0.75", auto="0")
+    second = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    second.query_params.update({"w": "0.166667", "d": "0.25", "auto": "0"})
+    second.run().switch_page("pages/accuracy.py").run()
+    visitors = {first: Subnet(0.5, 0.75), second: Subnet(1 / 6, 0.25)}
+    for at in visitors:
+        at.button[0].click()
+    for at in (second, first, second, first):
+        at.run()
+        assert not at.exception
+    shape = own_run.config.shape
+    for at, subnet in visitors.items():
+        row = find_row(Run.load(own_run.folder).results, subnet.resolve(shape))
+        expected = answered(own_run, subnet)
+        assert row["accuracy"] == expected.metrics["accuracy"]
+        assert row["loss"] == pytest.approx(expected.loss, rel=1e-5)
+        assert metric(at, "Accuracy").removesuffix(" ✕") == f"{row['accuracy']:.3f}"
+        assert metric(at, "Latency") == f"{row['latency_ms']:.1f} ms"
+
+
+def test_filters_are_kept_in_the_link_and_the_front_follows(open_app, tiny):
+    at = open_app(tiny.folder.parent, "accuracy", layers="4-4")
+    outside, front = charts(at)[0]["data"][:2]
+    assert sorted(numbers(outside["y"])) == [0.5, 0.7]
+    assert sorted(numbers(front["y"])) == [0.8, 0.9]
+    assert any("2 of 4 shown, 2 on the front" in one.value for one in at.caption)
+    at.slider(key="filter-layers").set_value((2, 4)).run()
+    assert any("4 of 4 shown" in one.value for one in at.caption)
+    at.slider(key="filter-heads").set_value((3, 3)).run()
+    assert any("2 of 4 shown, 1 on the front" in one.value for one in at.caption)
+    nonsense = open_app(tiny.folder.parent, "accuracy", layers="9-x", heads="5-1", max_params="-1")
+    assert not nonsense.exception
+
+
+def test_the_answers_that_change_are_those_of_the_two_networks(open_app, own_run):
+    at = open_app(own_run.folder.parent, "accuracy", w="0.166667", d="0.25")
+    at.toggle(key="changes").set_value(True).run()
+    assert not at.exception
+    full, small = (answered(own_run, one) for one in (Subnet(), Subnet(1 / 6, 0.25)))
+    changed = int((full.predictions != small.predictions).sum())
+    assert f"**{changed}** get another answer" in " ".join(texts(at))
+    if changed:
+        assert len(at.dataframe[0].value) == changed
 
 
 def test_changed_examples_are_not_mixed_with_the_runs_results(open_app, own_run):
@@ -70,22 +214,28 @@ def test_changed_examples_are_not_mixed_with_the_runs_results(open_app, own_run)
     try:
         dev_file.write_text(original + "the cat is good.,pos\n")
         at = open_app(own_run.folder.parent, "accuracy", w="0.5", d="0.75")
-        at.button[0].click().run()
         assert not at.exception
-        assert "fingerprint differs" in at.error[0].value
-        assert len(Run.load(own_run.folder).results) == 4
+        assert "fingerprint differs" in at.warning[0].value
+        assert not added(own_run)
     finally:
         dev_file.write_text(original)
+    at.button[-1].click().run()  # look again
+    assert not any("fingerprint" in one.value for one in at.warning)
+    assert len(added(own_run)) == 1
 
 
-def test_missing_examples_get_a_sentence(open_app, own_run):
+def test_without_its_examples_a_run_shows_what_is_known(open_app, own_run):
     dev_file = own_run.info.data.csv.dev_file
     moved = dev_file.rename(dev_file.with_suffix(".moved"))
     try:
         at = open_app(own_run.folder.parent, "accuracy", w="0.5", d="0.75")
-        at.button[0].click().run()
         assert not at.exception
-        assert "dev" in at.error[0].value
+        assert "dev" in at.warning[0].value
+        assert len(charts(at)) == 1
+        at.toggle(key="changes").set_value(True).run()
+        assert not at.exception
+        at.select_slider(key="d").set_value(1.0).run()
+        assert metric(at, "Accuracy") == "0.800"
     finally:
         moved.rename(dev_file)
 

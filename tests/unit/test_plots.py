@@ -7,8 +7,17 @@ import pandas as pd
 import pytest
 
 from dynabert import plots
-from dynabert.analysis.choices import closest, depth_choices, find_row, width_choices
+from dynabert.analysis.choices import (
+    closest,
+    depth_choices,
+    find_row,
+    on_grid,
+    subnet_by_layer,
+    width_choices,
+)
+from dynabert.analysis.filters import SizeFilter, front_of
 from dynabert.analysis.pareto import pareto_front
+from dynabert.errors import UserError
 from dynabert.subnet import NetworkShape, Subnet
 
 SHAPE = NetworkShape(heads=(12,) * 6, neurons=(1536,) * 6)
@@ -53,6 +62,56 @@ def test_slider_steps_are_every_count_and_the_runs_own_multipliers():
     # 0.3 keeps 3 heads, as 0.25 does, but more neurons: another sub-network.
     assert len(width_choices(SHAPE, (0.3,))) == 13
     assert closest(widths, 0.77) == 0.75
+
+
+def test_heads_by_layer_take_the_same_share_of_neurons():
+    uneven = NetworkShape(heads=(4, 3, 2), neurons=(100, 50, 7))
+    # Of 3 layers depth 2/3 runs the first and the third.
+    chosen = subnet_by_layer(uneven, 2 / 3, (3, 1)).resolve(uneven)
+    assert (chosen.layers, chosen.heads, chosen.neurons) == ((0, 2), (3, 1), (75, 3))
+    thin = NetworkShape(heads=(12, 12), neurons=(6, 6))
+    assert subnet_by_layer(thin, 1.0, (1, 2)).resolve(thin).neurons == (1, 1)
+    # Where one width says the same, that is its name.
+    assert subnet_by_layer(SHAPE, 0.5, (3, 3, 3)) == Subnet(0.25, 0.5)
+    assert subnet_by_layer(SHAPE, 1.0, (12,) * 6) == Subnet()
+    for heads in ((3,), (3, 4), (0, 1), ()):
+        with pytest.raises(UserError):
+            subnet_by_layer(uneven, 2 / 3, heads)
+
+
+def test_filters_leave_out_sizes_and_the_front_is_that_of_the_rest():
+    table = results(
+        (1.0, 1.0, 0.9, False),
+        (0.5, 1.0, 0.92, False),
+        (1.0, 0.5, 0.7, False),
+        (0.5, 0.5, 0.7, True),
+    )
+    table.loc[3, "latency_ms"] = 5.0
+
+    def passes(cost="num_params", **limits):
+        return SizeFilter(**limits).passes(table, cost).tolist()
+
+    assert passes() == [True] * 4
+    assert passes(layers=(4, 6)) == [True, True, False, False]
+    assert passes(heads=(7, 12)) == [True, False, True, False]
+    assert passes(most_cost=36_000_000 * (1 - 1e-7)) == [False, True, True, True]
+    assert passes("latency_ms", most_cost=6.0) == [False, False, False, True]
+    assert front_of(table, "accuracy", "num_params").tolist() == [False, True, False, False]
+    inside = SizeFilter(heads=(7, 12)).passes(table, "num_params")
+    assert front_of(table[inside], "accuracy", "num_params").tolist() == [True, True]
+    figure = plots.quality_vs_cost(
+        table, "accuracy", "num_params", metric_title="a", cost_title="c", inside=inside
+    )
+    outside, front = figure.data[:2]
+    assert list(outside.customdata) == ["w0.50-d1.00", "w0.50-d0.50"]
+    assert list(front.y) == [0.7, 0.9]
+
+
+def test_a_grid_of_scores_leaves_out_counts_by_layer():
+    table = results((1.0, 1.0, 0.9, False), (1.0, 1.0, 0.1, False))
+    table.loc[1, "subnet"] = "w1.00-d1.00-h1.2.3.4.5.6-n1.1.1.1.1.1"
+    assert on_grid(table)["accuracy"].tolist() == [0.9]
+    assert plots.metric_grid(table, "accuracy", metric_title="a").data[0].z.tolist() == [[0.9]]
 
 
 def test_a_row_is_found_by_what_the_subnet_keeps():

@@ -1,0 +1,73 @@
+"""The examples that a sub-network answers otherwise than the full network does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from dynabert.evaluation.quality import Evaluation
+
+LOST, GAINED, OTHER = "right → wrong", "wrong → right", "wrong → other wrong"
+CHANGES = (LOST, GAINED, OTHER)
+
+
+def changed_answers(
+    full: Evaluation,
+    small: Evaluation,
+    columns: Mapping[str, Sequence[object]],
+    names: Sequence[str],
+) -> pd.DataFrame:
+    """A row per example whose class the sub-network answers otherwise, its surest answers first.
+
+    full, small: of one classification split.
+    columns: what to show of each example, (N,) each, for example its text.
+    names: of the classes.
+    Columns: change (one of `CHANGES`), those given, label, full and full_probability, subnet and
+    subnet_probability: the answers, and how probable each network thinks its own.
+    """
+    labels = full.labels.astype(int)
+    before, after = full.predictions, small.predictions
+    rows = np.flatnonzero(before != after)
+    lost, gained = (before == labels)[rows], (after == labels)[rows]
+    table = pd.DataFrame(
+        {
+            "change": np.select([lost, gained], [LOST, GAINED], OTHER),
+            **{name: [values[int(row)] for row in rows] for name, values in columns.items()},
+            "label": [names[labels[row]] for row in rows],
+            "full": [names[before[row]] for row in rows],
+            "full_probability": softmax(full.logits, axis=1)[rows, before[rows]],
+            "subnet": [names[after[row]] for row in rows],
+            "subnet_probability": softmax(small.logits, axis=1)[rows, after[rows]],
+        }
+    )
+    place = table["change"].map(CHANGES.index)
+    return (
+        table.assign(place=place)
+        .sort_values(["place", "subnet_probability"], ascending=[True, False], kind="stable")
+        .drop(columns="place")
+        .reset_index(drop=True)
+    )
+
+
+def changed_values(
+    full: Evaluation, small: Evaluation, columns: Mapping[str, Sequence[object]]
+) -> pd.DataFrame:
+    """A row per example of a regression, the largest change of its value first.
+
+    Columns: change (subnet - full), those given, label, full, subnet.
+    """
+    before, after = (one.predictions.astype(float) for one in (full, small))
+    table = pd.DataFrame(
+        {
+            "change": after - before,
+            **{name: list(values) for name, values in columns.items()},
+            "label": full.labels.astype(float),
+            "full": before,
+            "subnet": after,
+        }
+    )
+    order = np.argsort(-np.abs(table["change"].to_numpy()), kind="stable")
+    return table.iloc[order].reset_index(drop=True)

@@ -1,0 +1,150 @@
+"""Score against cost of all evaluated sub-networks, and which of them to compare."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import streamlit as st
+
+from dynabert import Subnet, plots
+from dynabert.analysis.filters import SizeFilter, front_of
+from dynabert.runs import Run
+from pages.shared import controls, state, wording
+from pages.shared.accuracy.numbers import Row
+
+LIMITS = {
+    "params": "number of parameters, millions",
+    "macs": "number of MACs, millions",
+    "latency": "latency, ms",
+}
+
+
+def show_chart(run: Run, results: pd.DataFrame, row: Row | None) -> None:
+    """The chart with its choice of a cost and its filters.  row: the chosen sub-network's."""
+    metric = run.info.task.metric
+    title = wording.metric_title(metric)
+    machine = wording.escape(run.info.machine)
+    tokens = int(results["tokens"].iloc[0])
+    batch = results["latency_batch_size"].dropna()
+    latency = "latency, ms" + (f" at batch {int(batch.iloc[0])}" if len(batch) else "")
+    costs = {
+        "params": (
+            *("num_params", 1e6, "Parameters"),
+            "parameters of the Transformer layers, millions",
+        ),
+        "macs": ("macs", 1e6, "MACs", f"multiply-accumulates for {tokens} tokens, millions"),
+        "latency": ("latency_ms", 1.0, "Latency", f"{latency}, {tokens} tokens"),
+    }
+    st.subheader(f"Score against cost of {wording.count(len(results), 'sub-network')}")
+    usable = [name for name, (column, *_) in costs.items() if results[column].notna().any()]
+    cost = controls.choose_one("Cost", "cost", usable, format_option=lambda name: costs[name][2])
+    column, scale, _, cost_title = costs[cost]
+    inside = _choose_filter(results, cost, column, scale, LIMITS[cost]).passes(results, column)
+    measured = pd.to_numeric(results[column]).notna().to_numpy()
+    compared = results[inside & measured]
+    controls.chart(
+        plots.quality_vs_cost(
+            results,
+            metric,
+            column,
+            metric_title=f"dev {title}",
+            cost_title=cost_title,
+            selected=None if row is None else str(row["subnet"]),
+            scale=scale,
+            inside=inside,
+        ),
+        key="cost-chart",
+        on_select=_take_click,
+        selection_mode="points",
+        alt=f"{title} against {cost_title}",
+    )
+    missing = int((inside & ~measured).sum())
+    st.caption(
+        f"**{len(compared)} of {len(results)} shown, "
+        f"{int(front_of(compared, metric, column).sum())} on the front.** "
+        + (f"Of {missing} the {costs[cost][2].lower()} is not known. " if missing else "")
+        + "Click a point to choose it. No other sub-network that is shown is both cheaper and better "
+        "than one on the Pareto front"
+        + (", collapsed ones aside." if compared["collapsed"].any() else ".")
+        + (f" Measured on {machine}." if cost == "latency" else "")
+    )
+    controls.download("Results (CSV)", results, f"{run.name}-results.csv")
+
+
+def _take_click() -> None:
+    """Choose the sub-network whose point was clicked on."""
+    points = st.session_state["cost-chart"]["selection"]["points"]
+    if points and "customdata" in points[0]:
+        clicked = points[0]["customdata"]
+        subnet = Subnet.parse(clicked[0] if isinstance(clicked, list) else clicked)
+        if subnet.layers is not None or (subnet.heads is None) != (subnet.neurons is None):
+            st.toast("This one was made by the command line; the controls here cannot choose it.")
+            return
+        controls.set_subnet(subnet)
+
+
+def _choose_filter(
+    results: pd.DataFrame, cost: str, column: str, scale: float, title: str
+) -> SizeFilter:
+    depths = results["layers"].map(len)
+    heads = [int(count) for counts in results["heads"] for count in counts]
+    with st.expander("Compare only some of them", icon=":material/filter_alt:"):
+        left, middle, right = st.columns(3, gap="large")
+        with left:
+            layers = _choose_range("Layers", "layers", int(depths.min()), int(depths.max()))
+        with middle:
+            kept = _choose_range("Heads in each layer", "heads", min(heads), max(heads))
+        with right:
+            most = _choose_most(pd.to_numeric(results[column]) / scale, f"max_{cost}", title)
+    return SizeFilter(layers=layers, heads=kept, most_cost=None if most is None else most * scale)
+
+
+def _choose_range(label: str, name: str, low: int, high: int) -> tuple[int, int] | None:
+    """A range of counts; None where it leaves nothing out."""
+    if low == high:
+        st.caption(f"{label}: {low} in all of them")
+        return None
+    given = re.fullmatch(r"(\d{1,4})-(\d{1,4})", state.recall(name) or "")
+    start, end = (int(given[1]), int(given[2])) if given else (low, high)
+    start, end = max(low, min(start, high)), max(low, min(end, high))
+    key = f"filter-{name}"
+
+    def take() -> None:
+        first, last = st.session_state[key]
+        if (first, last) == (low, high):
+            state.forget(name)
+        else:
+            state.change(name, f"{first}-{last}")
+
+    st.session_state[key] = (min(start, end), max(start, end))
+    chosen = st.slider(label, low, high, key=key, on_change=take)
+    return None if chosen == (low, high) else chosen
+
+
+def _choose_most(costs: pd.Series, name: str, title: str) -> float | None:
+    """The largest cost, in the unit of the axis; None where it leaves nothing out."""
+    steps = sorted({float(f"{cost:.6g}") for cost in costs.dropna()})
+    if len(steps) < 2:
+        return None
+    wanted = state.recall_number(name)
+    start = steps[-1]
+    if wanted is not None:
+        start = max((step for step in steps if step <= wanted * (1 + 1e-6)), default=steps[0])
+    key = f"filter-{name}"
+
+    def take() -> None:
+        if st.session_state[key] == steps[-1]:
+            state.forget(name)
+        else:
+            state.change(name, st.session_state[key])
+
+    st.session_state[key] = start
+    chosen = st.select_slider(
+        f"Largest {title}",
+        steps,
+        key=key,
+        on_change=take,
+        format_func=lambda step: f"{step:,.4g}",
+    )
+    return None if chosen == steps[-1] else float(chosen)

@@ -1,0 +1,300 @@
+"""Scores of sub-networks, measured while the visitor looks on, and what was answered for them."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pandas as pd
+import streamlit as st
+import torch
+
+from dynabert import Subnet
+from dynabert.analysis.choices import find_row
+from dynabert.errors import UserError
+from dynabert.evaluation import (
+    Estimate,
+    Evaluation,
+    LatencySetup,
+    describe_machine,
+    evaluate_gradually,
+    measure_latency,
+)
+from dynabert.evaluation.table import result_row
+from dynabert.runs import Run
+from dynabert.subnet import ResolvedSubnet
+from pages.shared import cache, jobs
+
+SLOW_SECONDS = 20.0  # an evaluation that takes longer waits for its visitor to ask for it
+MOST_EVALUATIONS = 64  # of which the answers are kept in memory
+FIRST_SECONDS = 0.2
+_TICK = 0.05
+_NOTHING = object()  # not even that nothing has been found yet
+_VISITOR, _WATCHED = "live-visitor", "live-watched"
+
+_RunKey = tuple[str, int]
+Draw = Callable[[jobs.Job], None]
+
+
+@dataclass
+class _Store:
+    """What this server found out and the runs' folders do not hold."""
+
+    evaluations: OrderedDict[tuple[_RunKey, ResolvedSubnet], Evaluation] = field(
+        default_factory=OrderedDict
+    )
+    unkept: dict[_RunKey, pd.DataFrame] = field(default_factory=dict)  # results, by the run
+    slow: dict[_RunKey, float] = field(default_factory=dict)  # seconds that its dev set takes
+    missing: dict[_RunKey, str] = field(default_factory=dict)  # why its examples are of no use
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, key: tuple[_RunKey, ResolvedSubnet], evaluation: Evaluation) -> None:
+        with self.lock:
+            self.evaluations[key] = evaluation
+            self.evaluations.move_to_end(key)
+            while len(self.evaluations) > MOST_EVALUATIONS:
+                self.evaluations.popitem(last=False)
+
+
+@st.cache_resource(show_spinner=False)
+def _store() -> _Store:
+    return _Store()
+
+
+def results(run: Run) -> pd.DataFrame:
+    """The run's results, with those that could not be kept in its folder."""
+    known = cache.results(run)
+    unkept = _store().unkept.get(cache.run_key(run))
+    if unkept is None:
+        return known
+    return pd.concat([known[~known["subnet"].isin(unkept["subnet"])], unkept], ignore_index=True)
+
+
+def is_unkept(run: Run, row: dict) -> bool:
+    """Whether a row of `results` will be gone when the server ends."""
+    unkept = _store().unkept.get(cache.run_key(run))
+    return unkept is not None and row["subnet"] in set(unkept["subnet"])
+
+
+def evaluation(run: Run, subnet: Subnet) -> Evaluation | None:
+    """What a sub-network answered on the dev set, if this server has seen it."""
+    return _store().evaluations.get((cache.run_key(run), subnet.resolve(run.config.shape)))
+
+
+def seconds_if_slow(run: Run) -> float | None:
+    """How long a pass over the run's dev set takes, where that was found to be long."""
+    return _store().slow.get(cache.run_key(run))
+
+
+def why_not(run: Run) -> str | None:
+    """Why nothing of this run can be evaluated now; None if it can. Loads its examples and model."""
+    store, key = _store(), cache.run_key(run)
+    if key not in store.missing:
+        try:
+            notices = cache.examples(run).notices
+            cache.model(run)
+        except UserError as error:
+            notices = (str(error),)
+        if not notices:
+            return None
+        store.missing[key] = "; ".join(notices)
+    return store.missing[key]
+
+
+def look_again(run: Run) -> None:
+    """Forget that the examples were of no use."""
+    _store().missing.pop(cache.run_key(run), None)
+    cache.examples.clear()
+
+
+def latency_setup(run: Run) -> LatencySetup | None:
+    """As the run measured it; None on another machine, whose times could not be compared."""
+    known = cache.results(run)
+    batch = known["latency_batch_size"].dropna()
+    if run.info.machine != describe_machine(torch.device("cpu")) or not len(batch):
+        return None
+    return LatencySetup(tokens=int(known["tokens"].iloc[0]), batch_size=int(batch.iloc[0]))
+
+
+def evaluation_key(run: Run, subnet: Subnet) -> str:
+    return f"evaluate {cache.run_key(run)} {subnet.key}"
+
+
+def latency_key(run: Run, subnet: Subnet) -> str:
+    return f"latency {cache.run_key(run)} {subnet.key}"
+
+
+def start_evaluation(run: Run, subnet: Subnet, *, however_long: bool) -> jobs.Job:
+    """Evaluate on the dev set; publishes `Estimate`s. The examples must be at hand (`why_not`).
+
+    however_long: go on also where it is found to take longer than `SLOW_SECONDS`.
+    """
+    known, model, store, same = cache.examples(run), cache.model(run), _store(), cache.run_key(run)
+    tokens = int(cache.results(run)["tokens"].iloc[0])
+
+    def steps(job: jobs.Job) -> Iterator[None]:
+        estimates = evaluate_gradually(
+            model,
+            known.dev,
+            subnet,
+            metrics=run.info.task.metrics,
+            generator=torch.Generator().manual_seed(run.info.seed),
+            on_batch=job.check_watched,
+        )
+        pace = _Pace()
+        while True:
+            pace.begin()
+            estimate = next(estimates)
+            pace.end(estimate)
+            job.progress("evaluating", estimate.num_read, estimate.num_examples)
+            if estimate.evaluation is not None:
+                break
+            job.publish(estimate)
+            if not however_long and pace.is_slow:
+                store.slow[same] = pace.whole
+                return
+            yield
+        job.publish(estimate)
+        store.add((same, subnet.resolve(run.config.shape)), estimate.evaluation)
+        row = result_row(model, estimate.evaluation, None, LatencySetup(tokens=tokens))
+        _keep_row(run, same, row, replace=False)
+
+    return _start(evaluation_key(run, subnet), f"{subnet.key} of {run.name}", steps, alone=False)
+
+
+def start_latency(run: Run, subnet: Subnet, setup: LatencySetup) -> jobs.Job:
+    """Measure the latency of a sub-network whose score is known."""
+    model, same = cache.model(run), cache.run_key(run)
+    row = find_row(results(run), subnet.resolve(run.config.shape))
+    assert row is not None  # the page has just found it
+
+    def steps(job: jobs.Job) -> Iterator[None]:
+        def report(done: int) -> None:
+            job.progress("measuring latency", done, setup.repeats)
+            job.check_watched()
+
+        (latency,) = measure_latency(model, [subnet], setup, on_repeat=report)
+        measured = {
+            "latency_ms": latency.median_ms,
+            "latency_ms_iqr": latency.iqr_ms,
+            "latency_batch_size": setup.batch_size,
+        }
+        _keep_row(run, same, row | measured, replace=True)
+        yield
+
+    return _start(
+        latency_key(run, subnet), f"latency of {subnet.key} of {run.name}", steps, alone=True
+    )
+
+
+class _Pace:
+    """How fast a sub-network reads, without the time in which others had their turn."""
+
+    def __init__(self) -> None:
+        self.blocks, self.share, self.whole = 0, 0.0, 0.0
+        self.suspected = False
+        self._began = 0.0
+
+    def begin(self) -> None:
+        self._began = time.monotonic()
+
+    def end(self, estimate: Estimate) -> None:
+        seconds = time.monotonic() - self._began
+        self.blocks += 1
+        self.whole = seconds / max(estimate.share_of_tokens - self.share, 1e-9)
+        self.share = estimate.share_of_tokens
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether all will take too long, by the speed of the first block.
+
+        A process has much to set up before its first one, so the second must agree.
+        """
+        if self.blocks == 1:
+            self.suspected = self.whole > SLOW_SECONDS
+        return self.blocks == 2 and self.suspected and self.whole > SLOW_SECONDS
+
+
+def _keep_row(run: Run, same: _RunKey, row: dict, *, replace: bool) -> None:
+    """Keep a row with its run, or in memory where nothing can be written there."""
+    cache.check_same(run, same)
+    store = _store()
+    if not replace and find_row(run.results, _resolved(row)) is not None:
+        return
+    lists = {name: [int(count) for count in row[name]] for name in ("heads", "neurons", "layers")}
+    rows = pd.DataFrame([row | lists])
+    measured = ["latency_ms", "latency_ms_iqr", "latency_batch_size"]
+    rows[measured] = rows[measured].astype(float)
+    try:
+        run.check_writable()
+        run.add_results(rows)
+    except (UserError, OSError):
+        with store.lock:
+            before = store.unkept.get(same)
+            if before is not None:
+                rows = pd.concat([before[before["subnet"] != row["subnet"]], rows])
+            store.unkept[same] = rows.reset_index(drop=True)
+
+
+def _resolved(row: dict) -> ResolvedSubnet:
+    layers, heads, neurons = (tuple(map(int, row[key])) for key in ("layers", "heads", "neurons"))
+    return ResolvedSubnet(layers=layers, heads=heads, neurons=neurons)
+
+
+def _start(
+    key: str, title: str, steps: Callable[[jobs.Job], Iterator[None]], *, alone: bool
+) -> jobs.Job:
+    st.session_state.setdefault(_WATCHED, set()).add(key)
+    return jobs.start_live(key, title, _visitor(), steps, alone=alone)
+
+
+def stay_with(keys: set[str]) -> None:
+    """Stop watching all work but this: what nobody watches ends."""
+    watched: set[str] = st.session_state.setdefault(_WATCHED, set())
+    for key in watched - keys:
+        if (job := jobs.find(key)) is not None:
+            job.leave(_visitor())
+    watched &= keys
+
+
+def failure(key: str) -> str | None:
+    """Why the latest work of that key failed, if it did; it is not tried again by itself."""
+    job = jobs.find(key)
+    return None if job is None else job.error
+
+
+def glance(job: jobs.Job, draw: Draw) -> None:
+    """Draw the first finding of work that has just begun, before the rest of the page is drawn.
+
+    Not for long: work that must wait for its turn would keep the page waiting.
+    """
+    job.wait(None, FIRST_SECONDS)
+    draw(job)
+
+
+def follow(watched: list[tuple[jobs.Job, Draw]]) -> None:
+    """Draw work as it comes along; when some of it has ended, draw the page anew.
+
+    At the end of a page: a control that is touched meanwhile ends this run of it.
+    """
+    drawn: list[object] = [_NOTHING] * len(watched)
+    while True:
+        for number, (job, draw) in enumerate(watched):
+            # Reading the session's state is also where Streamlit ends a run that is out of date.
+            job.look(_visitor())
+            if job.found is not drawn[number]:
+                drawn[number] = job.found
+                draw(job)
+        if any(job.finished for job, _ in watched):
+            st.rerun()
+        watched[0][0].wait(drawn[0], _TICK)
+
+
+def _visitor() -> str:
+    if _VISITOR not in st.session_state:
+        st.session_state[_VISITOR] = uuid.uuid4().hex
+    return str(st.session_state[_VISITOR])

@@ -1,0 +1,117 @@
+"""Live work: who watches it, and whose turn it is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import streamlit as st
+
+from pages.shared import jobs
+
+
+@pytest.fixture(autouse=True)
+def _no_jobs() -> None:
+    st.cache_resource.clear()
+
+
+def until(condition) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came true")
+
+
+def test_live_work_takes_turns_step_by_step():
+    order: list[str] = []
+    gate = threading.Event()
+
+    def steps(name: str):
+        def work(job: jobs.Job) -> Iterator[None]:
+            gate.wait(5)
+            for number in range(3):
+                order.append(f"{name}{number}")
+                job.publish(number)
+                yield
+
+        return work
+
+    first = jobs.start_live("a", "a", "one", steps("a"), alone=False)
+    time.sleep(0.05)  # it holds its turn
+    second = jobs.start_live("b", "b", "two", steps("b"), alone=False)
+    time.sleep(0.05)
+    gate.set()
+    until(lambda: first.finished and second.finished)
+    assert order == ["a0", "b0", "a1", "b1", "a2", "b2"]
+    assert (first.found, second.found) == (2, 2)
+
+
+def test_work_that_its_visitor_left_ends_and_lets_others_go():
+    stopped = threading.Event()
+
+    def endless(job: jobs.Job) -> Iterator[None]:
+        while True:
+            time.sleep(0.005)
+            yield
+
+    def short(job: jobs.Job) -> Iterator[None]:
+        stopped.set()
+        yield
+
+    left = jobs.start_live("a", "a", "visitor", endless, alone=False)
+    left.leave("visitor")
+    jobs.start_live("b", "b", "visitor", short, alone=False)
+    assert stopped.wait(2)
+    until(lambda: left.finished)
+    assert left.error is None
+    assert jobs.find("a") is None  # it can begin anew
+
+
+def test_one_watcher_is_enough(monkeypatch):
+    monkeypatch.setattr(jobs, "UNWATCHED_SECONDS", 0.2)
+    steps_done: list[int] = []
+
+    def work(job: jobs.Job) -> Iterator[None]:
+        while True:
+            time.sleep(0.01)
+            steps_done.append(1)
+            yield
+
+    job = jobs.start_live("a", "a", "one", work, alone=False)
+    assert jobs.start_live("a", "a", "two", work, alone=False) is job
+    job.leave("one")
+    for _ in range(10):
+        time.sleep(0.05)
+        job.look("two")
+    assert not job.finished
+    until(lambda: job.finished)  # once nobody looks
+
+
+def test_what_measures_time_waits_for_long_work_and_live_work_does_not():
+    gate, begun = threading.Event(), threading.Event()
+    jobs.start("long", "long", lambda report: begun.set() or gate.wait(5))
+    assert begun.wait(2)
+
+    def once(job: jobs.Job) -> Iterator[None]:
+        yield
+
+    quick = jobs.start_live("quick", "quick", "one", once, alone=False)
+    until(lambda: quick.finished)
+    timed = jobs.start_live("timed", "timed", "one", once, alone=True)
+    time.sleep(0.1)
+    assert not timed.finished
+    gate.set()
+    until(lambda: timed.finished)
+
+
+def test_a_failure_is_told():
+    def fails(job: jobs.Job) -> Iterator[None]:
+        raise OSError("no such file")
+        yield
+
+    job = jobs.start_live("a", "a", "one", fails, alone=False)
+    until(lambda: job.finished)
+    assert job.error == "no such file"
