@@ -123,12 +123,6 @@ def show(name: str, value: object) -> Callable[[], None]:
     return lambda: change(name, st.session_state[name])
 
 
-def forget(name: str) -> None:
-    """Take a parameter out of the view."""
-    st.session_state[_CHANGED] = True
-    _view().pop(name, None)
-
-
 def link() -> dict[str, str]:
     """The parameters of a link that opens the view on another page."""
     return {name: _view()[name] for name in PARAMETERS if name in _view()}
