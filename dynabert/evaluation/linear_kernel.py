@@ -1,29 +1,23 @@
-"""The faster of this processor's two float32 matrix kernels, for evaluating without gradients.
+"""The faster of the two float32 matrix kernels that PyTorch carries, for evaluating without gradients.
 
-PyTorch multiplies float32 matrices on a CPU with MKL, which on processors of other makers than its
-own leaves half of their speed unused; oneDNN, which PyTorch carries too, does not. Both compute in
-float32: answers differ by rounding alone. Which is faster is measured once, when first needed.
-Latencies are measured without this, as what a user of the model sees.
+PyTorch multiplies float32 matrices on a CPU with MKL, which on processors that Intel has not made leaves
+half of their speed unused (measured on an AMD EPYC); oneDNN does not. Both compute in float32: answers
+differ by rounding alone. The processor's maker decides, not a stopwatch, so that the same machine gives
+the same numbers every time. Latencies are measured without this, as what a user of the model sees.
 """
 
 from __future__ import annotations
 
 import functools
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-
-# oneDNN must be so much faster to be preferred: a tie is decided by PyTorch.
-WORTH_IT = 1.2
-
-_measuring = threading.Lock()
 
 
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -56,33 +50,18 @@ def fastest_linear(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _onednn_is_faster() -> bool:
-    with _measuring:  # two threads that measure at once would slow each other down
-        return _measured()
-
-
 @functools.lru_cache(maxsize=1)
-def _measured() -> bool:
+def _onednn_is_faster() -> bool:
     if not (
         torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     ):
         return False
-    x, weight, bias = torch.ones(512, 384), torch.ones(1536, 384), torch.ones(1536)
-    try:
-        with torch.inference_mode():
-            ours, usual = (
-                _seconds(kernel, x, weight, bias) for kernel in (onednn_linear, F.linear)
-            )
-    except (RuntimeError, TypeError):  # another version of PyTorch, or built without it
+    cpu_info = Path("/proc/cpuinfo")
+    if not cpu_info.is_file() or "AuthenticAMD" not in cpu_info.read_text():
         return False
-    return ours * WORTH_IT < usual
-
-
-def _seconds(kernel: Callable[..., Tensor], *inputs: Tensor) -> float:
-    """The shortest of a few runs, after one that is not counted."""
-    times = []
-    for _ in range(6):
-        start = time.perf_counter()
-        kernel(*inputs)
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+    try:  # another version of PyTorch may take other arguments
+        with torch.inference_mode():
+            onednn_linear(torch.ones(2, 3), torch.ones(4, 3), torch.ones(4))
+    except (RuntimeError, TypeError):
+        return False
+    return True

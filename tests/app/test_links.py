@@ -23,8 +23,8 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
         ("attention", {"text": "good " * 2000}, "its first 4,000 letters are shown"),
     ],
 )
-def test_bad_values_of_a_link_fall_back_with_a_notice(open_app, tiny, page, parameters, said):
-    at = open_app(tiny.folder.parent, page, **parameters)
+def test_bad_values_of_a_link_fall_back_with_a_notice(open_app, own_run, page, parameters, said):
+    at = open_app(own_run.folder.parent, page, **parameters)
     assert not at.error
     (notice,) = [info.value for info in at.info if info.value.startswith("The link asks for")]
     assert said in notice
@@ -34,8 +34,8 @@ def test_bad_values_of_a_link_fall_back_with_a_notice(open_app, tiny, page, para
 
 
 @pytest.mark.parametrize("page", ["overview", "importance", "accuracy", "try_it", "take_away"])
-def test_a_good_link_says_nothing(open_app, tiny, page):
-    at = open_app(tiny.folder.parent, page, run="tiny", w="0.666667", d="0.25", cost="macs")
+def test_a_good_link_says_nothing(open_app, own_run, page):
+    at = open_app(own_run.folder.parent, page, run="tiny", w="0.666667", d="0.25", cost="macs")
     assert not [info for info in at.info if info.value.startswith("The link asks for")]
 
 
