@@ -21,7 +21,11 @@ _NAMES = {
     "dynabert.analysis.answers": ("answer_all", "answer_table"),
     "dynabert.analysis.attention_maps": ("attention_maps", "kept_heads"),
     "dynabert.analysis.comparison": ("compare_results",),
+    "dynabert.analysis.filters": ("SizeFilter",),
+    "dynabert.analysis.groups": ("accuracy_by_group",),
     "dynabert.analysis.head_order": ("head_order", "pretrained_order"),
+    "dynabert.evaluation": ("evaluate",),
+    "dynabert.examples": ("load_examples",),
 }
 _PACKAGES = ("dynabert", "torch", "transformers")
 
@@ -93,7 +97,7 @@ def _cell(run: Run, code: str) -> str:
     """
     used = {"dynabert.runs": ["Run"]}
     for module, names in _NAMES.items():
-        if found := [name for name in names if re.search(rf"\b{name}\b", code)]:
+        if found := [name for name in names if re.search(rf"(?<!\.)\b{name}\b", code)]:
             used[module] = found
     lines = [f"from {module} import {', '.join(used[module])}" for module in sorted(used)]
     return "\n".join([*lines, "", f"run = Run.load({folder_of(run)!r})", code])

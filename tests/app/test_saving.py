@@ -55,6 +55,7 @@ def same(one: Any, other: Any) -> bool:
         ("importance", {"w": "0.5", "order": "as rewired"}, 4),
         ("importance", {"w": "0.5", "order": "as pretrained"}, 4),
         ("compare", {"other": "twin"}, 2),
+        ("accuracy", {"w": "0.5", "cost": "macs", "layers": "3-4", "max_macs": "0.1"}, 1),
     ],
 )
 def test_a_cell_draws_the_figure_of_the_page(open_app, own_run, page, parameters, number):

@@ -39,11 +39,32 @@ def show_phenomena(
         table = table.sort_values("lost", ascending=False, kind="stable", ignore_index=True)
     controls.chart(
         plots.accuracy_by_group(table, names),
+        table=table,
+        cell=_cell(run, {name: one.subnet for name, one in evaluations.items()}, names),
         key="phenomena-chart",
         alt="Accuracy per phenomenon",
     )
     st.caption("What is lost most stands on top; the dotted line is what guessing scores.")
-    controls.download("Phenomena (CSV)", table, f"{run.name}-phenomena-{subnet.key}.csv")
+
+
+def _cell(run: Run, subnets: dict[str, Subnet], names: dict[str, str]) -> str:
+    """Code that evaluates anew and draws accuracy per phenomenon."""
+    lines = [
+        "examples = load_examples(run)",
+        f"subnets = {subnets!r}",
+        "found = {",
+        f"    name: evaluate(run.model(), examples.dev, subnet, metrics={run.info.task.metrics!r})",
+        "    for name, subnet in subnets.items()",
+        "}",
+        f'groups = next(iter(examples.data.dev.values()))["{cache.PHENOMENON}"]',
+        'table = accuracy_by_group(found, [name.replace("_", " ") for name in groups])',
+    ]
+    if "subnet" in subnets:
+        lines += [
+            'table["lost"] = table["full"] - table["subnet"]',
+            'table = table.sort_values("lost", ascending=False, kind="stable", ignore_index=True)',
+        ]
+    return "\n".join([*lines, f"plots.accuracy_by_group(table, {names!r})"])
 
 
 def show_changes(

@@ -40,24 +40,26 @@ def show_chart(run: Run, results: pd.DataFrame, row: Row | None) -> None:
     usable = [name for name, (column, *_) in costs.items() if results[column].notna().any()]
     cost = controls.choose_one("Cost", "cost", usable, format_option=lambda name: costs[name][2])
     column, scale, _, cost_title = costs[cost]
-    inside = _choose_filter(results, cost, column, scale, LIMITS[cost]).passes(results, column)
+    chosen = _choose_filter(results, cost, column, scale, LIMITS[cost])
+    inside = chosen.passes(results, column)
     measured = pd.to_numeric(results[column]).notna().to_numpy()
     compared = results[inside & measured]
+    options = {
+        "metric_title": f"dev {title}",
+        "cost_title": cost_title,
+        "selected": None if row is None else str(row["subnet"]),
+        "scale": scale,
+    }
     controls.chart(
-        plots.quality_vs_cost(
-            results,
-            metric,
-            column,
-            metric_title=f"dev {title}",
-            cost_title=cost_title,
-            selected=None if row is None else str(row["subnet"]),
-            scale=scale,
-            inside=inside,
-        ),
+        plots.quality_vs_cost(results, metric, column, **options, inside=inside),
+        table=results.assign(shown=inside),
+        cell=f"results = run.results\ninside = {chosen!r}.passes(results, {column!r})\n"
+        f"plots.quality_vs_cost(\n    results,\n    {metric!r},\n    {column!r},\n"
+        f"    **{options!r},\n    inside=inside,\n)",
         key="cost-chart",
         on_select=_take_click,
         selection_mode="points",
-        alt=f"{title} against {cost_title}",
+        alt=f"{wording.capital(title)} against {cost_title}",
     )
     missing = int((inside & ~measured).sum())
     st.caption(
@@ -69,7 +71,6 @@ def show_chart(run: Run, results: pd.DataFrame, row: Row | None) -> None:
         + (", collapsed ones aside." if compared["collapsed"].any() else ".")
         + (f" Measured on {machine}." if cost == "latency" else "")
     )
-    controls.download("Results (CSV)", results, f"{run.name}-results.csv")
 
 
 def _take_click() -> None:
