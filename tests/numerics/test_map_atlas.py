@@ -10,8 +10,9 @@ from conftest import make_hf
 from transformers import AutoTokenizer
 
 from dynabert import DynaBertForSequenceClassification, Subnet
-from dynabert.analysis.attention_maps import attention_maps
+from dynabert.analysis.attention_maps import attention_maps, pooled
 from dynabert.analysis.map_atlas import MapAtlas, build_atlas, to_bytes
+from dynabert.analysis.rollout import layer_averages, network_average, rollout
 from dynabert.importance import Importance
 from dynabert.rewiring import rewire_
 
@@ -64,19 +65,64 @@ def test_bytes_keep_small_values_apart():
     np.testing.assert_allclose(back, values, rtol=0.08)
 
 
+def test_sub_networks_share_the_maps_of_the_layer_they_execute_first(rewired, tokenizer):
+    atlas = build(rewired, tokenizer)
+    # (1 + 3 + 6) heads times (1 + 2 + 3 + 4) layers are 100 maps. Depth 0.25 starts with layer 4, 0.5
+    # with 2, 0.75 and 1 with 1: of those 40, three times 6 are different.
+    assert sum(map(len, atlas.numbers)) == 100
+    assert len(atlas.maps) == 60 + 18
+    for one, other in ((0, 2), (7, 11)):  # the same depth; two depths that start with layer 1
+        shared = set(atlas.numbers[one]) & set(atlas.numbers[other])
+        assert len(shared) == (1 if one == 0 else 3)
+
+
 def test_long_texts_make_do_with_fewer_sub_networks_and_then_with_merged_tokens(rewired, tokenizer):
-    # 1 + 3 + 6 heads times 1 + 2 + 3 + 4 layers are 100 maps of 9 x 9; the fewer are 54 - 27.
-    assert build(rewired, tokenizer, most_bytes=8100).width_mults == WIDTHS
-    fewer = build(rewired, tokenizer, most_bytes=8099)
+    # 78 maps of 9 x 9; of the fewer, with (3 + 6) heads times (2 + 4) layers, 54 - 18 + 12.
+    assert build(rewired, tokenizer, most_bytes=78 * 81).width_mults == WIDTHS
+    fewer = build(rewired, tokenizer, most_bytes=78 * 81 - 1)
     assert (fewer.width_mults, fewer.depth_mults) == ((0.5, 1.0), (0.5, 1.0))
-    assert fewer.block == 1
+    assert (fewer.block, fewer.averages) == (1, None)
+    assert len(fewer.maps) == 48
     merged = build(rewired, tokenizer, most_bytes=2000)
-    assert (merged.block, merged.maps[0].shape[-1]) == (2, 5)
-    assert sum(maps.size for maps in merged.maps) <= 2000
-    whole = dict(zip(map(tuple, fewer.places[0]), fewer.maps[0], strict=True))
-    for place, small in zip(map(tuple, merged.places[0]), merged.maps[0], strict=True):
-        assert small[0, 0] == whole[place][:2, :2].max()
-        assert small[4, 4] == whole[place][8, 8]
+    assert (merged.block, merged.maps.shape[-1]) == (2, 5)
+    assert merged.maps.size <= 2000
+    for large, small in zip(fewer.maps, merged.maps, strict=False):
+        assert small[0, 0] == large[:2, :2].max()
+        assert small[4, 4] == large[8, 8]
+
+
+def test_averages_of_a_long_text_are_taken_before_its_tokens_are_merged(rewired, tokenizer):
+    merged = build(rewired, tokenizer, most_bytes=2000)
+    assert merged.averages is not None
+    header, _ = unpack(merged.pack())
+    assert len(header["averages"]) == 4
+    for number, subnet in enumerate(
+        Subnet(width, depth) for depth in (0.5, 1.0) for width in (0.5, 1.0)
+    ):
+        alone = attention_maps(rewired, tokenizer, TEXT, subnet).maps
+        sent = merged.averages[number]
+        wanted = {sent.network: network_average(alone), sent.rollout: rollout(alone)}
+        wanted |= {place: layer_averages(alone)[layer] for layer, place in sent.layers.items()}
+        assert len(wanted) == len(set(merged.places[number][:, 0])) + 2
+        for place, whole in wanted.items():
+            expected = pooled(whole[None], 5)[0][0]
+            np.testing.assert_allclose((merged.maps[place] / 255.0) ** 2, expected, atol=2 / 255)
+
+
+def test_averages_and_rollout_made_of_bytes_are_as_good_as_the_bytes(rewired, tokenizer):
+    """A byte is off by up to 0.004; a rollout over four layers, of means over heads, by less."""
+    atlas = build(rewired, tokenizer)
+    errors = {"average": 0.0, "rollout": 0.0}
+    subnets = (Subnet(width, depth) for depth in DEPTHS for width in WIDTHS)
+    for number, subnet in enumerate(subnets):
+        exact = attention_maps(rewired, tokenizer, TEXT, subnet).maps
+        rounded = np.full_like(exact, np.nan)
+        layers, heads = atlas.places[number].T
+        rounded[layers, heads] = (atlas.maps_of(number) / 255.0) ** 2
+        for name, made in (("average", network_average), ("rollout", rollout)):
+            errors[name] = max(errors[name], float(np.abs(made(exact) - made(rounded)).max()))
+    assert errors["average"] < 0.004
+    assert errors["rollout"] < 0.002
 
 
 def test_a_text_that_is_cut_says_so(rewired, tokenizer):

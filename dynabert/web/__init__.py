@@ -1,0 +1,15 @@
+"""Our own browser components, and pages with them that open from a file, without app and network.
+
+The components are plain HTML, CSS and JavaScript in `assets/`, with no build step and nothing from
+elsewhere. The app mounts the very same files.
+"""
+
+from dynabert.web.atlas_page import (
+    AtlasView,
+    atlas_component,
+    atlas_page,
+    packed_atlas,
+    read_atlas,
+)
+
+__all__ = ["AtlasView", "atlas_component", "atlas_page", "packed_atlas", "read_atlas"]
