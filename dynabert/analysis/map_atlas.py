@@ -37,7 +37,7 @@ MOST_BYTES = 1_900_000
 class MapAtlas:
     """Maps of every width with every depth; layers and heads numbered as in the original network.
 
-    Sub-networks share maps: all that execute the same layer first see the same there.
+    Sub-networks that are the same up to a layer share the maps of their heads in it.
     """
 
     tokens: tuple[str, ...]  # (S,) special tokens included
@@ -148,6 +148,17 @@ def to_bytes(probabilities: np.ndarray) -> np.ndarray:
     return np.rint(255 * np.sqrt(probabilities)).astype(np.uint8)
 
 
+# What a head's map in some layer depends on: the layers up to it, and how wide those before it are.
+_Before = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+
+def _layers(resolved: ResolvedSubnet) -> list[_Before]:
+    return [
+        (resolved.layers[: place + 1], resolved.heads[:place], resolved.neurons[:place])
+        for place in range(len(resolved.layers))
+    ]
+
+
 class _Drawer:
     """The maps of an atlas as they are collected, each that sub-networks share only once."""
 
@@ -155,22 +166,16 @@ class _Drawer:
         self.most_cells = most_cells
         self.maps: list[np.ndarray] = []  # (n, s, s) bytes
         self.count = 0
-        self.first: dict[
-            int, np.ndarray
-        ] = {}  # by layer: numbers of the maps of one executed first
+        self.known: dict[_Before, np.ndarray] = {}  # numbers of maps
 
     def take(self, reading: Reading) -> np.ndarray:
         """(K,) where the maps of all heads of all executed layers are."""
         numbers = []
-        for place, (layer, maps) in enumerate(
-            zip(reading.resolved.layers, reading.attentions, strict=True)
-        ):
-            known = self.first.get(layer, np.empty(0, int)) if place == 0 else np.empty(0, int)
+        for before, maps in zip(_layers(reading.resolved), reading.attentions, strict=True):
+            known = self.known.get(before, np.empty(0, int))
             new = maps[len(known) :].float().cpu().numpy()
-            of_layer = np.concatenate([known, self._add(new)])
-            if place == 0:
-                self.first[layer] = of_layer
-            numbers.append(of_layer[: len(maps)])
+            self.known[before] = np.concatenate([known, self._add(new)])
+            numbers.append(self.known[before][: len(maps)])
         return np.concatenate(numbers)
 
     def take_averages(self, maps: np.ndarray) -> Averages:
@@ -207,11 +212,11 @@ def _num_maps(
     model: DynaBertForSequenceClassification, widths: Sequence[float], depths: Sequence[float]
 ) -> int:
     """How many different maps there are."""
-    resolved = _resolved(model, widths, depths)
-    first: dict[int, int] = {}
-    for one in resolved:
-        first[one.layers[0]] = max(one.heads[0], first.get(one.layers[0], 0))
-    return sum(first.values()) + sum(sum(one.heads[1:]) for one in resolved)
+    heads: dict[_Before, int] = {}
+    for one in _resolved(model, widths, depths):
+        for before, count in zip(_layers(one), one.heads, strict=True):
+            heads[before] = max(count, heads.get(before, 0))
+    return sum(heads.values())
 
 
 def _num_averages(

@@ -65,21 +65,26 @@ def test_bytes_keep_small_values_apart():
     np.testing.assert_allclose(back, values, rtol=0.08)
 
 
-def test_sub_networks_share_the_maps_of_the_layer_they_execute_first(rewired, tokenizer):
+def test_sub_networks_that_are_the_same_up_to_a_layer_share_its_maps(rewired, tokenizer):
     atlas = build(rewired, tokenizer)
-    # (1 + 3 + 6) heads times (1 + 2 + 3 + 4) layers are 100 maps. Depth 0.25 starts with layer 4, 0.5
-    # with 2, 0.75 and 1 with 1: of those 40, three times 6 are different.
+    # (1 + 3 + 6) heads times (1 + 2 + 3 + 4) layers are 100 maps. The depths run layers 4; 2, 4; 1, 2, 4;
+    # 1, 2, 3, 4. First come 4, 2 and 1, whose 40 maps are 18 different ones; the last two depths
+    # share layer 2, at the same width.
     assert sum(map(len, atlas.numbers)) == 100
-    assert len(atlas.maps) == 60 + 18
-    for one, other in ((0, 2), (7, 11)):  # the same depth; two depths that start with layer 1
-        shared = set(atlas.numbers[one]) & set(atlas.numbers[other])
-        assert len(shared) == (1 if one == 0 else 3)
+    assert len(atlas.maps) == 100 - 40 + 18 - 10
+
+    def shared(one: int, other: int) -> set[int]:
+        return set(atlas.numbers[one]) & set(atlas.numbers[other])
+
+    assert len(shared(0, 2)) == 1  # widths of depth 0.25: the only head of the narrowest
+    assert len(shared(7, 10)) == 6  # half the width, depths 0.75 and 1: layers 1 and 2
+    assert len(shared(7, 11)) == 3  # another width: layer 1 alone
 
 
 def test_long_texts_make_do_with_fewer_sub_networks_and_then_with_merged_tokens(rewired, tokenizer):
-    # 78 maps of 9 x 9; of the fewer, with (3 + 6) heads times (2 + 4) layers, 54 - 18 + 12.
-    assert build(rewired, tokenizer, most_bytes=78 * 81).width_mults == WIDTHS
-    fewer = build(rewired, tokenizer, most_bytes=78 * 81 - 1)
+    # 68 maps of 9 x 9; of the fewer, with (3 + 6) heads times (2 + 4) layers, 54 - 18 + 12.
+    assert build(rewired, tokenizer, most_bytes=68 * 81).width_mults == WIDTHS
+    fewer = build(rewired, tokenizer, most_bytes=68 * 81 - 1)
     assert (fewer.width_mults, fewer.depth_mults) == ((0.5, 1.0), (0.5, 1.0))
     assert (fewer.block, fewer.averages) == (1, None)
     assert len(fewer.maps) == 48
