@@ -4,97 +4,14 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    ConsoleMessage,
-    Locator,
-    Page,
-    Request,
-    Route,
-    expect,
-)
+from browsing import TIMEOUT_MS, drawn, idle, settle
+from playwright.sync_api import Page, expect
 
 pytest_plugins = ["browser_fixtures"]
 pytestmark = pytest.mark.browser
-TIMEOUT_MS = 60_000
-expect.set_options(timeout=TIMEOUT_MS)  # a busy machine is slow, not wrong
-
-# On a page other than the first, Streamlit asks for these beside the page's own address before it
-# finds them at the root.
-KNOWN_MISSING = ("/_stcore/health", "/_stcore/host-config")
-
-
-@dataclass
-class Watched:
-    """A page, and what went wrong in it."""
-
-    page: Page
-    outside: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def check(self) -> None:
-        assert self.outside == []
-        assert self.errors == []
-        assert self.page.get_by_test_id("stException").count() == 0
-
-
-@pytest.fixture(params=["light", "dark", "narrow"])
-def look(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture
-def open_page(browser: Browser, server: str, look: str) -> Iterator[Callable[[str], Watched]]:
-    width = 420 if look == "narrow" else 1280
-    context = browser.new_context(
-        viewport={"width": width, "height": 900},
-        color_scheme="dark" if look == "dark" else "light",
-    )
-
-    def open_address(path: str) -> Watched:
-        watched = Watched(context.new_page())
-        page = watched.page
-        page.set_default_timeout(TIMEOUT_MS)
-
-        def only_local(route: Route, request: Request) -> None:
-            if urlparse(request.url).hostname == "localhost":
-                route.continue_()
-            else:
-                watched.outside.append(request.url)
-                route.abort()
-
-        def note(message: ConsoleMessage) -> None:
-            address = str(message.location.get("url", ""))
-            if message.type == "error" and not urlparse(address).path.endswith(KNOWN_MISSING):
-                watched.errors.append(f"{message.text} ({address})")
-
-        page.route(lambda address: address.startswith("http"), only_local)
-        page.on("console", note)
-        page.on("pageerror", lambda error: watched.errors.append(str(error)))
-        page.goto(server + path)
-        settle(page)
-        return watched
-
-    yield open_address
-    context.close()
-
-
-def settle(page: Page) -> None:
-    """Wait until the script has run and its title stands there."""
-    app = page.get_by_test_id("stApp")
-    expect(page.locator("h1").first).to_be_visible(timeout=TIMEOUT_MS)
-    expect(app).to_have_attribute("data-test-script-state", "notRunning")
-
-
-def idle(page: Page) -> None:
-    """Wait until the browser has drawn what it has: a busy one makes one step of a page's two."""
-    settle(page)
-    page.evaluate("() => new Promise((done) => requestIdleCallback(done))")
 
 
 def expect_charts(page: Page, number: int) -> None:
@@ -152,13 +69,17 @@ def test_a_click_on_a_small_map_enlarges_its_head(open_page):
     box = drawn(page, "canvas.grid").bounding_box()
     assert box is not None
     # Below and beside the numbers there are 4 layers and 6 heads: layer 2, head 5.
-    tile = (box["width"] - 22) / 6
+    tile = (box["width"] - 22) / (6 + 1.4)
     page.mouse.click(box["x"] + 22 + 4.4 * tile, box["y"] + 18 + 1.4 * tile)
     expect(page.locator("h3.chosen")).to_have_text("Layer 2, head 5")
     expect(page).to_have_url(re.compile("layer=2&head=5"))
     page.locator("canvas.grid").first.press("ArrowLeft")
     expect(page.locator("h3.chosen")).to_have_text("Layer 2, head 4")
     expect(page).to_have_url(re.compile("layer=2&head=4"))
+    # Right of the last head stands the mean of its layer.
+    page.mouse.click(box["x"] + 22 + 6.8 * tile, box["y"] + 18 + 2.4 * tile)
+    expect(page.locator("h3.chosen")).to_have_text("Layer 3, mean of its heads")
+    expect(page).to_have_url(re.compile("layer=3&head=4.*map=layer"))
     opened.check()
 
 
@@ -222,13 +143,6 @@ def test_pointing_shows_the_numbers_and_full_against_full_differs_nowhere(open_p
     )
     assert len(colours) == 1
     opened.check()
-
-
-def drawn(page: Page, canvas: str) -> Locator:
-    """The first such canvas, once something is on it."""
-    first = page.locator(canvas).first
-    expect(page.locator(".atlas")).to_have_attribute("data-redraw-ms", re.compile("."))
-    return first
 
 
 @pytest.mark.parametrize("look", ["light"], indirect=True)
