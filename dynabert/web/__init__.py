@@ -11,5 +11,14 @@ from dynabert.web.atlas_page import (
     packed_atlas,
     read_atlas,
 )
+from dynabert.web.fusion_page import fusion_page, measure_functions
 
-__all__ = ["AtlasView", "atlas_component", "atlas_page", "packed_atlas", "read_atlas"]
+__all__ = [
+    "AtlasView",
+    "atlas_component",
+    "atlas_page",
+    "fusion_page",
+    "measure_functions",
+    "packed_atlas",
+    "read_atlas",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from dynabert.runs import ABLATION, MANIFEST, MEASURED, Run
 from dynabert.web import read_atlas
 from pages.shared import wording
 
+MOST_PAGES = 16
 PHENOMENON = "phenomenon"  # the teaching set's column that names what a sentence tests
 
 # A tokenizer that has to cut a text changes a setting of its own; one visitor at a time.
@@ -210,3 +212,22 @@ def atlas(run: Run, texts: tuple[str, ...]) -> MapAtlas:
     loaded, reader = model(run), tokenizer(run)
     with _TOKENIZER:
         return read_atlas(run, texts, model=loaded, tokenizer=reader)
+
+
+class _Pages(OrderedDict[str, str]):
+    """The latest few."""
+
+    def __setitem__(self, key: str, page: str) -> None:
+        super().__setitem__(key, page)
+        while len(self) > MOST_PAGES:
+            self.popitem(last=False)
+
+
+@st.cache_resource(show_spinner=False)
+def finished_pages() -> _Pages:
+    """Pages that background work has written, by its key."""
+    return _Pages()
+
+
+def finished_page(key: str) -> str | None:
+    return finished_pages().get(key)

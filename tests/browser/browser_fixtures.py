@@ -18,6 +18,7 @@ from find_browser import find_browser
 from playwright.sync_api import (
     Browser,
     ConsoleMessage,
+    Page,
     Request,
     Route,
     sync_playwright,
@@ -123,4 +124,17 @@ def open_page(browser: Browser, server: str, look: str) -> Iterator[Callable[[st
         return watched
 
     yield open_address
+    context.close()
+
+
+@pytest.fixture
+def offline(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
+    """A page without a network, and what went wrong or was asked for."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    context.set_offline(True)
+    page, seen = context.new_page(), []
+    page.on("console", lambda message: seen.append(message.text))
+    page.on("pageerror", lambda error: seen.append(str(error)))
+    page.on("request", lambda request: seen.append(request.url))
+    yield page, seen
     context.close()

@@ -6,13 +6,12 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browsing import drawn, settle
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from dynabert import Subnet
 from dynabert.analysis.attention_maps import attention_maps
@@ -26,19 +25,6 @@ TEXT = "a good dog sees the old house"
 HOSTILE = "</script><img src=x onerror=alert(1)> \u2028 <!--"
 # Averages over heads and rollout are made of bytes that are off by up to 0.004 each.
 TOLERANCE = 0.004
-
-
-@pytest.fixture
-def offline(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
-    """A page without a network, and what went wrong or was asked for."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    context.set_offline(True)
-    page, seen = context.new_page(), []
-    page.on("console", lambda message: seen.append(message.text))
-    page.on("pageerror", lambda error: seen.append(str(error)))
-    page.on("request", lambda request: seen.append(request.url))
-    yield page, seen
-    context.close()
 
 
 def opens_alone(page: Page, seen: list[str], path: Path) -> None:
