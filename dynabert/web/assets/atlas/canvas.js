@@ -17,6 +17,9 @@ const title = (view) => ({
   rollout: "Attention rollout over all layers",
 })[view.map];
 
+// What it is that can be missing: a head, or a whole layer.
+const subject = (view) => (view.map === "layer" ? `Layer ${view.layer + 1}` : title(view));
+
 // Equal steps of colour for square roots: most values are small.
 const shade = (of, value) => (of === "change"
   ? Math.round(127.5 + 127.5 * Math.sign(value) * Math.sqrt(Math.min(Math.abs(value), 1)))
@@ -134,10 +137,10 @@ function drawHead(canvas, atlas, view, options) {
   const context = prepare(canvas, values ? top + cell * cells + 2 : 60);
   canvas.geometry = values ? { left, top, cell, cells } : null;
   canvas.setAttribute("aria-label", values ? `${title(view)}: attention among ${atlas.tokens.length} tokens`
-    : `${title(view)} is not in this network`);
+    : `${subject(view)} is not in this network`);
   if (!values) {
     context.textBaseline = "top";
-    context.fillText(MISSING[of](title(view)), 0, 8);
+    context.fillText(MISSING[of](subject(view)), 0, 8);
     return;
   }
   const [own, ownContext, image] = scratch(canvas, cells, cells);
