@@ -7,8 +7,17 @@ import streamlit as st
 from dynabert import Subnet
 from dynabert.analysis.attention_maps import AttentionMaps
 from dynabert.analysis.choices import find_row
-from dynabert.runs import Run, TaskInfo
+from dynabert.analysis.rollout import map_of
+from dynabert.runs import TaskInfo
+from dynabert.web import AtlasView, atlas_page
 from pages.shared import atlas_view, cache, controls, state, wording
+
+SHOWN = {
+    "head": "This head",
+    "layer": "This layer's average",
+    "network": "Network average",
+    "rollout": "Rollout",
+}
 
 run = controls.open_run()
 task = run.info.task
@@ -18,8 +27,8 @@ config = run.config
 controls.header(
     "What do heads look at?",
     "Every small map is one attention head: its rows are the tokens that look, its columns the tokens "
-    "they look at. Drag the sliders to see a smaller network look; click a map to enlarge it. Layers and "
-    "heads keep their numbers in the pretrained network.",
+    "they look at; right of them the mean of each layer. Drag the sliders to see a smaller network look; "
+    "click a map to enlarge it. Layers and heads keep their numbers in the pretrained network.",
 )
 
 
@@ -48,18 +57,22 @@ def show_mark(subnet: Subnet) -> None:
         )
 
 
-def head_rows(run: Run, layer: int, head: int, maps: dict[str, AttentionMaps]) -> pd.DataFrame:
-    """One head's attention as a row for each pair of tokens."""
+def map_rows(view: AtlasView, maps: dict[str, AttentionMaps]) -> pd.DataFrame:
+    """What is enlarged, as a row for each pair of tokens."""
     tables = []
+    where: dict[str, object] = {"map": view.map}
+    if view.map in ("head", "layer"):
+        where["layer"] = view.layer
+    if view.map == "head":
+        where["head"] = view.head
     for subnet, of in maps.items():
-        matrix = of.maps[layer, head]
+        matrix = map_of(of.maps, view.map, view.layer - 1, view.head - 1)
         rows, columns = np.indices(matrix.shape).reshape(2, -1)
         tables.append(
             pd.DataFrame(
                 {
                     "subnet": subnet,
-                    "layer": layer + 1,
-                    "head": head + 1,
+                    **where,
                     "from": rows + 1,
                     "from_token": [of.tokens[row] for row in rows],
                     "to": columns + 1,
@@ -69,6 +82,12 @@ def head_rows(run: Run, layer: int, head: int, maps: dict[str, AttentionMaps]) -
             )
         )
     return pd.concat(tables, ignore_index=True).dropna()
+
+
+def file_name(view: AtlasView) -> str:
+    """Of what is enlarged, without its ending."""
+    place = {"head": f"layer{view.layer}-head{view.head}", "layer": f"layer{view.layer}-mean"}
+    return f"{run.name}-attention-{place.get(view.map, view.map)}"
 
 
 texts = controls.choose_texts(run)
@@ -83,17 +102,30 @@ if atlas.num_cut:
         f"last {atlas.num_cut} are left out.",
         icon=":material/content_cut:",
     )
-subnet, layer, head = atlas_view.show(atlas)
+view = atlas_view.show(atlas)
+subnet = view.subnet
 full, small = (cache.attention(run, texts, one) for one in (Subnet(), subnet))
 if atlas.block > 1:
     st.caption(
         f"The text is long: each cell stands for {atlas.block} × {atlas.block} tokens (the largest value)."
     )
-controls.download(
-    "This head (CSV)",
-    head_rows(run, layer, head, {"full": full, subnet.key: small}),
-    f"{run.name}-attention-layer{layer + 1}-head{head + 1}.csv",
-)
+with st.container(horizontal=True):
+    controls.download(
+        f"{SHOWN[view.map]} (CSV)",
+        map_rows(view, {"full": full, subnet.key: small}),
+        f"{file_name(view)}.csv",
+    )
+    st.download_button(
+        "This view (HTML)",
+        lambda: atlas_page(run, texts, atlas, view),
+        f"{run.name}-attention.html",
+        "text/html",
+        key="download-view",
+        help="One file with all maps of this text. It opens in any browser, without this app and without a "
+        "network, and its sliders work.",
+        icon=":material/download:",
+        on_click="ignore",
+    )
 
 st.subheader("What they answer")
 left, right = st.columns(2, gap="large")

@@ -4,37 +4,17 @@ import pandas as pd
 import streamlit as st
 
 from dynabert import Subnet, plots
-from dynabert.analysis.functions import (
-    BROAD,
-    LEAST_EXCESS,
-    LINKS,
-    MIXED,
-    POSITIONAL,
-    SPECIAL,
-    FunctionProfile,
-)
+from dynabert.analysis.function_names import FUNCTIONS_DEFINED, FUSION_DEFINED, GROUPS, SHORT
+from dynabert.analysis.functions import FunctionProfile
 from dynabert.analysis.fusion import Fusion
 from dynabert.runs import Run
-from pages.shared import cache, controls, state, wording
+from dynabert.web import fusion_page, measure_functions
+from pages.shared import cache, controls, jobs, state, wording
 
 # Figure 5 of the paper: the full network, narrow, narrow and shallow.
 FIGURE_5 = (Subnet(), Subnet(0.25), Subnet(0.25, 0.5))
 ONE, MANY = "one sentence", "teaching sentences"
 CHOSEN, PAPERS = "the chosen sub-network", "the paper's Figure 5"
-GROUPS = {
-    **dict.fromkeys(POSITIONAL, "neighbours"),
-    **dict.fromkeys(SPECIAL, "special tokens, punctuation"),
-    **dict.fromkeys(LINKS, "grammar"),
-    BROAD: "broad",
-    MIXED: "mixed",
-}
-SHORT = {
-    "previous token": "prev", "next token": "next", "same token": "same", "[CLS]": "CLS", "[SEP]": "SEP",
-    "punctuation": "punct", "verb → subject": "v→s", "subject → verb": "s→v", "noun → determiner": "n→d",
-    "determiner → noun": "d→n", "antecedent → reflexive": "a→r", "reflexive → antecedent": "r→a",
-    "verb → object": "v→o", "object → verb": "o→v", BROAD: "broad", MIXED: "mix",
-}  # fmt: skip
-
 run = controls.open_run()
 results = cache.results(run)
 shape = run.config.shape
@@ -186,6 +166,51 @@ def show_fusion(subnet: Subnet, fusion: Fusion) -> None:
     controls.download("Resemblance (CSV)", alike, f"{run.name}-resemblance-{subnet.key}.csv")
 
 
+def offer_page(text: str | None, chosen: Subnet) -> None:
+    """Measure all sub-networks that the run reports, and offer what came of it as one file."""
+    reported = [
+        Subnet(float(width), float(depth))
+        for width in run.info.recipe.get("width_mults") or (1.0,)
+        for depth in run.info.recipe.get("depth_mults") or (1.0,)
+    ]
+    key = f"fusion page {cache.run_key(run)} {text!r} {chosen.key}"
+    if jobs.watch(key):
+        return
+    made = cache.finished_page(key)
+    if made is None:
+        if st.button(
+            "Prepare a page to take along (HTML)",
+            key="prepare-page",
+            help=f"Functions and fusion of the {len(reported)} sub-networks that the run reports and of the "
+            "one shown here, in one file that needs neither this app nor a network.",
+            icon=":material/play_arrow:",
+        ):
+            model, known = cache.model(run), cache.sentences(run, text)
+
+            def work(report: jobs.OnProgress) -> None:
+                measured = measure_functions(
+                    model,
+                    known,
+                    [chosen, *reported],
+                    lambda done, total: report("sub-networks measured", done, total),
+                )
+                pages[key] = fusion_page(run, known, measured, chosen)
+
+            pages = cache.finished_pages()
+            jobs.start(key, f"page of {run.name}", work)
+            st.rerun()
+        return
+    st.download_button(
+        "These sub-networks (HTML)",
+        made,
+        f"{run.name}-fusion.html",
+        "text/html",
+        key="download-page",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
 text = choose_text()
 subnets = choose_subnets()
 if text is not None and not text.strip():
@@ -209,15 +234,12 @@ for subnet, column in zip(subnets, columns, strict=True):
     with column:
         st.markdown(f"**{title(subnet)}**")
         show_functions(cache.functions(run, text, subnet), f"functions-{subnet.key}")
-st.caption(
-    f"A head is named by where it sends at least {LEAST_EXCESS:.2f} more of its attention than chance "
-    "would: even attention, and for a grammatical link the same head's attention over the same distance "
-    "between words that are not linked. v verb, s subject, o object, n noun, d determiner, a antecedent, "
-    "r reflexive. Broad: no such place, and nearly even. A cross: the sub-network has no such head."
-)
+st.caption(FUNCTIONS_DEFINED)
 controls.download(
     "Functions (CSV)", function_table(run, text, subnets), f"{run.name}-head-functions.csv"
 )
+
+offer_page(text, subnets[-1])
 
 st.subheader("Function fusion")
 fusions = {subnet: cache.fusion(run, text, subnet) for subnet in subnets if not subnet.is_full}
@@ -226,16 +248,6 @@ if not fusions:
     state.end_page()
 show_summary(fusions)
 with st.expander("How it is defined"):
-    st.markdown(
-        "Two heads are as *similar* as 1 minus the Jensen–Shannon divergence of where they look, in "
-        "bits, over all tokens of all sentences: 1 is the same attention, 0 no token in common. A head "
-        "that the sub-network has not is *covered* by the surviving head that is most similar to what "
-        "it did in the full network. **Fusion** is how much better the surviving heads cover it in the "
-        "sub-network than the same heads did in the full network. Above 0, somebody has taken over "
-        "some of its function; below 0, the heads that are left have moved away from it.\n\n"
-        "Attention that only becomes more even grows more similar to everything. *Chance* is therefore "
-        "the same number for the removed head with its tokens shuffled: only fusion above chance means "
-        "that a function was taken over. The interval is a bootstrap over sentences."
-    )
+    st.markdown("\n\n".join(FUSION_DEFINED))
 for subnet, fusion in fusions.items():
     show_fusion(subnet, fusion)

@@ -15,8 +15,5 @@ def unpack(packed: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
     header = json.loads(packed[4 : 4 + length])
     body = np.frombuffer(packed, np.uint8, offset=4 + length)
     cells = header["cells"]
-    maps = [
-        body[start : start + len(places) * cells**2].reshape(-1, cells, cells)
-        for start, places in zip(header["starts"], header["places"], strict=True)
-    ]
-    return header, maps
+    maps = body.reshape(-1, cells, cells)
+    return header, [maps[numbers] for numbers in header["numbers"]]

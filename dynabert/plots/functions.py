@@ -23,6 +23,11 @@ from dynabert.plots.style import (
 )
 
 
+def function_colours() -> tuple[str, ...]:
+    """One for each kind of function that `head_functions` can show."""
+    return BLUE, ORANGE, GREEN, PINK, GREY
+
+
 def head_functions(
     labels: np.ndarray, details: Mapping[tuple[int, int], str], groups: Mapping[str, str]
 ) -> go.Figure:
@@ -33,7 +38,7 @@ def head_functions(
     """
     layers, heads = labels.shape
     kinds = list(dict.fromkeys(groups.values()))
-    colours = (BLUE, ORANGE, GREEN, PINK, GREY)[: len(kinds)]
+    colours = function_colours()[: len(kinds)]
     places = list(itertools.product(range(layers), range(heads)))
     z = np.full((layers, heads), np.nan)
     for place in places:

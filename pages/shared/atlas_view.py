@@ -2,49 +2,60 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import asdict, fields, replace
+from typing import Any, get_args
 
 import streamlit as st
 
-from dynabert import Subnet, plots
 from dynabert.analysis.choices import closest
 from dynabert.analysis.map_atlas import MapAtlas
+from dynabert.analysis.rollout import MAP_KINDS
+from dynabert.web import AtlasView, atlas_component, packed_atlas
+from dynabert.web.atlas_page import Hidden
 from pages.shared import state
 
-_FOLDER = Path(__file__).parent / "atlas"
 _KEY = "atlas"
-# What the browser reported last; what it shows; how often it was told to show something else.
-_TAKEN, _BROWSER, _TURN = "atlas-taken", "atlas-browser", "atlas-turn"
+# What the browser reported last; what it shows; how often it was told to show something else; the
+# tokens it showed that for.
+_TAKEN, _BROWSER, _TURN, _TOKENS = "atlas-taken", "atlas-browser", "atlas-turn", "atlas-tokens"
+_NAMES = tuple(field.name for field in fields(AtlasView))
+_WORDS = {"map": MAP_KINDS, "hide": get_args(Hidden)}
+# A link names these only where they are not what they are at first.
+_SELDOM = ("map", "token", "below", "hide")
+MOST_BELOW = 50
 
+_files = atlas_component()
 _component = st.components.v2.component(
-    "attention_atlas",
-    html=(_FOLDER / "atlas.html").read_text(encoding="utf-8"),
-    css=(_FOLDER / "atlas.css").read_text(encoding="utf-8"),
-    js=(_FOLDER / "atlas.js").read_text(encoding="utf-8"),
+    "attention_atlas", html=_files.html, css=_files.css, js=_files.js
 )
 
-View = dict[str, float]  # w, d, and layer and head counted from 1
 
-
-def show(atlas: MapAtlas) -> tuple[Subnet, int, int]:
-    """Draw the atlas; what the visitor has chosen in it: sub-network, layer and head (from 0)."""
+def show(atlas: MapAtlas) -> AtlasView:
+    """Draw the atlas; what the visitor has chosen in it."""
     _take_report()
     view = _view(atlas)
+    if st.session_state.get(_TOKENS, atlas.tokens) != atlas.tokens:
+        view = replace(view, token=0)  # it was one of another text
+    st.session_state[_TOKENS] = atlas.tokens
     # The browser follows a new turn only: what its visitor chose there is there already, and may have
     # changed again since.
     if st.session_state.get(_BROWSER) != view:
         st.session_state[_TURN] = st.session_state.get(_TURN, 0) + 1
         st.session_state[_BROWSER] = view
-    palettes = {"attention": plots.attention_palette(), "change": plots.change_palette()}
-    start = view | {"turn": st.session_state[_TURN]}
     _component(
-        data=atlas.pack({"start": start, "palettes": palettes}),
+        data=packed_atlas(atlas, view, turn=st.session_state[_TURN]),
         key=_KEY,
         on_view_change=_take_report,
     )
-    for name, value in view.items():
-        state.remember(name, value)
-    return Subnet(view["w"], view["d"]), int(view["layer"]) - 1, int(view["head"]) - 1
+    for name, value in asdict(view).items():
+        if _is_said(name, value):
+            state.remember(name, value)
+    return view
+
+
+def _is_said(name: str, value: Any) -> bool:
+    """Whether the link names it."""
+    return name not in _SELDOM or value != getattr(AtlasView(), name) or bool(state.recall(name))
 
 
 def _take_report() -> None:
@@ -53,32 +64,44 @@ def _take_report() -> None:
     if not isinstance(report, dict) or report == st.session_state.get(_TAKEN):
         return
     st.session_state[_TAKEN] = report
-    chosen = {
-        name: value
-        for name in ("w", "d", "layer", "head")
-        if isinstance(value := report.get(name), int | float) and not isinstance(value, bool)
-    }
+    chosen = {name: report[name] for name in _NAMES if _is_sound(name, report.get(name))}
     for name, value in chosen.items():
-        state.change(name, float(value))
-    st.session_state[_BROWSER] = chosen
+        if _is_said(name, value):
+            state.change(name, value if name in _WORDS else float(value))
+    st.session_state[_BROWSER] = (
+        AtlasView(**chosen) if len(chosen) == len(_NAMES) else None  # else it is told all of it
+    )
 
 
-def _view(atlas: MapAtlas) -> View:
+def _is_sound(name: str, value: Any) -> bool:
+    if name in _WORDS:
+        return isinstance(value, str) and value in _WORDS[name]
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _view(atlas: MapAtlas) -> AtlasView:
     """What the view names, or what is nearest to it here."""
-    asked = {name: state.recall_number(name) for name in ("w", "d", "layer", "head")}
 
-    def place(name: str, total: int) -> int:
-        wanted = asked[name]
-        return int(wanted) if wanted is not None and 1 <= wanted <= total else 1
+    def place(name: str, lowest: int, highest: int) -> int:
+        wanted = state.recall_number(name)
+        return int(wanted) if wanted is not None and lowest <= wanted <= highest else lowest
 
     def mult(name: str, mults: tuple[float, ...]) -> float:
-        wanted = asked[name]
+        wanted = state.recall_number(name)
         return closest(mults, 1.0 if wanted is None else wanted)
 
+    def word(name: str) -> Any:
+        wanted = state.recall(name)
+        return wanted if wanted in _WORDS[name] else _WORDS[name][0]
+
     layers, heads = atlas.size
-    return {
-        "w": mult("w", atlas.width_mults),
-        "d": mult("d", atlas.depth_mults),
-        "layer": place("layer", layers),
-        "head": place("head", heads),
-    }
+    return AtlasView(
+        w=mult("w", atlas.width_mults),
+        d=mult("d", atlas.depth_mults),
+        layer=place("layer", 1, layers),
+        head=place("head", 1, heads),
+        map=word("map"),
+        token=place("token", 0, int(atlas.maps.shape[-1])),
+        below=place("below", 0, MOST_BELOW),
+        hide=word("hide") if atlas.block == 1 else "none",
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,11 @@ from dynabert import DynaBertForSequenceClassification, Subnet
 from dynabert.analysis.answers import Answer, answer_all
 from dynabert.analysis.attention_maps import AttentionMaps, attention_maps
 from dynabert.analysis.attention_maps import kept_heads as find_kept_heads
-from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.analysis.functions import FunctionProfile, function_profile
 from dynabert.analysis.fusion import Fusion, measure_fusion
 from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.analysis.head_order import head_order as find_head_order
-from dynabert.analysis.map_atlas import MapAtlas, build_atlas
+from dynabert.analysis.map_atlas import MapAtlas
 from dynabert.analysis.sentences import (
     Sentence,
     attention_of,
@@ -30,9 +30,10 @@ from dynabert.analysis.sentences import (
 from dynabert.errors import UserError
 from dynabert.examples import RunExamples, load_examples
 from dynabert.runs import ABLATION, MANIFEST, MEASURED, Run
-from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS
+from dynabert.web import read_atlas
 from pages.shared import wording
 
+MOST_PAGES = 16
 PHENOMENON = "phenomenon"  # the teaching set's column that names what a sentence tests
 
 # A tokenizer that has to cut a text changes a setting of its own; one visitor at a time.
@@ -203,19 +204,25 @@ def answers(
 @st.cache_resource(max_entries=16, show_spinner="Reading the sentence …", hash_funcs=_RUN)
 def atlas(run: Run, texts: tuple[str, ...]) -> MapAtlas:
     """The attention maps of every sub-network; of a long text, of those that the run reports."""
-    shape = run.config.shape
-    fewer = tuple(
-        (1.0, *map(float, run.info.recipe.get(name) or usual))
-        for name, usual in (("width_mults", PAPER_WIDTHS), ("depth_mults", PAPER_DEPTHS))
-    )
     loaded, reader = model(run), tokenizer(run)
     with _TOKENIZER:
-        return build_atlas(
-            loaded,
-            reader,
-            texts,
-            widths=width_choices(shape, fewer[0]),
-            depths=depth_choices(shape, fewer[1]),
-            fewer=(fewer[0], fewer[1]),
-            max_tokens=run.info.max_tokens,
-        )
+        return read_atlas(run, texts, model=loaded, tokenizer=reader)
+
+
+class _Pages(OrderedDict[str, str]):
+    """The latest few."""
+
+    def __setitem__(self, key: str, page: str) -> None:
+        super().__setitem__(key, page)
+        while len(self) > MOST_PAGES:
+            self.popitem(last=False)
+
+
+@st.cache_resource(show_spinner=False)
+def finished_pages() -> _Pages:
+    """Pages that background work has written, by its key."""
+    return _Pages()
+
+
+def finished_page(key: str) -> str | None:
+    return finished_pages().get(key)

@@ -11,12 +11,20 @@ from tiny_run import HEADS, LAYERS
 
 from dynabert import Subnet
 from dynabert.analysis.attention_maps import attention_maps
+from dynabert.analysis.rollout import map_of
 from dynabert.runs import RECIPE, Run, write_manifest
 
 pytest_plugins = ["app_fixtures"]
 
 
 TOKENS = ["[CLS]", "the", "cat", "sat", "on", "the", "mat", ".", "[SEP]"]
+
+
+# What the browser is told to show when nobody has asked for anything.
+FIRST = {
+    **{"w": 1.0, "d": 1.0, "layer": 1, "head": 1, "map": "head"},
+    **{"token": 0, "below": 0, "hide": "none", "turn": 1},
+}
 
 
 def of_subnet(at: AppTest, width: float, depth: float) -> np.ndarray:
@@ -36,7 +44,7 @@ def test_the_page_opens_with_a_sentence_and_has_every_sub_network(open_app, tiny
     assert at.text_input(key="text").value == "the cat sat on the mat."
     header, maps = atlas(at)
     assert header["tokens"] == TOKENS
-    assert header["start"] == {"w": 0.5, "d": 0.5, "layer": 1, "head": 1, "turn": 1}
+    assert header["start"] == FIRST | {"w": 0.5, "d": 0.5}
     assert len(header["width_mults"]) == HEADS
     assert len(header["depth_mults"]) == LAYERS
     assert len(maps) == HEADS * LAYERS
@@ -58,16 +66,18 @@ def test_the_maps_are_the_models_own(open_app, tiny):
 
 def test_what_the_visitor_chooses_in_the_browser_becomes_the_link(open_app, tiny):
     at = open_app(tiny.folder.parent, "attention")
-    choose(at, {"w": 0.5, "d": 0.75, "layer": 2, "head": 3})
+    chosen = {"w": 0.5, "d": 0.75, "layer": 2, "head": 3, "map": "rollout"}
+    choose(at, FIRST | chosen)
     link = {
         name: value[0] if isinstance(value, list) else value
         for name, value in at.query_params.items()
     }
-    assert {name: link[name] for name in ("w", "d", "layer", "head")} == {
-        "w": "0.5", "d": "0.75", "layer": "2", "head": "3"
+    assert {name: link[name] for name in chosen} == {
+        "w": "0.5", "d": "0.75", "layer": "2", "head": "3", "map": "rollout"
     }  # fmt: skip
+    assert "below" not in link  # it is as at first
     # The browser has it already: no new turn.
-    assert atlas(at)[0]["start"] == {"w": 0.5, "d": 0.75, "layer": 2, "head": 3, "turn": 1}
+    assert atlas(at)[0]["start"] == FIRST | chosen
     assert [metric.label for metric in at.metric] == ["Full network", "Width 0.5, depth 0.75"]
 
 
@@ -78,6 +88,8 @@ def test_what_the_visitor_chooses_in_the_browser_becomes_the_link(open_app, tiny
         {"w": "0.5"},
         {"w": float("nan"), "layer": 1e300, "head": True},
         {"layer": [1]},
+        {"map": ["rollout"], "hide": {}, "token": "1", "below": -5},
+        {"map": "mean", "hide": 1, "token": 99, "below": 51},
         {"no": 1},
     ],
 )
@@ -86,20 +98,19 @@ def test_nonsense_from_the_browser_changes_nothing(open_app, tiny, nonsense):
     choose(at, nonsense)
     assert not at.exception
     header, _ = atlas(at)
-    start = header["start"]
-    assert [start[name] for name in ("w", "d", "layer", "head")] == [1.0, 1.0, 1, 1]
+    assert header["start"] | {"turn": 1} == FIRST
 
 
 def test_what_another_page_changes_is_a_new_turn(open_app, tiny):
     at = open_app(tiny.folder.parent, "attention")
-    choose(at, {"w": 0.5, "d": 1.0, "layer": 1, "head": 1, "at": 1})
+    choose(at, FIRST | {"w": 0.5, "at": 1})
     at.switch_page("pages/accuracy.py").run()
     at.select_slider(key="w").set_value(1 / 3).run()
     at.switch_page("pages/attention.py").run()
     start = atlas(at)[0]["start"]
     assert (start["w"], start["turn"]) == (pytest.approx(1 / 3), 2)
     # Where the browser says what cannot be, it is told what is.
-    choose(at, {"w": 0.5, "d": 1.0, "layer": 99, "head": 1, "at": 2})
+    choose(at, FIRST | {"w": 0.5, "layer": 99, "at": 2})
     start = atlas(at)[0]["start"]
     assert (start["layer"], start["turn"]) == (1, 3)
 
@@ -147,6 +158,7 @@ def test_hostile_text_is_shown_letter_by_letter(open_app, tiny):
     [
         {"w": "abc", "d": "nan", "layer": "99", "head": "-1"},
         {"w": "inf", "d": "-5", "layer": "x", "head": "1e400"},
+        {"w": "", "map": "<b>", "token": "1e9", "below": "nan", "hide": "../x"},
     ],
 )
 def test_a_link_with_nonsense_falls_back(open_app, tiny, link):
@@ -154,6 +166,45 @@ def test_a_link_with_nonsense_falls_back(open_app, tiny, link):
     start = atlas(at)[0]["start"]
     assert (start["layer"], start["head"]) == (1, 1)
     assert start["w"] in (1.0, 1 / 6)
+    for name in ("map", "token", "below", "hide"):
+        assert start[name] == FIRST[name]
+
+
+def test_a_chosen_token_is_forgotten_with_its_text(open_app, tiny):
+    at = open_app(
+        tiny.folder.parent, "attention", text="a cat", token="2", hide="special", below="5"
+    )
+    start = atlas(at)[0]["start"]
+    assert (start["token"], start["hide"], start["below"]) == (2, "special", 5)
+    at.text_input(key="text").set_value("a red bird").run()
+    start = atlas(at)[0]["start"]
+    assert (start["token"], start["hide"], start["below"]) == (0, "special", 5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "places"),
+    [
+        ("head", "This head (CSV)", ["layer", "head"]),
+        ("layer", "This layer's average (CSV)", ["layer"]),
+        ("network", "Network average (CSV)", []),
+        ("rollout", "Rollout (CSV)", []),
+    ],
+)
+def test_the_table_is_of_what_is_shown(open_app, tiny, monkeypatch, kind, label, places):
+    tables = {}
+    monkeypatch.setattr(
+        "pages.shared.controls.download",
+        lambda label, table, file_name: tables.setdefault(label, table),
+    )
+    view = {"w": "0.5", "d": "0.5", "layer": "2", "head": "3", "map": kind}
+    open_app(tiny.folder.parent, "attention", text="a good dog", **view)
+    (table,) = (tables[label],)
+    assert list(table)[2 : 2 + len(places)] == places
+    for key, subnet in (("w1.00-d1.00", Subnet()), ("w0.50-d0.50", Subnet(0.5, 0.5))):
+        maps = attention_maps(tiny.model(), tiny.tokenizer(), ["a good dog"], subnet).maps
+        wanted = map_of(maps, kind, 1, 2)
+        found = table[table["subnet"].isin([key, "full"] if subnet.is_full else [key])]
+        np.testing.assert_allclose(found["attention"], wanted.ravel(), atol=1e-6)
 
 
 def test_other_pages_keep_the_view_and_so_does_the_way_back(open_app, tiny):

@@ -9,11 +9,11 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
+from browsing import KNOWN_MISSING, TIMEOUT_MS, Watched, settle
 from find_browser import find_browser
 from playwright.sync_api import (
     Browser,
@@ -24,17 +24,12 @@ from playwright.sync_api import (
     sync_playwright,
 )
 from tiny_run import write_tiny_run
-from waiting import TIMEOUT_MS, settle
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-
-# On a page other than the first, Streamlit asks for these beside the page's own address before it
-# finds them at the root.
-KNOWN_MISSING = ("/_stcore/health", "/_stcore/host-config")
 
 
 @pytest.fixture(scope="session")
@@ -80,18 +75,15 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@dataclass
-class Watched:
-    """A page, and what went wrong in it."""
-
-    page: Page
-    outside: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def check(self) -> None:
-        assert self.outside == []
-        assert self.errors == []
-        assert self.page.get_by_test_id("stException").count() == 0
+def _wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        assert process.poll() is None, "the server ended at once"
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not start within 30 s")
 
 
 @pytest.fixture(params=["light", "dark", "narrow"])
@@ -135,12 +127,14 @@ def open_page(browser: Browser, server: str, look: str) -> Iterator[Callable[[st
     context.close()
 
 
-def _wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
-        assert process.poll() is None, "the server ended at once"
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the server did not start within 30 s")
+@pytest.fixture
+def offline(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
+    """A page without a network, and what went wrong or was asked for."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    context.set_offline(True)
+    page, seen = context.new_page(), []
+    page.on("console", lambda message: seen.append(message.text))
+    page.on("pageerror", lambda error: seen.append(str(error)))
+    page.on("request", lambda request: seen.append(request.url))
+    yield page, seen
+    context.close()

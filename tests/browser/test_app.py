@@ -7,8 +7,8 @@ import zipfile
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
-from waiting import TIMEOUT_MS, idle, settle
+from browsing import TIMEOUT_MS, drawn, idle, settle
+from playwright.sync_api import Page, expect
 
 pytest_plugins = ["browser_fixtures"]
 pytestmark = pytest.mark.browser
@@ -72,13 +72,17 @@ def test_a_click_on_a_small_map_enlarges_its_head(open_page):
     box = drawn(page, "canvas.grid").bounding_box()
     assert box is not None
     # Below and beside the numbers there are 4 layers and 6 heads: layer 2, head 5.
-    tile = (box["width"] - 22) / 6
+    tile = (box["width"] - 22) / (6 + 1.4)
     page.mouse.click(box["x"] + 22 + 4.4 * tile, box["y"] + 18 + 1.4 * tile)
     expect(page.locator("h3.chosen")).to_have_text("Layer 2, head 5")
     expect(page).to_have_url(re.compile("layer=2&head=5"))
     page.locator("canvas.grid").first.press("ArrowLeft")
     expect(page.locator("h3.chosen")).to_have_text("Layer 2, head 4")
     expect(page).to_have_url(re.compile("layer=2&head=4"))
+    # Right of the last head stands the mean of its layer.
+    page.mouse.click(box["x"] + 22 + 6.8 * tile, box["y"] + 18 + 2.4 * tile)
+    expect(page.locator("h3.chosen")).to_have_text("Layer 3, mean of its heads")
+    expect(page).to_have_url(re.compile("layer=3&head=4.*map=layer"))
     opened.check()
 
 
@@ -142,13 +146,6 @@ def test_pointing_shows_the_numbers_and_full_against_full_differs_nowhere(open_p
     )
     assert len(colours) == 1
     opened.check()
-
-
-def drawn(page: Page, canvas: str) -> Locator:
-    """The first such canvas, once something is on it."""
-    first = page.locator(canvas).first
-    expect(page.locator(".atlas")).to_have_attribute("data-redraw-ms", re.compile("."))
-    return first
 
 
 @pytest.mark.parametrize("look", ["light"], indirect=True)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browsing import settle
 from playwright.sync_api import Page, expect
 from small_data import write_glue
-from waiting import settle
 
 from dynabert.runs import unfinished_folder
 from dynabert.training.background import find_training, kill_training

@@ -320,3 +320,14 @@ def test_too_long_sentences_are_cut_with_a_notice(tiny_backbone: Path, tmp_path:
     assert "dev: 1 of 17 examples are longer than 40 tokens and were cut" in out
     assert "the backbone reads at most 40 tokens, fewer than the recipe's 128" in out
     assert len(Run.load(tmp_path / "runs" / "long").info.notices) == 2
+
+
+def test_attention_writes_a_page(runs_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "view.html"
+    options = ("--runs-dir", runs_dir, "--text", "a good dog", "--out", out)
+    said = succeed("attention", "tiny", *options, "--width", "0.5", "--map", "rollout")
+    assert "24 sub-networks, 5 tokens" in said
+    assert "width 0.5, depth 1: 4 layers" in out.read_text()
+    refused = dynabert("attention", "tiny", *options, "--second-text", "b")
+    assert refused.returncode == 2
+    assert "reads one text at a time" in refused.stderr

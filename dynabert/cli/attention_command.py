@@ -1,0 +1,78 @@
+"""The verb that writes the attention maps of a text as a page of its own: attention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from dynabert.analysis.choices import closest
+from dynabert.analysis.rollout import MapKind
+from dynabert.cli.display import console
+from dynabert.cli.options import RUNS_DIR, Depth, RunName, RunsDir, Width, check_out_file
+from dynabert.errors import UserError
+from dynabert.runs import find_run
+from dynabert.web import AtlasView, atlas_page, read_atlas
+
+
+def attention(
+    run: RunName,
+    text: Annotated[str, typer.Option(help="The text to read.")],
+    out: Annotated[Path, typer.Option(help="Write the page to this .html file.")],
+    second_text: Annotated[
+        str | None, typer.Option(help="The second text, where the task is about pairs.")
+    ] = None,
+    width: Width = 1.0,
+    depth: Depth = 1.0,
+    layer: Annotated[int, typer.Option(min=1, help="Enlarge this layer first.")] = 1,
+    head: Annotated[int, typer.Option(min=1, help="Enlarge this head of it first.")] = 1,
+    map_kind: Annotated[
+        MapKind,
+        typer.Option(
+            "--map", help="Enlarge a head, the average of its layer or network, or rollout."
+        ),
+    ] = "head",
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Write what all heads of every sub-network look at, as one HTML file whose sliders work offline.
+
+    Example: python -m dynabert attention demo --text "The keys to the cabinet are old." --out keys.html
+    """
+    check_out_file(out, ".html")
+    opened = find_run(run, runs_dir)
+    columns = opened.info.task.text_columns
+    if len(columns) == 2 and second_text is None:
+        raise UserError(
+            f"run {opened.name} reads pairs ({', '.join(columns)}); give --second-text."
+        )
+    if len(columns) == 1 and second_text is not None:
+        raise UserError(f"run {opened.name} reads one text at a time; leave out --second-text.")
+    layers, heads = opened.config.original_num_layers or 0, opened.config.original_num_heads or 0
+    if layer > layers or head > heads:
+        raise UserError(
+            f"the network has {layers} layers with {heads} heads each; got layer {layer}, head {head}."
+        )
+    texts = (text,) if second_text is None else (text, second_text)
+    atlas = read_atlas(opened, texts)
+    view = AtlasView(
+        w=closest(atlas.width_mults, width),
+        d=closest(atlas.depth_mults, depth),
+        layer=layer,
+        head=head,
+        map=map_kind,
+    )
+    made = atlas_page(opened, texts, atlas, view)
+    out.write_text(made, encoding="utf-8")
+    if atlas.num_cut:
+        console.print(
+            f"[yellow]Note:[/] the model reads {len(atlas.tokens)} tokens; the last {atlas.num_cut} "
+            "are left out.",
+            soft_wrap=True,
+        )
+    console.print(
+        f"{len(atlas.maps):,} maps of {len(atlas.numbers)} sub-networks, {len(atlas.tokens)} tokens, "
+        f"{out.stat().st_size / 1e6:.2f} MB. Written to {escape(str(out))}; open it in a browser.",
+        soft_wrap=True,
+    )
