@@ -5,7 +5,7 @@ A plugin, not a conftest.py: other tests import the one above by that name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 from tiny_run import copy_run, write_tiny_run
 
-from dynabert.runs import Run
+from dynabert.runs import MEASURED, Run
 
 ROOT = Path(__file__).resolve().parents[2]
 OpenApp = Callable[..., AppTest]
@@ -24,6 +24,17 @@ OpenApp = Callable[..., AppTest]
 def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Run:
     """A rewired run that no test writes to."""
     return write_tiny_run(tmp_path_factory.mktemp("app") / "runs", tiny_backbone)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_written_to_tiny(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test sees the run as it was written; one that measures something needs `own_run`."""
+    yield
+    if "tiny" in request.fixturenames:
+        measured = request.getfixturevalue("tiny").folder / MEASURED
+        written = measured.exists()
+        measured.unlink(missing_ok=True)
+        assert not written
 
 
 @pytest.fixture

@@ -101,8 +101,8 @@ def test_nonsense_from_the_browser_changes_nothing(open_app, tiny, nonsense):
     assert header["start"] | {"turn": 1} == FIRST
 
 
-def test_what_another_page_changes_is_a_new_turn(open_app, tiny):
-    at = open_app(tiny.folder.parent, "attention")
+def test_what_another_page_changes_is_a_new_turn(open_app, own_run):
+    at = open_app(own_run.folder.parent, "attention")
     choose(at, FIRST | {"w": 0.5, "at": 1})
     at.switch_page("pages/accuracy.py").run()
     at.select_slider(key="w").set_value(1 / 3).run()
@@ -207,8 +207,8 @@ def test_the_table_is_of_what_is_shown(open_app, tiny, monkeypatch, kind, label,
         np.testing.assert_allclose(found["attention"], wanted.ravel(), atol=1e-6)
 
 
-def test_other_pages_keep_the_view_and_so_does_the_way_back(open_app, tiny):
-    at = open_app(tiny.folder.parent, "attention", w="0.5", d="0.75", layer="1", head="5")
+def test_other_pages_keep_the_view_and_so_does_the_way_back(open_app, own_run):
+    at = open_app(own_run.folder.parent, "attention", w="0.5", d="0.75", layer="1", head="5")
     at.text_input(key="text").set_value("a red bird").run()
     at.switch_page("pages/accuracy.py").run()
     assert at.select_slider(key="w").value == 0.5
