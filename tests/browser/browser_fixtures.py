@@ -8,13 +8,21 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlparse
 
 import pytest
 from find_browser import find_browser
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Request,
+    Route,
+    sync_playwright,
+)
 from tiny_run import write_tiny_run
+from watching import KNOWN_MISSING, TIMEOUT_MS, Watched, settle
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
@@ -64,6 +72,47 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(params=["light", "dark", "narrow"])
+def look(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: str, look: str) -> Iterator[Callable[[str], Watched]]:
+    width = 420 if look == "narrow" else 1280
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if look == "dark" else "light",
+    )
+
+    def open_address(path: str) -> Watched:
+        watched = Watched(context.new_page())
+        page = watched.page
+        page.set_default_timeout(TIMEOUT_MS)
+
+        def only_local(route: Route, request: Request) -> None:
+            if urlparse(request.url).hostname == "localhost":
+                route.continue_()
+            else:
+                watched.outside.append(request.url)
+                route.abort()
+
+        def note(message: ConsoleMessage) -> None:
+            address = str(message.location.get("url", ""))
+            if message.type == "error" and not urlparse(address).path.endswith(KNOWN_MISSING):
+                watched.errors.append(f"{message.text} ({address})")
+
+        page.route(lambda address: address.startswith("http"), only_local)
+        page.on("console", note)
+        page.on("pageerror", lambda error: watched.errors.append(str(error)))
+        page.goto(server + path)
+        settle(page)
+        return watched
+
+    yield open_address
+    context.close()
 
 
 def _wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:

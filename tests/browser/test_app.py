@@ -4,106 +4,18 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    ConsoleMessage,
-    Locator,
-    Page,
-    Request,
-    Route,
-    expect,
-)
+from playwright.sync_api import Locator, Page, expect
+from watching import TIMEOUT_MS, expect_no_sideways_scrolling, idle, settle
 
 pytest_plugins = ["browser_fixtures"]
 pytestmark = pytest.mark.browser
-TIMEOUT_MS = 60_000
-expect.set_options(timeout=TIMEOUT_MS)  # a busy machine is slow, not wrong
-
-# On a page other than the first, Streamlit asks for these beside the page's own address before it
-# finds them at the root.
-KNOWN_MISSING = ("/_stcore/health", "/_stcore/host-config")
-
-
-@dataclass
-class Watched:
-    """A page, and what went wrong in it."""
-
-    page: Page
-    outside: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def check(self) -> None:
-        assert self.outside == []
-        assert self.errors == []
-        assert self.page.get_by_test_id("stException").count() == 0
-
-
-@pytest.fixture(params=["light", "dark", "narrow"])
-def look(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture
-def open_page(browser: Browser, server: str, look: str) -> Iterator[Callable[[str], Watched]]:
-    width = 420 if look == "narrow" else 1280
-    context = browser.new_context(
-        viewport={"width": width, "height": 900},
-        color_scheme="dark" if look == "dark" else "light",
-    )
-
-    def open_address(path: str) -> Watched:
-        watched = Watched(context.new_page())
-        page = watched.page
-        page.set_default_timeout(TIMEOUT_MS)
-
-        def only_local(route: Route, request: Request) -> None:
-            if urlparse(request.url).hostname == "localhost":
-                route.continue_()
-            else:
-                watched.outside.append(request.url)
-                route.abort()
-
-        def note(message: ConsoleMessage) -> None:
-            address = str(message.location.get("url", ""))
-            if message.type == "error" and not urlparse(address).path.endswith(KNOWN_MISSING):
-                watched.errors.append(f"{message.text} ({address})")
-
-        page.route(lambda address: address.startswith("http"), only_local)
-        page.on("console", note)
-        page.on("pageerror", lambda error: watched.errors.append(str(error)))
-        page.goto(server + path)
-        settle(page)
-        return watched
-
-    yield open_address
-    context.close()
-
-
-def settle(page: Page) -> None:
-    """Wait until the script has run and its title stands there."""
-    app = page.get_by_test_id("stApp")
-    expect(page.locator("h1").first).to_be_visible(timeout=TIMEOUT_MS)
-    expect(app).to_have_attribute("data-test-script-state", "notRunning")
-
-
-def idle(page: Page) -> None:
-    """Wait until the browser has drawn what it has: a busy one makes one step of a page's two."""
-    settle(page)
-    page.evaluate("() => new Promise((done) => requestIdleCallback(done))")
 
 
 def expect_charts(page: Page, number: int) -> None:
     expect(page.locator(".js-plotly-plot")).to_have_count(number)
-
-
-def expect_no_sideways_scrolling(page: Page) -> None:
-    main = page.get_by_test_id("stMain")
-    assert main.evaluate("element => element.scrollWidth - element.clientWidth") <= 1
 
 
 def link(page: Page) -> dict[str, str]:

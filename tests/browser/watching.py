@@ -1,0 +1,46 @@
+"""A page in the browser: what went wrong in it, and when it is ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from playwright.sync_api import Page, expect
+
+TIMEOUT_MS = 60_000
+expect.set_options(timeout=TIMEOUT_MS)  # a busy machine is slow, not wrong
+
+# On a page other than the first, Streamlit asks for these beside the page's own address before it
+# finds them at the root.
+KNOWN_MISSING = ("/_stcore/health", "/_stcore/host-config")
+
+
+@dataclass
+class Watched:
+    """A page, and what went wrong in it."""
+
+    page: Page
+    outside: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        assert self.outside == []
+        assert self.errors == []
+        assert self.page.get_by_test_id("stException").count() == 0
+
+
+def settle(page: Page) -> None:
+    """Wait until the script has run and its title stands there."""
+    app = page.get_by_test_id("stApp")
+    expect(page.locator("h1").first).to_be_visible(timeout=TIMEOUT_MS)
+    expect(app).to_have_attribute("data-test-script-state", "notRunning")
+
+
+def idle(page: Page) -> None:
+    """Wait until the browser has drawn what it has: a busy one makes one step of a page's two."""
+    settle(page)
+    page.evaluate("() => new Promise((done) => requestIdleCallback(done))")
+
+
+def expect_no_sideways_scrolling(page: Page) -> None:
+    main = page.get_by_test_id("stMain")
+    assert main.evaluate("element => element.scrollWidth - element.clientWidth") <= 1
