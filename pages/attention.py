@@ -8,7 +8,7 @@ from dynabert import Subnet
 from dynabert.analysis.attention_maps import AttentionMaps
 from dynabert.analysis.choices import find_row
 from dynabert.runs import Run, TaskInfo
-from pages.shared import atlas_view, cache, controls, wording
+from pages.shared import atlas_view, cache, classic_views, controls, wording
 
 run = controls.open_run()
 task = run.info.task
@@ -109,3 +109,5 @@ st.caption(
     "Attention shows where a head reads, not by itself why the network answers as it does: compare "
     "with the head's importance."
 )
+
+classic_views.show(run, texts, subnet, layer, head)

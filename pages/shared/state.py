@@ -15,7 +15,10 @@ from streamlit.runtime.pages_manager import PagesManager
 
 ROOT = Path(__file__).resolve().parents[2]
 _CHANGED, _PAGE = "view-changed", "view-page"
-PARAMETERS = ("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other")
+PARAMETERS = (
+    *("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other"),
+    *("classic", "of"),
+)
 LONGEST_TEXT = 4000  # letters; more than any model here reads
 
 
