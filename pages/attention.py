@@ -10,7 +10,7 @@ from dynabert.analysis.choices import find_row
 from dynabert.analysis.rollout import map_of
 from dynabert.runs import TaskInfo
 from dynabert.web import AtlasView, atlas_page
-from pages.shared import atlas_view, cache, controls, state, wording
+from pages.shared import atlas_view, cache, classic_views, controls, state, wording
 
 SHOWN = {
     "head": "This head",
@@ -141,3 +141,5 @@ st.caption(
     "Attention shows where a head reads, not by itself why the network answers as it does: compare "
     "with the head's importance."
 )
+
+classic_views.show(run, texts, subnet, layer, head)

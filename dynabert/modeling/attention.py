@@ -47,8 +47,7 @@ class ElasticAttention(nn.Module):
         head_mask: factor for each head's output, (h,) or (B, h).
         """
         width = num_heads * self.head_dim
-        query = self._split(self.query(hidden, width), num_heads)  # (B, h, S, d)
-        key = self._split(self.key(hidden, width), num_heads)
+        query, key = self.query_key(hidden, num_heads)
         value = self._split(self.value(hidden, width), num_heads)
         rate = self.attention_dropout if self.training else 0.0
         # On a CPU, scaled_dot_product_attention with dropout does the same, only slower.
@@ -65,6 +64,12 @@ class ElasticAttention(nn.Module):
         context = context.transpose(1, 2).flatten(2)  # (B, S, h * d)
         out = self.output(context, num_inputs=width)
         return self.norm(hidden + self.dropout(out)), probs if need_probs else None
+
+    def query_key(self, hidden: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
+        """Queries and keys of the leftmost heads, (B, h, S, d) each, of a layer's input (B, S, D)."""
+        width = num_heads * self.head_dim
+        query = self._split(self.query(hidden, width), num_heads)
+        return query, self._split(self.key(hidden, width), num_heads)
 
     def _split(self, x: Tensor, num_heads: int) -> Tensor:
         return x.view(*x.shape[:2], num_heads, self.head_dim).transpose(1, 2)

@@ -21,6 +21,8 @@ from dynabert.analysis.fusion import Fusion, measure_fusion
 from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.analysis.head_order import head_order as find_head_order
 from dynabert.analysis.map_atlas import MapAtlas
+from dynabert.analysis.queries_keys import QueryKey
+from dynabert.analysis.queries_keys import query_key as find_query_key
 from dynabert.analysis.sentences import (
     Sentence,
     attention_of,
@@ -151,6 +153,13 @@ def attention(run: Run, texts: tuple[str, ...], subnet: Subnet) -> AttentionMaps
     loaded, reader = model(run), tokenizer(run)
     with _TOKENIZER:
         return attention_maps(loaded, reader, texts, subnet, run.info.max_tokens)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Reading the sentence …", hash_funcs=_RUN)
+def query_key(run: Run, texts: tuple[str, ...], subnet: Subnet) -> QueryKey:
+    loaded, reader = model(run), tokenizer(run)
+    with _TOKENIZER:
+        return find_query_key(loaded, reader, texts, subnet, run.info.max_tokens)
 
 
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_RUN)

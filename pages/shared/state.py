@@ -20,7 +20,7 @@ _CHANGED, _PAGE = "view-changed", "view-page"
 OPTIONAL = ("per_layer", "layers", "heads", "max_params", "max_macs", "max_latency", "auto")
 PARAMETERS = (
     *("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other"),
-    *("map", "token", "below", "hide"),
+    *("map", "token", "below", "hide", "classic", "of"),
     *("order", "training", "tour"),
     *OPTIONAL,
 )

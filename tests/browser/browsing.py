@@ -47,3 +47,8 @@ def drawn(page: Page, canvas: str) -> Locator:
     first = page.locator(canvas).first
     expect(page.locator(".atlas")).to_have_attribute("data-redraw-ms", re.compile("."))
     return first
+
+
+def expect_no_sideways_scrolling(page: Page) -> None:
+    main = page.get_by_test_id("stMain")
+    assert main.evaluate("element => element.scrollWidth - element.clientWidth") <= 1

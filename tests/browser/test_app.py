@@ -7,7 +7,7 @@ import zipfile
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from browsing import TIMEOUT_MS, drawn, idle, settle
+from browsing import TIMEOUT_MS, drawn, expect_no_sideways_scrolling, idle, settle
 from playwright.sync_api import Page, expect
 
 pytest_plugins = ["browser_fixtures"]
@@ -16,11 +16,6 @@ pytestmark = pytest.mark.browser
 
 def expect_charts(page: Page, number: int) -> None:
     expect(page.locator(".js-plotly-plot")).to_have_count(number)
-
-
-def expect_no_sideways_scrolling(page: Page) -> None:
-    main = page.get_by_test_id("stMain")
-    assert main.evaluate("element => element.scrollWidth - element.clientWidth") <= 1
 
 
 def link(page: Page) -> dict[str, str]:
