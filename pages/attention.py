@@ -10,7 +10,7 @@ from dynabert.analysis.choices import find_row
 from dynabert.analysis.rollout import map_of
 from dynabert.runs import TaskInfo
 from dynabert.web import AtlasView, atlas_page
-from pages.shared import atlas_view, cache, classic_views, controls, state, wording
+from pages.shared import atlas_view, cache, classic_views, controls, saving, state, wording
 
 SHOWN = {
     "head": "This head",
@@ -126,6 +126,15 @@ with st.container(horizontal=True):
         icon=":material/download:",
         on_click="ignore",
     )
+    saving.offer(
+        atlas_view.KEY,
+        run=run,
+        alt=f"Attention of every head in “{' / '.join(texts)}”: the full network, width "
+        f"{subnet.width_mult:.3g} and depth {subnet.depth_mult:.3g}, and the difference",
+        cell=f"maps = attention_maps(\n    run.model(), run.tokenizer(), {list(texts)!r},\n"
+        f"    Subnet({subnet.width_mult!r}, {subnet.depth_mult!r}), run.info.max_tokens,\n)\n"
+        f"plots.attention_grid(maps.maps, chosen=({view.layer - 1}, {view.head - 1}))",
+    )
 
 st.subheader("What they answer")
 left, right = st.columns(2, gap="large")
@@ -142,4 +151,4 @@ st.caption(
     "with the head's importance."
 )
 
-classic_views.show(run, texts, subnet, layer, head)
+classic_views.show(run, texts, subnet, view.layer - 1, view.head - 1)

@@ -12,9 +12,9 @@ from dynabert.analysis.map_atlas import MapAtlas
 from dynabert.analysis.rollout import MAP_KINDS
 from dynabert.web import AtlasView, atlas_component, packed_atlas
 from dynabert.web.atlas_page import Hidden
-from pages.shared import state
+from pages.shared import controls, notices, state
 
-_KEY = "atlas"
+KEY = "atlas"
 # What the browser reported last; what it shows; how often it was told to show something else; the
 # tokens it showed that for.
 _TAKEN, _BROWSER, _TURN, _TOKENS = "atlas-taken", "atlas-browser", "atlas-turn", "atlas-tokens"
@@ -23,6 +23,7 @@ _WORDS = {"map": MAP_KINDS, "hide": get_args(Hidden)}
 # A link names these only where they are not what they are at first.
 _SELDOM = ("map", "token", "below", "hide")
 MOST_BELOW = 50
+_MULTS = {"w": "width", "d": "depth"}
 
 _files = atlas_component()
 _component = st.components.v2.component(
@@ -44,7 +45,7 @@ def show(atlas: MapAtlas) -> AtlasView:
         st.session_state[_BROWSER] = view
     _component(
         data=packed_atlas(atlas, view, turn=st.session_state[_TURN]),
-        key=_KEY,
+        key=KEY,
         on_view_change=_take_report,
     )
     for name, value in asdict(view).items():
@@ -60,7 +61,7 @@ def _is_said(name: str, value: Any) -> bool:
 
 def _take_report() -> None:
     """Put into the view what the browser says its visitor has chosen."""
-    report = dict(st.session_state.get(_KEY) or {}).get("view")
+    report = dict(st.session_state.get(KEY) or {}).get("view")
     if not isinstance(report, dict) or report == st.session_state.get(_TAKEN):
         return
     st.session_state[_TAKEN] = report
@@ -83,15 +84,24 @@ def _view(atlas: MapAtlas) -> AtlasView:
     """What the view names, or what is nearest to it here."""
 
     def place(name: str, lowest: int, highest: int) -> int:
-        wanted = state.recall_number(name)
-        return int(wanted) if wanted is not None and lowest <= wanted <= highest else lowest
+        given, wanted = state.recall(name), state.recall_number(name)
+        if wanted is not None and lowest <= wanted <= highest:
+            return int(wanted)
+        if given is not None:
+            notices.fell_back(name, given, f"{lowest} is shown" if lowest else "none is shown")
+        return lowest
 
     def mult(name: str, mults: tuple[float, ...]) -> float:
-        wanted = state.recall_number(name)
-        return closest(mults, 1.0 if wanted is None else wanted)
+        given, wanted = state.recall(name), state.recall_number(name)
+        nearest = closest(mults, 1.0 if wanted is None else wanted)
+        if given is not None and (wanted is None or abs(wanted - nearest) > controls.ROUNDING):
+            notices.fell_back(_MULTS[name], given, f"{nearest:.3g} is shown")
+        return nearest
 
     def word(name: str) -> Any:
         wanted = state.recall(name)
+        if wanted is not None and wanted not in _WORDS[name]:
+            notices.fell_back(name, wanted, f"“{_WORDS[name][0]}” is shown")
         return wanted if wanted in _WORDS[name] else _WORDS[name][0]
 
     layers, heads = atlas.size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +55,39 @@ def chart(
     where `run` is that run; see `_cell`.  options: others of `st.plotly_chart`.
     """
     st.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False}, **options)
+    offer(
+        key,
+        run=run,
+        alt=alt,
+        csv=lambda: _as_csv(plots.data_of(figure) if table is None else table),
+        cell=cell,
+    )
+
+
+def offer(
+    key: str,
+    *,
+    run: Run | None,
+    alt: str,
+    csv: Callable[[], bytes] | None = None,
+    cell: str = "",
+) -> None:
+    """A button that opens what can be saved of the chart, or of the component with canvases, of that key.
+
+    csv: makes its data; left out, they are offered elsewhere.  The rest as for `chart`.
+    """
     name = f"{run.name}-{key}" if run else key
     with st.popover("Save", icon=":material/download:", type="tertiary", key=f"save-{key}"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.download_button(
-                "Data (CSV)",
-                lambda: _as_csv(plots.data_of(figure) if table is None else table),
-                f"{name}.csv",
-                "text/csv",
-                key=f"csv-{key}",
-                on_click="ignore",
-            )
+            if csv is not None:
+                st.download_button(
+                    "Data (CSV)",
+                    csv,
+                    f"{name}.csv",
+                    "text/csv",
+                    key=f"csv-{key}",
+                    on_click="ignore",
+                )
             about = "" if run is None else caption(run)
             _picture(
                 data={"chart": key, "name": name, "caption": f"{alt}\n{about}".strip()},

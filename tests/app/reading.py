@@ -48,5 +48,5 @@ def finished(at: AppTest) -> AppTest:
 
 def atlas(at: AppTest) -> tuple[dict[str, Any], list[np.ndarray]]:
     """What the page sends to the browser of the attention of all sub-networks."""
-    (component,) = at.get("bidi_component")
+    (component,) = [one for one in at.get("bidi_component") if one.proto.bytes]
     return unpack(component.proto.bytes)

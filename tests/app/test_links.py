@@ -20,6 +20,9 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
         ("accuracy", {"d": "7"}, "depth “7”, which is not to be had here: 1 \\(4/4 layers"),
         ("accuracy", {"cost": "gold"}, "cost “gold”, which is not to be had here: “Parameters”"),
         ("fusion", {"set": HOSTILE}, "measured over “\\<"),
+        ("attention", {"w": "0.4"}, "width “0\\.4”, which is not to be had here: 0\\.333 is shown"),
+        ("attention", {"layer": "99"}, "layer “99”, which is not to be had here: 1 is shown"),
+        ("attention", {"map": "treasure"}, "“head” is shown"),
         ("attention", {"text": "good " * 2000}, "its first 4,000 letters are shown"),
     ],
 )

@@ -14,7 +14,8 @@ from reading import charts, numbers
 from streamlit.testing.v1 import AppTest
 from tiny_run import copy_run
 
-from dynabert import plots
+from dynabert import Subnet, plots
+from dynabert.analysis.attention_maps import attention_maps
 from dynabert.analysis.head_ablation import ablate_heads
 from dynabert.examples import load_examples
 
@@ -82,6 +83,17 @@ def test_the_cell_of_answers_gives_the_same_answers(open_app, tiny):
     drawn = figure_of(cell)
     assert same(drawn["data"][0], chart["data"][0])
     assert drawn["data"][1]["text"] == chart["data"][1]["text"]
+
+
+def test_the_cell_of_attention_draws_the_chosen_sub_network(open_app, tiny):
+    texts = ['the cat\'s "good".']
+    at = open_app(
+        tiny.folder.parent, "attention", text=texts[0], w="0.5", d="0.5", layer="2", head="3"
+    )
+    (cell,) = cells(at)
+    maps = attention_maps(tiny.model(), tiny.tokenizer(), texts, Subnet(0.5, 0.5))
+    expected = json.loads(plots.attention_grid(maps.maps, chosen=(1, 2)).to_json())
+    assert same(figure_of(cell), expected)
 
 
 def test_a_runs_folder_is_named_as_seen_from_the_project(open_app):

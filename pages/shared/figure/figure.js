@@ -1,5 +1,5 @@
-// Saves a plotly chart of the page as a picture of its own: what plotly has drawn, on the page's
-// background, with a caption below it. The chart is found by the class Streamlit gives to its key.
+// Saves a chart of the page as a picture of its own: what plotly has drawn, or the canvases of a component,
+// on the page's background, with a caption below it. It is found by the class Streamlit gives to its key.
 
 const [MARGIN, LINE, FONT] = [16, 16, 12];
 const NAMESPACE = "http://www.w3.org/2000/svg";
@@ -11,7 +11,7 @@ export default function ({ data, parentElement }) {
     button.onclick = async () => {
       said.textContent = "";
       try {
-        const picture = compose(chartOf(data.chart), data.caption, root);
+        const picture = compose(drawingOf(data.chart), data.caption, root);
         const kind = button.dataset.as;
         save(kind === "svg" ? asBlob(picture) : await asPng(picture), `${data.name}.${kind}`);
       } catch (error) {
@@ -21,15 +21,54 @@ export default function ({ data, parentElement }) {
   }
 }
 
-function chartOf(key) {
-  const plot = document.querySelector(`.st-key-${key.replace(/[^a-zA-Z0-9_-]/g, "-")} .js-plotly-plot`);
-  if (!plot?.querySelector("svg.main-svg")) throw new Error("the chart has not been drawn yet.");
-  return plot;
+function drawingOf(key) {
+  const place = document.querySelector(`.st-key-${key.replace(/[^a-zA-Z0-9_-]/g, "-")}`);
+  const plot = place?.querySelector(".js-plotly-plot");
+  if (plot?.querySelector("svg.main-svg")) return drawingOfPlot(plot);
+  const shadow = [...(place?.querySelectorAll("*") ?? [])].find((one) => one.shadowRoot)?.shadowRoot;
+  if (!shadow?.querySelector("canvas")) throw new Error("the chart has not been drawn yet.");
+  return drawingOfCanvases(shadow);
 }
 
-function compose(plot, caption, root) {
+function drawingOfPlot(plot) {
   const layers = [...plot.querySelectorAll("svg.main-svg")];
-  const [width, height] = [layers[0].width.baseVal.value, layers[0].height.baseVal.value];
+  const parts = layers.map((layer) => {
+    const copy = layer.cloneNode(true);
+    // What only a pointer needs: tooltips, and areas to drag in.
+    for (const extra of copy.querySelectorAll(".hoverlayer, .draglayer, .modebar")) extra.remove();
+    copy.removeAttribute("class");
+    copy.setAttribute("style", "background: none");
+    return copy;
+  });
+  return { parts, width: layers[0].width.baseVal.value, height: layers[0].height.baseVal.value };
+}
+
+// Canvases where they stand, and the headings and captions among them.
+function drawingOfCanvases(shadow) {
+  const whole = shadow.querySelector(".panels").parentElement.getBoundingClientRect();
+  const colour = getComputedStyle(shadow.host).color;
+  const place = (one) => {
+    const { left, top, width, height } = one.getBoundingClientRect();
+    return { x: left - whole.left, y: top - whole.top, width, height };
+  };
+  const shown = [...shadow.querySelectorAll(".panels canvas, .panels figcaption, h3")]
+    .filter((one) => one.clientHeight);
+  const first = Math.min(...shown.map((one) => place(one).y)) - MARGIN;
+  const parts = shown.map((one) => {
+    const { x, y, width, height } = place(one);
+    if (one.tagName === "CANVAS") {
+      return element("image", { x: x + MARGIN, y: y - first, width, height, href: one.toDataURL() });
+    }
+    return element("text", {
+      x: x + MARGIN, y: y - first + height * 0.75, fill: colour, "font-family": "sans-serif",
+      "font-size": one.tagName === "H3" ? 16 : 13, "font-weight": "bold",
+    }, one.textContent);
+  });
+  const bottom = Math.max(...shown.map((one) => place(one).y + place(one).height));
+  return { parts, width: Math.round(whole.width) + 2 * MARGIN, height: Math.round(bottom - first) + MARGIN };
+}
+
+function compose({ parts, width, height }, caption, root) {
   const style = getComputedStyle(root);
   const colour = style.getPropertyValue("--st-text-color") || "#000000";
   const lines = wrap(caption, width - 2 * MARGIN);
@@ -39,14 +78,7 @@ function compose(plot, caption, root) {
   svg.append(element("rect", {
     width: "100%", height: "100%", fill: style.getPropertyValue("--st-background-color") || "#ffffff",
   }));
-  for (const layer of layers) {
-    const copy = layer.cloneNode(true);
-    // What only a pointer needs: tooltips, and areas to drag in.
-    for (const extra of copy.querySelectorAll(".hoverlayer, .draglayer, .modebar")) extra.remove();
-    copy.removeAttribute("class");
-    copy.setAttribute("style", "background: none");
-    svg.append(copy);
-  }
+  svg.append(...parts);
   lines.forEach((line, number) => svg.append(element("text", {
     x: MARGIN, y: height + (number + 1) * LINE, fill: colour, "font-family": "sans-serif", "font-size": FONT,
   }, line)));
