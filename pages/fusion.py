@@ -4,8 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from dynabert import Subnet, plots
-from dynabert.analysis.function_names import FUNCTIONS_DEFINED, FUSION_DEFINED, GROUPS, SHORT
-from dynabert.analysis.functions import FunctionProfile
+from dynabert.analysis.function_names import FUNCTIONS_DEFINED, FUSION_DEFINED
 from dynabert.analysis.fusion import Fusion
 from dynabert.runs import Run
 from dynabert.web import fusion_page, measure_functions
@@ -59,26 +58,29 @@ def title(subnet: Subnet) -> str:
     return f"Width {subnet.width_mult:.3g}, depth {subnet.depth_mult:.3g}"
 
 
-def show_functions(profile: FunctionProfile, key: str) -> None:
-    labels = profile.labels()
-    tops = profile.table().groupby(["layer", "head"]).head(3)
-    details: dict[tuple[int, int], str] = {}
-    for (layer, head), rows in tops.groupby(["layer", "head"]):
-        lines = [
-            f"{row['function']}: {row['observed']:.2f} (chance {row['chance']:.2f}, "
-            f"{row['num_tokens']} tokens)"
-            for row in rows.to_dict("records")
-        ]
-        breadth = f"breadth {profile.breadth[layer - 1, head - 1]:.2f}"
-        details[layer - 1, head - 1] = "<br>".join([*lines, breadth])
-    named = labels.copy()
-    for place, label in SHORT.items():
-        named[labels == place] = label
-    groups = {SHORT[label]: GROUPS[label] for label in GROUPS}
+def cell(text: str | None, code: str) -> str:
+    """The start of every cell for a notebook: the sentences, as `known`."""
+    longest = "max_tokens=run.info.max_tokens"
+    known = (
+        f"teaching_sentences(run.tokenizer(), {longest})"
+        if text is None
+        else f"read_sentences(run.tokenizer(), [{text!r}], {longest})"
+    )
+    return f"model, known = run.model(), {known}\n{code}"
+
+
+def show_functions(text: str | None, subnet: Subnet) -> None:
+    profile = cache.functions(run, text, subnet)
     controls.chart(
-        plots.head_functions(named, details, groups),
-        key=key,
-        alt="What every head does, layers by heads",
+        plots.functions_of(profile),
+        table=profile.table(),
+        cell=cell(
+            text,
+            f"profile = function_profile(attention_of(model, known, {subnet!r}), known)\n"
+            "plots.functions_of(profile)",
+        ),
+        key=f"functions-{subnet.key}",
+        alt=f"What every head does, layers by heads; {title(subnet).lower()}",
     )
 
 
@@ -120,7 +122,7 @@ def show_summary(fusions: dict[Subnet, Fusion]) -> None:
     )
 
 
-def show_fusion(subnet: Subnet, fusion: Fusion) -> None:
+def show_fusion(text: str | None, subnet: Subnet, fusion: Fusion) -> None:
     st.subheader(f"{title(subnet)}: who took over what")
     if not len(fusion.removed):
         st.info("No head is removed here, so there is nothing to take over.")
@@ -130,8 +132,15 @@ def show_fusion(subnet: Subnet, fusion: Fusion) -> None:
     with left:
         controls.chart(
             plots.fusion_by_layer(fusion.by_layer()),
+            table=fusion.by_layer(),
+            cell=cell(
+                text,
+                "full = attention_of(model, known, Subnet())\n"
+                f"small = attention_of(model, known, {subnet!r})\n"
+                "plots.fusion_by_layer(measure_fusion(small, full, known).by_layer())",
+            ),
             key=f"fusion-{subnet.key}",
-            alt="Mean fusion of the heads that each layer lost",
+            alt=f"Mean fusion of the heads that each layer lost; {title(subnet).lower()}",
         )
     numbers = {
         name: st.column_config.NumberColumn(format="%.3f")
@@ -168,11 +177,7 @@ def show_fusion(subnet: Subnet, fusion: Fusion) -> None:
 
 def offer_page(text: str | None, chosen: Subnet) -> None:
     """Measure all sub-networks that the run reports, and offer what came of it as one file."""
-    reported = [
-        Subnet(float(width), float(depth))
-        for width in run.info.recipe.get("width_mults") or (1.0,)
-        for depth in run.info.recipe.get("depth_mults") or (1.0,)
-    ]
+    reported = controls.reported_grid(run)
     key = f"fusion page {cache.run_key(run)} {text!r} {chosen.key}"
     if jobs.watch(key):
         return
@@ -216,6 +221,14 @@ subnets = choose_subnets()
 if text is not None and not text.strip():
     st.info("Type a sentence to see what the heads do with it.", icon=":material/edit:")
     state.end_page()
+if text is not None:
+    text, num_cut = cache.cut_to_fit(run, text)
+    if num_cut:
+        st.warning(
+            f"The sentence is longer than the {run.info.max_tokens} tokens this model was trained to "
+            f"read: the last {num_cut} are left out.",
+            icon=":material/content_cut:",
+        )
 known = cache.sentences(run, text)
 if text is None:
     st.caption(
@@ -233,7 +246,7 @@ columns = st.columns(len(subnets), gap="medium") if len(subnets) < 3 else st.col
 for subnet, column in zip(subnets, columns, strict=True):
     with column:
         st.markdown(f"**{title(subnet)}**")
-        show_functions(cache.functions(run, text, subnet), f"functions-{subnet.key}")
+        show_functions(text, subnet)
 st.caption(FUNCTIONS_DEFINED)
 controls.download(
     "Functions (CSV)", function_table(run, text, subnets), f"{run.name}-head-functions.csv"
@@ -250,4 +263,4 @@ show_summary(fusions)
 with st.expander("How it is defined"):
     st.markdown("\n\n".join(FUSION_DEFINED))
 for subnet, fusion in fusions.items():
-    show_fusion(subnet, fusion)
+    show_fusion(text, subnet, fusion)

@@ -108,6 +108,17 @@ def read_sentences(
     return sentences
 
 
+def cut_to_fit(tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int) -> tuple[str, int]:
+    """As much of a text as has at most max_tokens tokens, special ones included; how many were cut."""
+    whole = tokenizer(text, return_offsets_mapping=True, verbose=False)
+    cut = len(whole["input_ids"]) - max_tokens
+    if cut <= 0:
+        return text, 0
+    added = tokenizer.num_special_tokens_to_add()
+    inside = [span for span in whole["offset_mapping"] if span[1] > span[0]]
+    return text[: inside[max_tokens - added - 1][1]], cut
+
+
 def teaching_sentences(
     tokenizer: PreTrainedTokenizerBase, number: int = 192, *, seed: int = 0, max_tokens: int = 128
 ) -> list[Sentence]:

@@ -14,7 +14,7 @@ from dynabert.plots.attention import (
 )
 from dynabert.plots.cost import quality_of_runs, quality_vs_cost
 from dynabert.plots.data import data_of
-from dynabert.plots.functions import fusion_by_layer, head_functions
+from dynabert.plots.functions import functions_of, fusion_by_layer, head_functions
 from dynabert.plots.heads import (
     estimate_and_measured,
     head_effect,
@@ -47,6 +47,7 @@ __all__ = [
     "data_of",
     "differences",
     "estimate_and_measured",
+    "functions_of",
     "fusion_by_layer",
     "head_effect",
     "head_functions",

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from dynabert.analysis.function_names import GROUPS, SHORT
+from dynabert.analysis.functions import FunctionProfile
 from dynabert.plots.style import (
     BLUE,
     GREEN,
@@ -26,6 +28,26 @@ from dynabert.plots.style import (
 def function_colours() -> tuple[str, ...]:
     """One for each kind of function that `head_functions` can show."""
     return BLUE, ORANGE, GREEN, PINK, GREY
+
+
+def functions_of(profile: FunctionProfile) -> go.Figure:
+    """What every head does: `head_functions` of a profile, its three strongest functions for the pointer."""
+    labels = profile.labels()
+    tops = profile.table().groupby(["layer", "head"]).head(3)
+    details: dict[tuple[int, int], str] = {}
+    for _, rows in tops.groupby(["layer", "head"]):
+        layer, head = (int(rows[name].iloc[0]) - 1 for name in ("layer", "head"))
+        lines = [
+            f"{row['function']}: {row['observed']:.2f} (chance {row['chance']:.2f}, "
+            f"{row['num_tokens']} tokens)"
+            for row in rows.to_dict("records")
+        ]
+        breadth = f"breadth {profile.breadth[layer, head]:.2f}"
+        details[layer, head] = "<br>".join([*lines, breadth])
+    named = labels.copy()
+    for place, label in SHORT.items():
+        named[labels == place] = label
+    return head_functions(named, details, {SHORT[label]: GROUPS[label] for label in GROUPS})
 
 
 def head_functions(

@@ -29,6 +29,9 @@ from dynabert.analysis.sentences import (
     read_sentences,
     teaching_sentences,
 )
+from dynabert.analysis.sentences import (
+    cut_to_fit as cut_text,
+)
 from dynabert.errors import UserError
 from dynabert.examples import RunExamples, load_examples
 from dynabert.runs import ABLATION, MANIFEST, MEASURED, Run
@@ -170,6 +173,12 @@ def kept_heads(run: Run, subnet: Subnet) -> np.ndarray:
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_RUN)
 def head_order(run: Run) -> np.ndarray:
     return find_head_order(model(run))
+
+
+def cut_to_fit(run: Run, text: str) -> tuple[str, int]:
+    """As much of a sentence as the run's model was trained to read, and how many tokens were cut."""
+    with _TOKENIZER:
+        return cut_text(tokenizer(run), text, run.info.max_tokens)
 
 
 @st.cache_resource(max_entries=16, show_spinner="Writing the sentences …", hash_funcs=_RUN)

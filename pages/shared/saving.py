@@ -23,8 +23,11 @@ _NAMES = {
     "dynabert.analysis.attention_maps": ("attention_maps", "kept_heads"),
     "dynabert.analysis.comparison": ("compare_results",),
     "dynabert.analysis.filters": ("SizeFilter",),
+    "dynabert.analysis.functions": ("function_profile",),
+    "dynabert.analysis.fusion": ("measure_fusion",),
     "dynabert.analysis.groups": ("accuracy_by_group",),
     "dynabert.analysis.head_order": ("head_order", "pretrained_order"),
+    "dynabert.analysis.sentences": ("attention_of", "read_sentences", "teaching_sentences"),
     "dynabert.evaluation": ("evaluate",),
     "dynabert.examples": ("load_examples",),
 }

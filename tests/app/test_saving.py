@@ -56,6 +56,8 @@ def same(one: Any, other: Any) -> bool:
         ("importance", {"w": "0.5", "order": "as rewired"}, 4),
         ("importance", {"w": "0.5", "order": "as pretrained"}, 4),
         ("compare", {"other": "twin"}, 2),
+        ("fusion", {"w": "0.5", "text": 'a cat\'s "cat".'}, 3),
+        ("fusion", {"w": "0.5", "set": "teaching sentences"}, 3),
         ("accuracy", {"w": "0.5", "cost": "macs", "layers": "3-4", "max_macs": "0.1"}, 1),
     ],
 )

@@ -16,6 +16,7 @@ from dynabert.analysis.sentences import (
     Sentence,
     TokenLink,
     attention_of,
+    cut_to_fit,
     read_sentences,
     teaching_sentences,
 )
@@ -246,3 +247,14 @@ def test_attention_of_many_is_that_of_each_in_the_heads_original_places(tokenize
     assert set(np.flatnonzero(kept[layer])) == set(
         importance.heads[layer].argsort(descending=True)[:3].tolist()
     )
+
+
+@pytest.mark.parametrize("longest", [3, 5, 8, 100])
+def test_a_sentence_is_cut_to_the_tokens_that_fit(tiny_tokenizer_folder, longest):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_tokenizer_folder)
+    text = "the cat is a good dog , the end ."
+    whole = tokenizer(text)["input_ids"]
+    short, num_cut = cut_to_fit(tokenizer, text, longest)
+    assert num_cut == max(0, len(whole) - longest)
+    assert text.startswith(short)
+    assert tokenizer(short)["input_ids"][:-1] == whole[: len(whole) - num_cut - 1]
