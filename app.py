@@ -25,6 +25,7 @@ page = st.navigation(
         st.Page("pages/train.py", title="Train and watch", icon=":material/model_training:"),
     ]
 )
+state.arrive()
 notices.make_room()
 try:
     if page.url_path in controls.PAGES_WITHOUT_RUN:

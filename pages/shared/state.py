@@ -15,7 +15,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 ROOT = Path(__file__).resolve().parents[2]
-_CHANGED, _PAGE = "view-changed", "view-page"
+_CHANGED, _PAGE, _ARRIVED = "view-changed", "view-page", "view-arrived"
 # A link without one of these means that it is not chosen.
 OPTIONAL = ("per_layer", "layers", "heads", "max_params", "max_macs", "max_latency", "auto")
 PARAMETERS = (
@@ -46,14 +46,19 @@ def training_allowed() -> bool:
     return os.environ.get("DYNABERT_TRAINING", "on").strip().lower() not in ("off", "0", "no")
 
 
+def arrive() -> None:
+    """Note that this visitor has come through app.py."""
+    st.session_state[_ARRIVED] = True
+
+
 def enter_through_app() -> None:
     """Start again with app.py where a page was started without it.
 
     Streamlit takes the files of a folder called pages/ for pages of its older kind, which run on
-    their own, until st.navigation has run once. So a link straight to a page, opened as the first
-    thing after the server's start, would miss the choice of the run and show no errors.
+    their own, until st.navigation has run once. So a link straight to a page would miss the choice of
+    the run and show no errors, for all visitors who come before that.
     """
-    if PagesManager.uses_pages_directory:
+    if not st.session_state.get(_ARRIVED):
         PagesManager.uses_pages_directory = False
         st.rerun()
 
