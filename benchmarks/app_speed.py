@@ -52,12 +52,15 @@ WATCH_TILE = """() => {
   window.seen = [];
   let last = read();
   document.addEventListener("keydown", () => { window.pressed = performance.now(); window.seen = []; }, true);
-  const look = () => {
+  new MutationObserver(() => {
     const now = read();
-    if (now !== last) { last = now; window.seen.push([performance.now() - window.pressed, now]); }
-    requestAnimationFrame(look);
-  };
-  look();
+    if (now === last) return;
+    last = now;
+    const [seen, pressed] = [window.seen, window.pressed];
+    requestAnimationFrame(() => seen.push([performance.now() - pressed, now]));
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+  const ask = () => requestAnimationFrame(ask);  // for frames: without a screen there are few
+  ask();
 }"""
 SCRUB = """() => {
   const root = ATLAS, times = [];
@@ -102,7 +105,10 @@ def main() -> None:
             executable_path=arguments.browser, args=["--no-sandbox", "--disable-gpu"]
         )
         with _server(runs_dir) as (address, server):
-            lines = list(measure(browser, address, server))
+            lines = []
+            for line in measure(browser, address, server):
+                print(line, file=sys.stderr, flush=True)
+                lines.append(line)
         browser.close()
     table = as_table(lines)
     print(table)
@@ -234,10 +240,8 @@ def live_evaluation(browser: Browser, address: str) -> Iterator[Line]:
         for _ in range(11):
             slider.focus()
             slider.press("ArrowLeft")
-            page.wait_for_function(
-                """() => { const seen = window.seen ?? [], last = seen.at(-1)?.[1] ?? "";
-                  return last.includes("full") && !last.includes("read"); }"""
-            )
+            page.wait_for_function("() => performance.now() - window.pressed > 300")
+            _settle(page)
             seen = page.evaluate("() => window.seen")
             estimates = [at for at, text in seen if "read" in text]
             if estimates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -83,7 +84,7 @@ def backbone_place(name: str) -> Place:
     packaged = PACKAGED_BACKBONES.get(name)
     if packaged is not None and _package_folder(packaged) is not None:
         return "installed"
-    if packaged is None and Path(name).is_dir():
+    if packaged is None and os.path.isdir(name):
         return "folder"
     try:
         snapshot_download(
@@ -105,7 +106,7 @@ def check_backbone(name: str) -> None:
     """
     if name in PACKAGED_BACKBONES:
         return
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         folder = find_backbone(name)
         check_source(folder)
         load_tokenizer(folder)

@@ -112,8 +112,10 @@ def find_answers(subnet: Subnet) -> tuple[Evaluation, Evaluation] | None:
     for one in wanted:
         if live.evaluation(run, one) is not None:
             continue
-        if error := live.failure(live.evaluation_key(run, one)):
+        key = live.evaluation_key(run, one)
+        if error := live.failure(key):
             st.error(wording.sentence(ValueError(error)), icon=":material/error:")
+            st.button("Try again", on_click=jobs.forget, args=(key,), key=f"again-{one.key}")
             return None
         job = live.start_evaluation(run, one, however_long=True)
         watched.append((job, functools.partial(draw_asking, st.empty())))
@@ -176,8 +178,14 @@ if row is not None and pd.isna(row["latency_ms"]):
             "Its latency was not measured: the others' were taken on another machine or not at all "
             f"({wording.escape(run.info.machine)})."
         )
+    elif (busy := live.training_under_way()) is not None:
+        st.caption(
+            f"Its latency is not measured while {wording.escape(busy)} is being trained: it would come out "
+            "too long."
+        )
     elif failed:
         st.caption(f"Its latency could not be measured: {wording.escape(failed)}.")
+        st.button("Try again", on_click=jobs.forget, args=(live.latency_key(run, subnet),))
     elif auto or st.session_state.get("asked-for") == subnet:
         watched.append((live.start_latency(run, subnet, setup), numbers.draw_latency))
 if watched:

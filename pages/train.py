@@ -74,7 +74,7 @@ def ask_data_dir(task: str) -> Path | None:
         return None
     folder = Path(os.path.abspath(os.path.expanduser(typed)))
     at_hand = tasks_in(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         st.warning(f"There is no folder {wording.escape(folder)}.", icon=":material/folder_off:")
     elif task not in at_hand:
         known = ", ".join(TASKS[name].title.split(" (")[0] for name in at_hand)

@@ -67,7 +67,8 @@ controls.chart(
     plots.answers(table),
     table=table,
     cell=f"subnets = [Subnet.parse(key) for key in {[answer.subnet.key for answer in answers]}]\n"
-    f"answers, _ = answer_all(run.model(), run.tokenizer(), {list(texts)!r}, subnets)\n"
+    f"answers, _ = answer_all(run.model(), run.tokenizer(), {list(texts)!r}, subnets,\n"
+    "    max_tokens=run.info.max_tokens)\n"
     "plots.answers(answer_table(answers, run))",
     key="answers",
     alt="What every sub-network answers, width by depth",

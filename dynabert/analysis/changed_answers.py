@@ -14,6 +14,14 @@ LOST, GAINED, OTHER = "right → wrong", "wrong → right", "wrong → other wro
 CHANGES = (LOST, GAINED, OTHER)
 
 
+_COLUMNS = {"change", "label", "full", "full_probability", "subnet", "subnet_probability"}
+
+
+def _own(name: str) -> str:
+    """A name for a column from outside that none of the table's own has."""
+    return f"{name} (text)" if name in _COLUMNS else name
+
+
 def changed_answers(
     full: Evaluation,
     small: Evaluation,
@@ -35,7 +43,7 @@ def changed_answers(
     table = pd.DataFrame(
         {
             "change": np.select([lost, gained], [LOST, GAINED], OTHER),
-            **{name: [values[int(row)] for row in rows] for name, values in columns.items()},
+            **{_own(name): [values[int(row)] for row in rows] for name, values in columns.items()},
             "label": [names[labels[row]] for row in rows],
             "full": [names[before[row]] for row in rows],
             "full_probability": softmax(full.logits, axis=1)[rows, before[rows]],
@@ -43,13 +51,8 @@ def changed_answers(
             "subnet_probability": softmax(small.logits, axis=1)[rows, after[rows]],
         }
     )
-    place = table["change"].map(CHANGES.index)
-    return (
-        table.assign(place=place)
-        .sort_values(["place", "subnet_probability"], ascending=[True, False], kind="stable")
-        .drop(columns="place")
-        .reset_index(drop=True)
-    )
+    order = np.lexsort((-table["subnet_probability"], table["change"].map(CHANGES.index)))
+    return table.iloc[order].reset_index(drop=True)
 
 
 def changed_values(
@@ -63,7 +66,7 @@ def changed_values(
     table = pd.DataFrame(
         {
             "change": after - before,
-            **{name: list(values) for name, values in columns.items()},
+            **{_own(name): list(values) for name, values in columns.items()},
             "label": full.labels.astype(float),
             "full": before,
             "subnet": after,

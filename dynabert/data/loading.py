@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -95,7 +96,7 @@ def tasks_in(data_dir: Path) -> list[str]:
         for task in TASKS.values()
         if task.original
         and task.hub
-        and any((data_dir / folder).is_dir() for folder in (task.original.folder, task.hub[1]))
+        and any(os.path.isdir(data_dir / folder) for folder in (task.original.folder, task.hub[1]))
     ]
 
 

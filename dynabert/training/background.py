@@ -170,7 +170,7 @@ def stop_training(name: str, runs_dir: Path) -> None:
     Raises:
         UserError: it was not started from here, or there is none of that name.
     """
-    _signal(name, runs_dir, signal.SIGTERM)
+    _signal(name, runs_dir, signal.SIGTERM, again=False)  # a second one would stop it unsaved
 
 
 def kill_training(name: str, runs_dir: Path) -> None:
@@ -179,7 +179,7 @@ def kill_training(name: str, runs_dir: Path) -> None:
     Raises:
         UserError: it was not started from here, or there is none of that name.
     """
-    _signal(name, runs_dir, signal.SIGKILL)
+    _signal(name, runs_dir, signal.SIGKILL, again=True)
 
 
 def discard_training(name: str, runs_dir: Path) -> None:
@@ -188,9 +188,10 @@ def discard_training(name: str, runs_dir: Path) -> None:
     Raises:
         UserError: it is under way.
     """
-    if _existing(name, runs_dir).is_under_way:
-        raise UserError(f"{name} is being trained; stop it first.")
-    discard_unfinished(name, runs_dir)
+    with _held(runs_dir):
+        if _existing(name, runs_dir).is_under_way:
+            raise UserError(f"{name} is being trained; stop it first.")
+        discard_unfinished(name, runs_dir)
 
 
 def free_name(wanted: str, runs_dir: Path) -> str:
@@ -201,12 +202,15 @@ def free_name(wanted: str, runs_dir: Path) -> str:
     raise UserError(f"{wanted} and all numbers behind it are taken in {runs_dir}; give a name.")
 
 
-def _signal(name: str, runs_dir: Path, number: signal.Signals) -> None:
+def _signal(name: str, runs_dir: Path, number: signal.Signals, *, again: bool) -> None:
+    """Send it to the training's process.  again: also where it has been asked to stop before."""
     training = _existing(name, runs_dir)
     process = _read_process(training.folder)
     if process is None or not process.is_alive:
         if training.is_under_way:
             raise UserError(f"{name} was started in a terminal; stop it there with Ctrl+C.")
+        return
+    if process.asked_to_stop and not again:
         return
     _write_process(training.folder, process.model_copy(update={"asked_to_stop": True}))
     with suppress(ProcessLookupError):
@@ -231,6 +235,14 @@ def _check_name(name: str, runs_dir: Path) -> None:
 
 
 @contextmanager
+def _held(runs_dir: Path) -> Iterator[None]:
+    """While a training is started or discarded, nobody else does either here."""
+    with (runs_dir / _LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def _starting(runs_dir: Path) -> Iterator[None]:
     """While a training is started: nobody else starts one here, and none is under way.
 
@@ -239,8 +251,7 @@ def _starting(runs_dir: Path) -> Iterator[None]:
     """
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
-        with (runs_dir / _LOCK).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with _held(runs_dir):
             busy = [training.name for training in find_trainings(runs_dir) if training.is_under_way]
             if busy:
                 raise UserError(
@@ -266,10 +277,14 @@ def _launch(request: TrainingRequest, runs_dir: Path, folder: Path) -> Training:
         )
     with suppress(psutil.Error):
         psutil.Process(process.pid).nice(_NICENESS)
-    started = psutil.Process(process.pid).create_time()
     # So that its end leaves no zombie behind while this process lives.
     threading.Thread(target=process.wait, daemon=True).start()
-    _write_process(folder, _Process(request=request, pid=process.pid, started=started))
+    try:
+        started = psutil.Process(process.pid).create_time()
+        _write_process(folder, _Process(request=request, pid=process.pid, started=started))
+    except (OSError, psutil.Error):  # nobody could stop it any more
+        process.kill()
+        raise
     return _existing(request.name, runs_dir)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+logger = logging.getLogger(__name__)
 
 
 class StopSignal:
@@ -27,6 +30,7 @@ class StopSignal:
         again, self.asked = self.asked, True
         if again or not self._held:
             raise KeyboardInterrupt
+        logger.warning("Stopping when the step at work is saved; ask again to stop at once.")
 
     def heed(self) -> None:
         """Everything is saved: stop here if that was asked for.

@@ -11,10 +11,9 @@ from dynabert.analysis.choices import subnet_by_layer
 from dynabert.errors import UserError
 from dynabert.runs import Run
 from dynabert.subnet import Subnet
-from pages.shared import controls, state, wording
+from pages.shared import controls, notices, state, wording
 
 _PARAMETER = "per_layer"  # heads of each executed layer, for example "12.6.3.3"
-_SHOWN = "by-layer-shown"  # the plain sub-network that the counts stand for, and the counts
 _MOST_IN_A_ROW = 6
 
 _Shown = tuple[str, Subnet, tuple[int, ...]]
@@ -63,7 +62,7 @@ def _recall(run: Run, plain: Subnet) -> tuple[int, ...] | None:
     shape = run.config.shape
     resolved = plain.resolve(shape)
     heads = tuple(map(int, text.split("."))) if re.fullmatch(r"\d{1,4}(\.\d{1,4})*", text) else ()
-    shown: _Shown | None = st.session_state.get(_SHOWN)
+    shown: _Shown | None = st.session_state.get(controls.BY_LAYER_SHOWN)
     if shown is not None and shown[0] == run.name and shown[2] == heads and shown[1] != plain:
         before = dict(zip(shown[1].resolve(shape).layers, heads, strict=True))
         stay = shown[1].width_mult == plain.width_mult
@@ -74,14 +73,10 @@ def _recall(run: Run, plain: Subnet) -> tuple[int, ...] | None:
     try:
         subnet_by_layer(shape, plain.depth_mult, heads)
     except UserError:
-        st.info(
-            f"The link's heads by layer, “{wording.escape(text[:40])}”, do not fit these "
-            f"{wording.count(len(resolved.layers), 'layer')}: the width holds for all of them.",
-            icon=":material/info:",
-        )
+        notices.fell_back("heads by layer", text, "the width holds for all layers")
         return None
     state.remember(_PARAMETER, ".".join(map(str, heads)))
-    st.session_state[_SHOWN] = (run.name, plain, heads)
+    st.session_state[controls.BY_LAYER_SHOWN] = (run.name, plain, heads)
     return heads
 
 

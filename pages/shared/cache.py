@@ -151,7 +151,7 @@ def reported_results(run: Run) -> pd.DataFrame:
     return run.among_reported(results(run))
 
 
-@st.cache_data(max_entries=64, show_spinner="Reading the sentence …", hash_funcs=_RUN)
+@st.cache_data(max_entries=8, show_spinner="Reading the sentence …", hash_funcs=_RUN)
 def attention(run: Run, texts: tuple[str, ...], subnet: Subnet) -> AttentionMaps:
     loaded, reader = model(run), tokenizer(run)
     with _TOKENIZER:

@@ -17,6 +17,9 @@ from pages.shared import cache, notices, saving, state, wording
 PAGES_WITHOUT_RUN = ("train",)  # by their place in the address
 DEFAULT_TEXT = "the cat sat on the mat."
 DEFAULT_SECOND = "a cat was sitting on a mat."
+BY_LAYER_SHOWN = (
+    "by-layer-shown"  # the plain sub-network that the heads by layer stand for, and they
+)
 ROUNDING = 1e-3  # a link holds a few digits of a multiplier
 WIDTH_HELP = "m_w: the share of attention heads and FFN neurons that every layer keeps."
 DEPTH_HELP = "m_d: the share of layers that run, spread evenly over the network."
@@ -143,6 +146,7 @@ def _mult_slider(
 
 def set_subnet(subnet: Subnet) -> None:
     """Move the sliders, from a callback."""
+    st.session_state.pop(BY_LAYER_SHOWN, None)  # or another width would set the heads of all layers
     state.change("w", subnet.width_mult)
     state.change("d", subnet.depth_mult)
     if subnet.heads is None:

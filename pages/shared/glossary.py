@@ -96,8 +96,8 @@ GLOSSARY = (
     ),
     (
         "Recipe, stage",
-        "A training as data: stages one after another, each with its teacher, losses and sub- "
-        "networks.",
+        "A training as data: stages one after another, each with its teacher, losses and "
+        "sub-networks.",
         "",
     ),
     (

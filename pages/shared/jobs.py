@@ -72,6 +72,7 @@ class Job:
     done: int = 0
     total: int = 1
     found: Any = None  # what live work has so far
+    kept_elsewhere: bool = False  # what it found: when it ends well, it is forgotten
     error: str | None = None
     finished: bool = False
     phase_started: float = field(default_factory=time.monotonic)
@@ -152,6 +153,9 @@ class _Jobs:
         except Exception as error:
             job.error = f"{type(error).__name__}: {error}"
             raise  # into the server's log
+        else:
+            if job.kept_elsewhere:
+                self.forget(key, job)
         finally:
             job.end()
 

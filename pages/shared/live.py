@@ -27,7 +27,8 @@ from dynabert.evaluation import (
 from dynabert.evaluation.table import result_row
 from dynabert.runs import Run
 from dynabert.subnet import ResolvedSubnet
-from pages.shared import cache, jobs
+from dynabert.training.background import find_trainings
+from pages.shared import cache, jobs, state
 
 SLOW_SECONDS = 20.0  # an evaluation that takes longer waits for its visitor to ask for it
 MOST_EVALUATIONS = 64  # of which the answers are kept in memory
@@ -120,6 +121,11 @@ def latency_setup(run: Run) -> LatencySetup | None:
     return LatencySetup(tokens=int(known["tokens"].iloc[0]), batch_size=int(batch.iloc[0]))
 
 
+def training_under_way() -> str | None:
+    """The training that this machine is busy with, if the app knows of one."""
+    return next((one.name for one in find_trainings(state.runs_dir()) if one.is_under_way), None)
+
+
 def evaluation_key(run: Run, subnet: Subnet) -> str:
     return f"evaluate {cache.run_key(run)} {subnet.key}"
 
@@ -162,6 +168,7 @@ def start_evaluation(run: Run, subnet: Subnet, *, however_long: bool) -> jobs.Jo
         store.add((same, subnet.resolve(run.config.shape)), estimate.evaluation)
         row = result_row(model, estimate.evaluation, None, LatencySetup(tokens=tokens))
         _keep_row(run, same, row, replace=False)
+        job.kept_elsewhere = True
 
     return _start(evaluation_key(run, subnet), f"{subnet.key} of {run.name}", steps, alone=False)
 
@@ -184,6 +191,7 @@ def start_latency(run: Run, subnet: Subnet, setup: LatencySetup) -> jobs.Job:
             "latency_batch_size": setup.batch_size,
         }
         _keep_row(run, same, row | measured, replace=True)
+        job.kept_elsewhere = True
         yield
 
     return _start(

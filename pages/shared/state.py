@@ -15,13 +15,18 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 ROOT = Path(__file__).resolve().parents[2]
-_CHANGED, _PAGE, _ARRIVED = "view-changed", "view-page", "view-arrived"
+_CHANGED, _PAGE, _ARRIVED, _CONTROLS = (
+    *("view-changed", "view-page", "view-arrived"),
+    "view-controls",
+)
 # A link without one of these means that it is not chosen.
-OPTIONAL = ("per_layer", "layers", "heads", "max_params", "max_macs", "max_latency", "auto")
+OPTIONAL = (
+    *("per_layer", "layers", "heads", "max_params", "max_macs", "max_latency", "auto"),
+    *("map", "token", "below", "hide", "training", "tour"),
+)
 PARAMETERS = (
     *("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other"),
-    *("map", "token", "below", "hide", "classic", "of"),
-    *("order", "training", "tour"),
+    *("classic", "of", "order"),
     *OPTIONAL,
 )
 LONGEST_TEXT = 4000  # letters; more than any model here reads
@@ -43,7 +48,7 @@ def runs_dir() -> Path:
 
 def training_allowed() -> bool:
     """Whether visitors may start, stop and discard trainings, which is work on this machine."""
-    return os.environ.get("DYNABERT_TRAINING", "on").strip().lower() not in ("off", "0", "no")
+    return os.environ.get("DYNABERT_TRAINING", "on").strip().lower() in ("on", "1", "yes", "true")
 
 
 def arrive() -> None:
@@ -66,16 +71,28 @@ def enter_through_app() -> None:
 def follow_address() -> None:
     """Take the view from the address where the visitor went back or forward in the browser.
 
-    Not where a control has just been changed: then the browser may still have sent the address
+    Not where a control has just been touched: then the browser may still have sent the address
     from before an earlier change.
     """
-    if not st.session_state.get(_CHANGED):
+    if not st.session_state.get(_CHANGED) and not _touched():
         given = st.query_params.to_dict()
         known = {name: given[name] for name in PARAMETERS if name in given}
         if known:
             for name in OPTIONAL:
                 _view().pop(name, None)
         _view().update(known)
+
+
+def _touched() -> bool:
+    """Whether a control, also one that is in no link, stands otherwise than when the page was drawn."""
+    before = st.session_state.get(_CONTROLS, {})
+    return any(before.get(key, value) != value for key, value in _controls().items())
+
+
+def _controls() -> dict[str, object]:
+    """The controls that have a key and hold one value."""
+    simple = bool | int | float | str | tuple | None
+    return {str(key): value for key, value in st.session_state.items() if isinstance(value, simple)}
 
 
 def write_address(page: str) -> None:
@@ -86,6 +103,7 @@ def write_address(page: str) -> None:
     go back further.
     """
     changed = st.session_state.pop(_CHANGED, False)
+    st.session_state[_CONTROLS] = _controls()
     stays = st.session_state.get(_PAGE) == page
     st.session_state[_PAGE] = page
     given = st.query_params.to_dict()

@@ -192,18 +192,18 @@ def _show_stop(training: Training) -> None:
         st.caption("It was started in a terminal, where Ctrl+C stops it.")
         return
     if training.state == "stopping":
-        stop, label = kill_training, "Stop at once"
+        stop, label, key = kill_training, "Stop at once", "train-kill"
         about = (
             "Without saving: what came after the last saved state, a minute at most, is done again."
         )
     else:
-        stop, label = stop_training, "Stop"
+        stop, label, key = stop_training, "Stop", "train-stop"
         about = (
             "Its state is saved; it can be resumed, with the same result as if it had not stopped."
         )
-    if st.button(label, icon=":material/stop_circle:", help=about, key="train-stop"):
+    if st.button(label, icon=":material/stop_circle:", help=about, key=key):
         stop(training.name, state.runs_dir())
-        st.rerun(scope="fragment")
+        st.rerun()
 
 
 def show_unfinished(training: Training, *, busy: bool) -> None:

@@ -142,7 +142,7 @@ def test_nonsense_for_the_layers_falls_back_to_the_width(open_app, tiny, nonsens
     assert metric(at, "Accuracy") == "0.500 ✕"
     assert not at.toggle(key="by-layer").value
     if nonsense:
-        assert "do not fit these 2 layers" in at.info[0].value
+        assert "the width holds for all layers" in at.info[0].value
 
 
 def test_a_score_that_cannot_be_kept_is_shown_and_says_so(open_app, own_run, monkeypatch):

@@ -47,3 +47,42 @@ def test_a_link_opens_nothing_outside_the_runs_folder(open_app, tiny, name):
     at = open_app(tiny.folder.parent, "overview", run=name)
     assert "There is no run" in at.error[0].value
     assert not at.metric
+
+
+def go_to(at, **link: str) -> None:
+    """What the browser's address says when the page is run again."""
+    for name in list(at.query_params):
+        del at.query_params[name]
+    for name, value in link.items():
+        at.query_params[name] = value
+
+
+def test_a_quick_second_click_with_the_address_of_before_undoes_nothing(open_app, tiny):
+    """While a page is drawn, the browser sends the address that the page has not yet changed."""
+    at = open_app(tiny.folder.parent, "importance", run="tiny", w="1")
+    at.select_slider(key="w").set_value(0.5).run()
+    go_to(at, run="tiny", w="1")
+    at.toggle(key="importance-log").set_value(False).run()
+    assert at.select_slider(key="w").value == 0.5
+
+
+def test_going_back_takes_the_view_from_the_address(open_app, tiny):
+    at = open_app(tiny.folder.parent, "importance", run="tiny", w="1")
+    at.select_slider(key="w").set_value(0.5).run()
+    go_to(at, run="tiny", w="1")
+    at.run()
+    assert at.select_slider(key="w").value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "value"),
+    [("attention", "map", "rollout"), ("overview", "tour", "1"), ("train", "training", "x")],
+)
+def test_going_back_to_a_link_without_it_takes_it_out_of_the_view(
+    open_app, tiny, page, name, value
+):
+    at = open_app(tiny.folder.parent, page, run="tiny", **{name: value})
+    assert at.session_state["view"][name] == value
+    go_to(at, run="tiny")
+    at.run()
+    assert name not in at.session_state["view"]

@@ -189,6 +189,7 @@ def test_a_training_under_way_is_shown_as_it_learns(open_app, runs_dir, worker):
     assert at.query_params["training"] in ("half-way", ["half-way"])
 
     at.button(key="train-stop").click().run()
+    assert not at.exception
     assert worker.wait(10) != 0  # it was told to
 
 

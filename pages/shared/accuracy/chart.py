@@ -10,7 +10,7 @@ import streamlit as st
 from dynabert import Subnet, plots
 from dynabert.analysis.filters import SizeFilter, front_of
 from dynabert.runs import Run
-from pages.shared import controls, state, wording
+from pages.shared import controls, notices, state, wording
 from pages.shared.accuracy.numbers import Row
 
 LIMITS = {
@@ -66,10 +66,17 @@ def show_chart(run: Run, results: pd.DataFrame, row: Row | None) -> None:
         f"**{len(compared)} of {len(results)} shown, "
         f"{int(front_of(compared, metric, column).sum())} on the front.** "
         + (f"Of {missing} the {costs[cost][2].lower()} is not known. " if missing else "")
-        + "Click a point to choose it. No other sub-network that is shown is both cheaper and better "
-        "than one on the Pareto front"
-        + (", collapsed ones aside." if compared["collapsed"].any() else ".")
+        + _explained(compared)
         + (f" Measured on {machine}." if cost == "latency" else "")
+    )
+
+
+def _explained(compared: pd.DataFrame) -> str:
+    if compared.empty:
+        return "The filter leaves none: open “Compare only some of them” and widen it."
+    return (
+        "Click a point to choose it. No other sub-network that is shown is both cheaper and better than one "
+        "on the Pareto front" + (", collapsed ones aside." if compared["collapsed"].any() else ".")
     )
 
 
@@ -106,8 +113,13 @@ def _choose_range(label: str, name: str, low: int, high: int) -> tuple[int, int]
     if low == high:
         st.caption(f"{label}: {low} in all of them")
         return None
-    given = re.fullmatch(r"(\d{1,4})-(\d{1,4})", state.recall(name) or "")
+    text = state.recall(name) or ""
+    given = re.fullmatch(r"(\d{1,4})-(\d{1,4})", text)
     start, end = (int(given[1]), int(given[2])) if given else (low, high)
+    if text and not low <= start <= end <= high:
+        notices.fell_back(label.lower(), text, f"only {low} to {high} can be chosen from")
+    elif text and not given:
+        notices.fell_back(label.lower(), text, "all are shown")
     start, end = max(low, min(start, high)), max(low, min(end, high))
     key = f"filter-{name}"
 
@@ -128,8 +140,10 @@ def _choose_most(costs: pd.Series, name: str, title: str) -> float | None:
     steps = sorted({float(f"{cost:.6g}") for cost in costs.dropna()})
     if len(steps) < 2:
         return None
-    wanted = state.recall_number(name)
+    given, wanted = state.recall(name), state.recall_number(name)
     start = steps[-1]
+    if given is not None and (wanted is None or wanted < steps[0] * (1 - 1e-6)):
+        notices.fell_back(f"largest {title}", given, "the nearest there is holds")
     if wanted is not None:
         start = max((step for step in steps if step <= wanted * (1 + 1e-6)), default=steps[0])
     key = f"filter-{name}"
