@@ -47,8 +47,8 @@ def evaluate_gradually(
     """An estimate after each block of examples; the last one carries the `evaluate` of the split.
 
     The order of the examples is random, so that each estimate is of a random sample (for accuracy
-    unbiased), with an interval for the whole split (`dynabert.evaluation.intervals`). Within a block they are sorted
-    by length. The caller may stop at any time by asking for no more.
+    unbiased), with an interval for the whole split (`dynabert.evaluation.intervals`). Within a block
+    they are sorted by length. The caller may stop at any time by asking for no more.
     metrics: names from `dynabert.evaluation.metrics.METRICS`.
     generator: of the order; its seed is also that of the intervals' bootstrap.
     on_batch: called after each batch; it may raise to stop.

@@ -92,7 +92,11 @@ def _touched() -> bool:
 def _controls() -> dict[str, object]:
     """The controls that have a key and hold one value."""
     simple = bool | int | float | str | tuple | None
-    return {str(key): value for key, value in st.session_state.items() if isinstance(value, simple)}
+    return {
+        str(key): value
+        for key, value in st.session_state.items()
+        if isinstance(value, simple) and not str(key).startswith("view-")
+    }
 
 
 def write_address(page: str) -> None:
