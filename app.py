@@ -5,11 +5,13 @@ from pathlib import Path
 import streamlit as st
 
 from dynabert.errors import UserError
+from dynabert.training.memory import limit_kernel_caches
 from pages.shared import controls, notices, state, tour, wording
 
 # A file of our own: Streamlit would fetch a Material icon or an emoji for the tab from the internet.
 ICON = Path(__file__).parent / "pages" / "shared" / "icon.svg"
 
+limit_kernel_caches()  # before the first product of matrices
 st.set_page_config(page_title="DynaBERT workbench", page_icon=str(ICON), layout="wide")
 page = st.navigation(
     [

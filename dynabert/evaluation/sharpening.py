@@ -17,7 +17,7 @@ from dynabert.subnet import FULL, Subnet
 
 # The first block is small, for an early estimate. The later ones are large and cut into small batches,
 # so that sorting each by length saves nearly as much padding as sorting the whole split does.
-FIRST_BLOCK, LATER_BLOCKS, BATCH_SIZE = 64, 256, 32
+FIRST_BLOCK, LATER_BLOCKS, BATCH_SIZE = 64, 512, 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
