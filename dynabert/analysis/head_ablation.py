@@ -21,13 +21,13 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy import stats
 
-from dynabert.data.encoding import Batch, EncodedSplit, drawn_rows, sorted_batches
+from dynabert.analysis.removed_heads import logits_without_each_head
+from dynabert.data.encoding import EncodedSplit, drawn_rows, sorted_batches
 from dynabert.errors import UserError
 from dynabert.evaluation.metrics import predictions_from_logits, score
 from dynabert.importance import compute_importance, in_original_order
 from dynabert.modeling.heads import example_losses
 from dynabert.modeling.models import DynaBertForSequenceClassification
-from dynabert.subnet import FULL, Subnet
 
 Values = NDArray[np.floating]
 
@@ -104,8 +104,7 @@ def ablate_heads(
 ) -> HeadAblation:
     """Remove each head of the full network in turn and measure its loss and metric on a split.
 
-    What lies below the head's layer is computed once for all heads. Runs in the model's own
-    precision, without dropout.
+    Runs in the model's own precision, without dropout.
     metric: a name from `dynabert.evaluation.metrics.METRICS`.
     split_name: what to call the split.
     num_examples: at most so many, drawn without replacement from seed; None takes all.
@@ -127,19 +126,19 @@ def ablate_heads(
     batches = sorted_batches(split.lengths[drawn], batch_size)  # of places in `drawn`
     num_outputs = config.num_labels or 1
     full = np.zeros((len(drawn), num_outputs), np.float32)
+    importance = np.zeros(size)
     without = np.zeros((len(places), len(drawn), num_outputs), np.float32)
     was_training = model.training
     model.eval()
     done = 0
     try:
-        estimate = compute_importance(
-            model, split.batches([drawn[rows].tolist() for rows in batches])
-        )
-        for rows in batches:
-            with torch.inference_mode():
-                full[rows], without[:, rows] = _answers(
-                    model, split.batch(drawn[rows].tolist()), places
-                )
+        for rows in batches:  # estimate and removal of a batch together: progress is of both
+            batch = split.batch(drawn[rows].tolist())
+            estimate = compute_importance(model, [batch]).heads.double()
+            importance += estimate.numpy() * (len(rows) / len(drawn))
+            full[rows], without[:, rows] = (
+                logits.float().cpu().numpy() for logits in logits_without_each_head(model, batch)
+            )
             done += len(rows)
             if on_progress is not None:
                 on_progress(done, len(drawn))
@@ -157,7 +156,7 @@ def ablate_heads(
 
     base_losses, base_score = losses_of(full), score_of(full)
     maps = {name: np.full(size, np.nan) for name in _MAPS}
-    maps["importance"] = estimate.heads.double().numpy()
+    maps["importance"] = importance
     for place, logits in zip(places, without, strict=True):
         change = losses_of(logits) - base_losses
         maps["loss_change"][place] = change.mean()
@@ -175,36 +174,6 @@ def ablate_heads(
         num_examples=len(drawn),
         split=split_name,
     )
-
-
-def _answers(
-    model: DynaBertForSequenceClassification,
-    batch: Batch,
-    places: list[tuple[int, int]],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (B, C) of the full network, and (P, B, C) without the head at each of the places."""
-    shape = model.config.shape
-    batch = {name: value.to(model.device) for name, value in batch.items()}
-    embedding_output = model.backbone.embeddings(batch["input_ids"], batch.get("token_type_ids"))
-    mask = batch["attention_mask"]
-    whole = model(
-        embedding_output=embedding_output,
-        attention_mask=mask,
-        subnet=FULL,
-        output_hidden_states=True,
-    )
-    answers = []
-    for layer, head in places:
-        factors = torch.ones(shape.num_layers, max(shape.heads), device=model.device)
-        factors[layer, head] = 0
-        out = model(
-            embedding_output=whole.hidden_states[layer],
-            attention_mask=mask,
-            subnet=Subnet(layers=tuple(range(layer, shape.num_layers))),
-            head_mask=factors,
-        )
-        answers.append(out.logits.float().cpu().numpy())
-    return whole.logits.float().cpu().numpy(), np.stack(answers)
 
 
 @dataclass(frozen=True, kw_only=True)

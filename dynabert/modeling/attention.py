@@ -38,6 +38,7 @@ class ElasticAttention(nn.Module):
         *,
         head_mask: Tensor | None = None,
         need_probs: bool = False,
+        num_queries: int | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """The layer's attention output (B, S, D); on request also its probabilities (B, h, S, S).
 
@@ -45,34 +46,65 @@ class ElasticAttention(nn.Module):
         attention_mask: boolean (B, 1, 1, S), True where a key may be seen, or None.
         num_heads: the leftmost heads to use.
         head_mask: factor for each head's output, (h,) or (B, h).
+        num_queries: only the output of the first so many tokens is wanted; S becomes that in what
+        is returned, except for the keys of the probabilities.
         """
-        width = num_heads * self.head_dim
-        query, key = self.query_key(hidden, num_heads)
-        value = self._split(self.value(hidden, width), num_heads)
+        context, probs = self.head_outputs(
+            hidden, attention_mask, num_heads, need_probs=need_probs, num_queries=num_queries
+        )
+        return self.combine(_first(hidden, num_queries), context, head_mask=head_mask), probs
+
+    def head_outputs(
+        self,
+        hidden: Tensor,
+        attention_mask: Tensor | None,
+        num_heads: int,
+        *,
+        need_probs: bool = False,
+        num_queries: int | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """What each head makes of the layer's input, (B, h, S, d); arguments as of `forward`."""
+        query, key = self.query_key(hidden, num_heads, num_queries=num_queries)
+        value = self._split(self.value(hidden, num_heads * self.head_dim), num_heads)
         rate = self.attention_dropout if self.training else 0.0
         # On a CPU, scaled_dot_product_attention with dropout does the same, only slower.
         if need_probs or (rate and hidden.device.type == "cpu"):
             probs = attention_probs(query, key, attention_mask)
-            context = dropout(probs, rate) @ value
-        else:
-            probs = None
-            context = F.scaled_dot_product_attention(
-                query, key, value, attn_mask=attention_mask, dropout_p=rate
-            )
+            return dropout(probs, rate) @ value, probs if need_probs else None
+        context = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=attention_mask, dropout_p=rate
+        )
+        return context, None
+
+    def combine(
+        self, hidden: Tensor, context: Tensor, *, head_mask: Tensor | None = None
+    ) -> Tensor:
+        """The attention output (B, S, D) of heads' outputs (B, h, S, d) for the input (B, S, D)."""
+        width = context.shape[1] * self.head_dim
         if head_mask is not None:
             context = context * head_mask.to(context.dtype).unsqueeze(-1).unsqueeze(-1)
         context = context.transpose(1, 2).flatten(2)  # (B, S, h * d)
         out = self.output(context, num_inputs=width)
-        return self.norm(hidden + self.dropout(out)), probs if need_probs else None
+        return self.norm(hidden + self.dropout(out))
 
-    def query_key(self, hidden: Tensor, num_heads: int) -> tuple[Tensor, Tensor]:
-        """Queries and keys of the leftmost heads, (B, h, S, d) each, of a layer's input (B, S, D)."""
+    def query_key(
+        self, hidden: Tensor, num_heads: int, *, num_queries: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Queries and keys of the leftmost heads, (B, h, S, d) each, of a layer's input (B, S, D).
+
+        num_queries: of how many tokens, from the first, the queries; all of them if left out.
+        """
         width = num_heads * self.head_dim
-        query = self._split(self.query(hidden, width), num_heads)
+        query = self._split(self.query(_first(hidden, num_queries), width), num_heads)
         return query, self._split(self.key(hidden, width), num_heads)
 
     def _split(self, x: Tensor, num_heads: int) -> Tensor:
         return x.view(*x.shape[:2], num_heads, self.head_dim).transpose(1, 2)
+
+
+def _first(hidden: Tensor, num_tokens: int | None) -> Tensor:
+    # A slice of all would cost a copy in every backward pass.
+    return hidden if num_tokens is None else hidden[:, :num_tokens]
 
 
 def attention_probs(query: Tensor, key: Tensor, attention_mask: Tensor | None) -> Tensor:

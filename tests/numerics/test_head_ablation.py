@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import make_hf
+from conftest import make_batch, make_hf
 from scipy import stats
 
 from dynabert import DynaBertForSequenceClassification, Subnet
 from dynabert.analysis.head_ablation import HeadAblation, ablate_heads, rank_correlation
+from dynabert.analysis.removed_heads import logits_without_each_head
 from dynabert.data.encoding import EncodedSplit
 from dynabert.errors import UserError
 from dynabert.importance import Importance, compute_importance
 from dynabert.rewiring import rewire_
 
 EXACT = {"rtol": 0, "atol": 1e-6}
+IN_FLOAT64 = {"rtol": 0, "atol": 1e-9}
 
 
 def make_split(labels: np.ndarray) -> EncodedSplit:
@@ -77,8 +79,38 @@ def test_each_head_is_removed_as_if_its_output_weights_were_zero(model, split):
         np.testing.assert_allclose(found.metric_change[place], lost, **EXACT)
 
 
+@pytest.mark.parametrize("most_tokens", [1, 4 * 39, 10_000])  # 1, 4 or all 6 heads at once
+def test_heads_removed_together_are_heads_removed_one_by_one(model, most_tokens):
+    """Against one text, unpadded, and one head at a time."""
+    lengths = (11, 7, 3)
+    batch = make_batch(model.config.backbone, lengths=lengths, pad_to=13)
+    full, without = logits_without_each_head(model, batch, most_tokens=most_tokens)
+    assert without.shape == (24, 3, 3)
+    for row, length in enumerate(lengths):
+        alone = {name: value[row : row + 1, :length] for name, value in batch.items()}
+        with torch.no_grad():
+            torch.testing.assert_close(full[row], model(**alone).logits[0], **IN_FLOAT64)
+            for place in range(24):
+                mask = torch.ones(24, dtype=torch.float64)
+                mask[place] = 0
+                logits = model(**alone, head_mask=mask.view(4, 6)).logits[0]
+                torch.testing.assert_close(without[place, row], logits, **IN_FLOAT64)
+
+
+def test_removed_heads_in_an_extracted_network_follow_its_own_layers(model):
+    small = model.extract(Subnet(layers=(1, 3), heads=(6, 2), neurons=(60, 30))).eval()
+    batch = make_batch(model.config.backbone, lengths=(5, 5))  # nothing is padded
+    _, without = logits_without_each_head(small, batch)
+    places = [(0, head) for head in range(6)] + [(1, head) for head in range(2)]
+    for logits, place in zip(without, places, strict=True):
+        mask = torch.ones(2, 6, dtype=torch.float64)
+        mask[place] = 0
+        with torch.no_grad():
+            torch.testing.assert_close(logits, small(**batch, head_mask=mask).logits, **IN_FLOAT64)
+
+
 def test_the_estimate_beside_it_is_of_the_same_network_and_examples(model, split):
-    found = ablate_heads(model, split, metric="accuracy")
+    found = ablate_heads(model, split, metric="accuracy", batch_size=8)  # 8, 8 and 4 examples
     estimate = compute_importance(model, [split.batch(list(range(20)))])
     np.testing.assert_allclose(found.importance, estimate.heads.numpy(), rtol=1e-4)
 
