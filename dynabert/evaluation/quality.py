@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dynabert.data.encoding import Batch, EncodedSplit, sorted_batches
 from dynabert.evaluation.linear_kernel import fastest_linear
 from dynabert.evaluation.metrics import is_collapsed, predictions_from_logits, score
 from dynabert.modeling.heads import classification_loss
-from dynabert.modeling.models import DynaBertForSequenceClassification
-from dynabert.subnet import FULL, Subnet
+from dynabert.modeling.models import DynaBertForSequenceClassification, key_mask
+from dynabert.subnet import FULL, ResolvedSubnet, Subnet
 
 BATCH_SIZE = 64
 
@@ -93,24 +94,40 @@ def evaluate_many(
 def batch_logits(
     model: DynaBertForSequenceClassification, batch: Batch, subnets: Sequence[Subnet]
 ) -> np.ndarray:
-    """Logits (S, B, C) of each of S sub-networks; the embeddings are computed once for all.
+    """Logits (S, B, C) of each of S sub-networks, with no more arithmetic than they need.
 
-    The model must be in eval mode.
+    The embeddings are computed once for all, and the last layer for the first token only, which is
+    all that the classifier reads. The model must be in eval mode.
     """
     batch = {name: value.to(model.device) for name, value in batch.items()}
     with fastest_linear(model.dtype, model.device):
         embedding_output = model.backbone.embeddings(
             batch["input_ids"], batch.get("token_type_ids")
         )
+        mask = key_mask(batch["attention_mask"])
         answers = [
-            model(
-                embedding_output=embedding_output,
-                attention_mask=batch["attention_mask"],
-                subnet=subnet,
-            ).logits
+            _logits(model, embedding_output, mask, subnet.resolve(model.config.shape))
             for subnet in subnets
         ]
     return np.stack([logits.float().cpu().numpy() for logits in answers])
+
+
+def _logits(
+    model: DynaBertForSequenceClassification,
+    hidden: Tensor,
+    mask: Tensor | None,
+    resolved: ResolvedSubnet,
+) -> Tensor:
+    """Logits (B, C) of one sub-network from the embeddings' output (B, S, D)."""
+    last = len(resolved.layers) - 1
+    executed = zip(resolved.layers, resolved.heads, resolved.neurons, strict=True)
+    for place, (index, num_heads, num_neurons) in enumerate(executed):
+        layer = model.backbone.encoder.layers[index]
+        num_queries = 1 if place == last else None
+        hidden, _ = layer.attention(hidden, mask, num_heads, num_queries=num_queries)
+        hidden = layer.feed_forward(hidden, num_neurons)
+    logits: Tensor = model.head(hidden)
+    return logits
 
 
 def judge(
