@@ -191,3 +191,7 @@ if row is not None and pd.isna(row["latency_ms"]):
 if watched:
     state.write_address("accuracy")  # the page stays in this run of it for a while
     live.follow(watched)
+else:
+    live.why_not(
+        run
+    )  # loads model and examples, so that the next sub-network need not wait for them
