@@ -6,7 +6,7 @@ PYTHON ?= python3
 PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := app.py pages dynabert tests benchmarks notebooks
+SOURCES := app.py pages dynabert tests benchmarks docs notebooks
 
 .PHONY: run test demo clean
 
