@@ -25,7 +25,7 @@ class Watched:
 
     def check(self) -> None:
         assert self.outside == []
-        assert self.errors == []
+        assert not self.errors, self.errors
         assert self.page.get_by_test_id("stException").count() == 0
 
 

@@ -48,7 +48,7 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
         ("/compare", "Which of two runs is better, and where?", 0, "no second run"),
         ("/take_away?w=0.5", "How do I take a sub-network with me?", 0, "tiny-w0.50-d1.00.zip"),
         ("/learn", "How do I read all this?", 0, "Attention head"),
-        ("/overview?tour=1", "What is this model?", 2, "Tour, 1 of 6"),
+        ("/?tour=1", "What is this model?", 2, "Tour, 1 of 6"),
         ("/train", "How is it trained?", 0, "What the recipe dynabert does"),
         ("/accuracy?w=0.5&d=1", "What do I lose when I make it smaller?", 1, "0.800"),
     ):
@@ -166,7 +166,7 @@ def test_heads_are_removed_while_the_visitor_looks_elsewhere(open_page):
     expect(page.get_by_role("heading", name="What do heads look at?")).to_be_visible()
     page.get_by_role("link", name="Importance").click()
     expect(page.get_by_text("rank the 24 heads alike by")).to_be_visible(timeout=TIMEOUT_MS)
-    expect_charts(page, 5)
+    expect_charts(page, 6)
     opened.check()
 
 
