@@ -10,19 +10,11 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlparse
 
 import pytest
-from browsing import KNOWN_MISSING, TIMEOUT_MS, Watched, settle
+from browsing import Watched, settle, watch
 from find_browser import find_browser
-from playwright.sync_api import (
-    Browser,
-    ConsoleMessage,
-    Page,
-    Request,
-    Route,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, Page, sync_playwright
 from tiny_run import write_tiny_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,27 +92,9 @@ def open_page(browser: Browser, server: str, look: str) -> Iterator[Callable[[st
     )
 
     def open_address(path: str) -> Watched:
-        watched = Watched(context.new_page())
-        page = watched.page
-        page.set_default_timeout(TIMEOUT_MS)
-
-        def only_local(route: Route, request: Request) -> None:
-            if urlparse(request.url).hostname == "localhost":
-                route.continue_()
-            else:
-                watched.outside.append(request.url)
-                route.abort()
-
-        def note(message: ConsoleMessage) -> None:
-            address = str(message.location.get("url", ""))
-            if message.type == "error" and not urlparse(address).path.endswith(KNOWN_MISSING):
-                watched.errors.append(f"{message.text} ({address})")
-
-        page.route(lambda address: address.startswith("http"), only_local)
-        page.on("console", note)
-        page.on("pageerror", lambda error: watched.errors.append(str(error)))
-        page.goto(server + path)
-        settle(page)
+        watched = watch(context.new_page())
+        watched.page.goto(server + path)
+        settle(watched.page)
         return watched
 
     yield open_address

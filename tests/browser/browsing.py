@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from urllib.parse import urlparse
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Route, expect
 
 TIMEOUT_MS = 60_000
 expect.set_options(timeout=TIMEOUT_MS)  # a busy machine is slow, not wrong
@@ -27,6 +28,29 @@ class Watched:
         assert self.outside == []
         assert not self.errors, self.errors
         assert self.page.get_by_test_id("stException").count() == 0
+
+
+def watch(page: Page) -> Watched:
+    """The page, from now on watched and kept from every address but the app's."""
+    watched = Watched(page)
+    page.set_default_timeout(TIMEOUT_MS)
+
+    def only_local(route: Route, request: Request) -> None:
+        if urlparse(request.url).hostname == "localhost":
+            route.continue_()
+        else:
+            watched.outside.append(request.url)
+            route.abort()
+
+    def note(message: ConsoleMessage) -> None:
+        address = str(message.location.get("url", ""))
+        if message.type == "error" and not urlparse(address).path.endswith(KNOWN_MISSING):
+            watched.errors.append(f"{message.text} ({address})")
+
+    page.route(lambda address: address.startswith("http"), only_local)
+    page.on("console", note)
+    page.on("pageerror", lambda error: watched.errors.append(str(error)))
+    return watched
 
 
 def settle(page: Page) -> None:
