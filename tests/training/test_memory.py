@@ -12,17 +12,19 @@ from dynabert.training.precision import resolve_precision
 
 LIMITS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 # Prints how far products of 400 different shapes raise the peak of a process's memory.
-PRODUCTS = """
-import resource, sys, torch
+PRODUCTS = r"""
+import re, sys, torch
 from dynabert.training.memory import limit_kernel_caches
 if sys.argv[1] == "limited":
     limit_kernel_caches()
+def peak():  # of this program, in kB; getrusage begins with that of the program that started it
+    return int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])
 linear = torch.nn.Linear(1024, 1024, bias=False).bfloat16()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 with torch.no_grad():
     for rows in range(1, 401):
         linear(torch.ones(rows, 1024, dtype=torch.bfloat16))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak() - before)
 """
 
 
