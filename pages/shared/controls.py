@@ -214,7 +214,7 @@ def download(label: str, table: pd.DataFrame, file_name: str) -> None:
     """A table as a CSV file."""
     st.download_button(
         label,
-        table.to_csv(index=False).encode(),
+        lambda: table.to_csv(index=False).encode(),  # when it is asked for
         file_name,
         "text/csv",
         key=f"download-{file_name}",
