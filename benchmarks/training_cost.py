@@ -33,7 +33,7 @@ from dynabert.subnet import FULL, PAPER_WIDTHS
 from dynabert.training.loop import REPORT_STEPS, make_optimizer
 from dynabert.training.memory import limit_kernel_caches, release_unused
 from dynabert.training.precision import resolve_precision
-from dynabert.training.recipe import Losses
+from dynabert.training.recipe import Losses, Teacher
 from dynabert.training.step import accumulate_gradients
 
 BATCH_SIZE = 32
@@ -102,10 +102,10 @@ def measure(way: Way, data_dir: Path | None, *, whole_epoch: bool) -> dict[str, 
     student, teacher = (DynaBertForSequenceClassification.from_hf(source) for _ in range(2))
     student.train()
     teacher.eval().requires_grad_(False)
-    kinds: dict[str, tuple[list[Subnet], Losses, str]] = {
-        "fine-tune": ([FULL], LABELS, "full"),
-        "width": ([Subnet(width) for width in PAPER_WIDTHS], DISTIL, "full"),
-        "width-depth": (list(PAPER_SPACE), DISTIL, "same"),
+    kinds: dict[str, tuple[list[Subnet], Losses, Teacher]] = {
+        "fine-tune": ([FULL], LABELS, Teacher(width="full")),
+        "width": ([Subnet(width) for width in PAPER_WIDTHS], DISTIL, Teacher(width="full")),
+        "width-depth": (list(PAPER_SPACE), DISTIL, Teacher(width="same")),
     }
     step_of = shared_step if way.shares else separate_step
     found: dict[str, float] = {}
@@ -137,7 +137,7 @@ def shared_step(
     teacher: DynaBertForSequenceClassification,
     subnets: list[Subnet],
     losses: Losses,
-    teacher_width: str,
+    teaching: Teacher,
     *,
     bf16: bool,
 ) -> Step:
@@ -153,7 +153,7 @@ def shared_step(
             subnets,
             losses,
             teacher=teacher if losses.need_teacher else None,
-            teacher_width=teacher_width,
+            teaching=teaching,
             autocast=lambda: torch.autocast("cpu", torch.bfloat16, enabled=fast),
         )
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
@@ -167,7 +167,7 @@ def separate_step(
     teacher: DynaBertForSequenceClassification,
     subnets: list[Subnet],
     losses: Losses,
-    teacher_width: str,
+    teaching: Teacher,
     *,
     bf16: bool,
 ) -> Step:
@@ -179,7 +179,7 @@ def separate_step(
         if not losses.need_teacher:
             return out.loss
         inputs = {name: value for name, value in batch.items() if name != "labels"}
-        wanted = Subnet(subnet.width_mult) if teacher_width == "same" else FULL
+        wanted = Subnet(subnet.width_mult) if teaching.width == "same" else FULL
         with torch.no_grad():
             taught = teacher(**inputs, subnet=wanted, output_hidden_states=True)
         layers = subnet.resolve(student.config.shape).layers

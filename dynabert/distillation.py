@@ -11,17 +11,20 @@ from dynabert.modeling.heads import at_least_float32
 from dynabert.subnet import DepthChoice
 
 
-def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
     """Cross-entropy of the student's logits (B, C) against the teacher's probabilities, mean over
     examples.
 
-    SCE of DynaBERT, Sec. 2.1.2; temperature 1. Its gradient is that of KL(teacher || student).
+    SCE of DynaBERT, Sec. 2.1.2, where the temperature is 1. Its gradient is that of KL(teacher ||
+    student). Another temperature T divides both logits; the factor T^2 keeps the size of the
+    gradient (Hinton et al., 2015, Sec. 2).
     """
-    target = at_least_float32(teacher).softmax(-1)
-    return -(target * at_least_float32(student).log_softmax(-1)).sum(-1).mean()
+    target = (at_least_float32(teacher) / temperature).softmax(-1)
+    logs = (at_least_float32(student) / temperature).log_softmax(-1)
+    return -(target * logs).sum(-1).mean() * temperature**2
 
 
-def prediction_loss(student: Tensor, teacher: Tensor) -> Tensor:
+def prediction_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
     """l_pred of eqs. (3) and (4) on logits (B, C).
 
     One output means regression: softmax over one number is always 1 and would teach nothing, so the
@@ -30,7 +33,7 @@ def prediction_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """
     if student.shape[-1] == 1:
         return F.mse_loss(at_least_float32(student), at_least_float32(teacher))
-    return soft_cross_entropy(student, teacher)
+    return soft_cross_entropy(student, teacher, temperature)
 
 
 def hidden_loss(
@@ -60,8 +63,22 @@ def masked_mse(student: Tensor, teacher: Tensor, attention_mask: Tensor | None) 
     student, teacher = at_least_float32(student), at_least_float32(teacher)
     if attention_mask is None:
         return F.mse_loss(student, teacher)
-    per_token = (student - teacher).square().mean(-1)  # (B, S)
-    return (per_token * attention_mask).sum() / attention_mask.sum()
+    return mean_over_tokens((student - teacher).square().mean(-1), attention_mask)
+
+
+def cosine_loss(student: Tensor, teacher: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """1 - cosine of the hidden states (B, S, D), mean over tokens. DistilBERT (Sanh et al., 2019),
+    Sec. 3: the term that aligns the directions of student and teacher."""
+    student, teacher = at_least_float32(student), at_least_float32(teacher)
+    distance = 1 - F.cosine_similarity(student, teacher, dim=-1)  # (B, S)
+    return mean_over_tokens(distance, attention_mask)
+
+
+def mean_over_tokens(values: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Mean of (B, S) over real tokens."""
+    if attention_mask is None:
+        return values.mean()
+    return (values * attention_mask).sum() / attention_mask.sum()
 
 
 def matched_states(

@@ -10,15 +10,20 @@ from dynabert.modeling.attention import ElasticAttention
 from dynabert.modeling.elastic import ElasticLinear
 from dynabert.modeling.feed_forward import ElasticFeedForward
 from dynabert.modeling.models import DynaBertPreTrainedModel
+from dynabert.subnet import Subnet
 
 
 @torch.no_grad()
-def rewire_(model: DynaBertPreTrainedModel, importance: Importance) -> None:
+def rewire_(model: DynaBertPreTrainedModel, importance: Importance, *, within: float = 1.0) -> None:
     """Permute the heads and neurons of every layer, in place, to descending importance.
 
     The full network computes what it did before: heads and neurons are summed (eqs. (1) and (2)),
     so their order does not matter. `head_ids` and `neuron_ids` remember where each came from. Equal
     scores keep their order. DynaBERT, Sec. 2.1.1, Figure 2.
+
+    within: only the leftmost heads and neurons that this width keeps change places, among
+    themselves; so sub-networks of that width and wider ones compute what they did before, too.
+    Progressive rewiring (Table 8) needs it.
 
     Raises:
         ValueError: scores of another shape than the model's, or not finite.
@@ -36,17 +41,18 @@ def rewire_(model: DynaBertPreTrainedModel, importance: Importance) -> None:
             )
         if not all(row[:count].isfinite().all() for row, count in zip(scores, counts, strict=True)):
             raise ValueError(f"importance of {name} has values that are not finite numbers.")
+    kept = Subnet(within).resolve(shape)
     for number, layer in enumerate(layers):
-        _reorder_heads_(
-            layer.attention, _descending(importance.heads[number, : shape.heads[number]])
-        )
-        _reorder_neurons_(
-            layer.feed_forward, _descending(importance.neurons[number, : shape.neurons[number]])
-        )
+        heads = importance.heads[number, : shape.heads[number]]
+        neurons = importance.neurons[number, : shape.neurons[number]]
+        _reorder_heads_(layer.attention, _descending(heads, kept.heads[number]))
+        _reorder_neurons_(layer.feed_forward, _descending(neurons, kept.neurons[number]))
 
 
-def _descending(scores: Tensor) -> Tensor:
-    return torch.argsort(scores, descending=True, stable=True)
+def _descending(scores: Tensor, leftmost: int) -> Tensor:
+    """The order that sorts the leftmost scores and leaves the others where they are."""
+    order = torch.argsort(scores[:leftmost], descending=True, stable=True)
+    return torch.cat([order, torch.arange(leftmost, len(scores), device=order.device)])
 
 
 def _reorder_heads_(attention: ElasticAttention, order: Tensor) -> None:

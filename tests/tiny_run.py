@@ -141,7 +141,7 @@ def records(recipe: Recipe) -> list[dict[str, object]]:
             continue
         for step in (1, 2):
             lines.append({"event": "step", "stage": stage.name, "step": step, "loss": 1.0 / step})
-        scores = {subnet.key: 0.75 for subnet in stage.subnets.subnets}
+        scores = {subnet.key: 0.75 for subnet in stage.subnets.judged}
         lines.append(
             {
                 "event": "evaluation",

@@ -74,16 +74,20 @@ class Workspace:
     def metrics_file(self) -> Path:
         return self.folder / "metrics.jsonl"
 
+    def weights_file(self, name: str) -> Path:
+        """Where weights kept under that name are."""
+        return self._stages / f"{name}.safetensors"
+
     def save_weights(self, name: str, model: nn.Module) -> None:
         """Keep a model's weights under a name, for example as the result of a stage."""
-        path = self._stages / f"{name}.safetensors"
+        path = self.weights_file(name)
         partial = path.with_suffix(".partial")
         save_file(_contiguous(model.state_dict()), partial)
         partial.replace(path)
 
     def load_weights(self, name: str, model: nn.Module) -> None:
         """Put weights kept under that name into the model."""
-        path = self._stages / f"{name}.safetensors"
+        path = self.weights_file(name)
         with reading(path):
             model.load_state_dict(load_file(path))
 

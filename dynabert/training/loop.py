@@ -19,11 +19,12 @@ from dynabert.data.encoding import EncodedSplit, bucketed_batches
 from dynabert.errors import UserError
 from dynabert.evaluation.quality import Evaluation, evaluate_many
 from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.subnet import Subnet
 from dynabert.training.checkpoint import Position, Workspace
 from dynabert.training.events import Advanced, Evaluated, OnEvent, StageStarted, StepDone, Working
 from dynabert.training.memory import release_unused
 from dynabert.training.recipe import Train
-from dynabert.training.step import accumulate_gradients
+from dynabert.training.step import TEACHING, accumulate_gradients
 from dynabert.training.stopping import StopSignal
 
 CHECKPOINT_SECONDS = 60.0  # how much work a kill can cost
@@ -87,7 +88,8 @@ class _StageRun:
         self.stage, self.number = stage, number
         self.student, self.teacher, self.setting = student, teacher, setting
         self.accelerator = setting.accelerator
-        self.subnets = stage.subnets.subnets
+        self.shape = student.config.shape
+        self.judged = stage.subnets.judged
         assert stage.learning_rate is not None  # filled in by `Recipe.for_hidden_size`
         self.peak_rate = stage.learning_rate
         self.optimizer = make_optimizer(student, stage.weight_decay)
@@ -193,10 +195,10 @@ class _StageRun:
         losses = accumulate_gradients(
             self.student,
             batch,
-            self.subnets,
+            self._subnets_of(step),
             self.stage.losses,
             teacher=self.teacher,
-            teacher_width=self.stage.teacher.width if self.stage.teacher else "full",
+            teaching=self.stage.teacher or TEACHING,
             autocast=self.setting.autocast,
             backward=self.accelerator.backward,
         )
@@ -204,6 +206,13 @@ class _StageRun:
         nn.utils.clip_grad_norm_(self.student.parameters(), self.stage.max_grad_norm)
         self.optimizer.step()
         return losses.mean()
+
+    def _subnets_of(self, step: int) -> list[Subnet]:
+        """What the step trains: the same in every process, and again when it is repeated."""
+        generator = torch.Generator().manual_seed(
+            seed_from(self.setting.seed, self.number, 0, step)
+        )
+        return self.stage.subnets.of_step(self.shape, generator)
 
     def _batches_of_epoch(self, epoch: int) -> list[list[int]]:
         """This process's batches; every process gets equally many of about equal length."""
@@ -248,7 +257,7 @@ class _StageRun:
         evaluations = evaluate_many(
             self.student,
             self.setting.dev,
-            self.subnets,
+            self.judged,
             metrics=self.setting.metrics,
             on_batch=lambda done: self._give_sign(Working(what="score", done=done, total=total)),
         )

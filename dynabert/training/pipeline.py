@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import datetime
+import hashlib
 import importlib.metadata
 import os
 import shutil
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pandas as pd
 import torch
 import yaml
 from accelerate import Accelerator
+from safetensors.torch import load_file
 
 from dynabert import __version__
 from dynabert.backbones import find_backbone, load_tokenizer
@@ -46,7 +49,8 @@ from dynabert.training.loop import Recorder, Setting, seed_from, train_stage
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.precision import Precision, resolve_precision
 from dynabert.training.progress import ProgressFile
-from dynabert.training.recipe import Recipe, Rewire, Train
+from dynabert.training.recipe import Recipe, Rewire, Stage, Train
+from dynabert.training.stage_cache import StageCache, StageResult
 from dynabert.training.stopping import StopSignal
 
 PLAN = "plan.yaml"  # in the folder of an unfinished run: what it was started with
@@ -79,6 +83,7 @@ def train(
     runs_dir: Path,
     on_event: OnEvent = ignore,
     stop: StopSignal | None = None,
+    stage_cache: Path | None = None,
 ) -> Run:
     """Carry out a plan and return the run it leaves behind.
 
@@ -86,6 +91,8 @@ def train(
     same numbers as if it had not stopped.
 
     stop: heeded between two steps, once the state is saved.
+    stage_cache: a folder in which the results of stages are kept and looked for, so that recipes
+    which begin alike share what they have in common.
 
     Raises:
         UserError: bad input, a run of that name exists, or the unfinished one was started
@@ -98,7 +105,8 @@ def train(
         )
     limit_kernel_caches()
     # Whatever is wrong with the input shows here, before anything is written.
-    training = _Training(plan, Accelerator(), on_event, stop or StopSignal())
+    cache = None if stage_cache is None else StageCache(stage_cache)
+    training = _Training(plan, Accelerator(), on_event, stop or StopSignal(), cache)
     folder = unfinished_folder(plan.name, runs_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) if training.accelerator.is_main_process else nullcontext():
@@ -128,10 +136,12 @@ class _Training:
         accelerator: Accelerator,
         on_event: OnEvent,
         stop: StopSignal,
+        stage_cache: StageCache | None,
     ) -> None:
         self.plan, self.accelerator, self.on_event, self.stop = plan, accelerator, on_event, stop
+        self.stage_cache = stage_cache
         self.precision = resolve_precision(plan.precision, accelerator.device)
-        source = find_backbone(plan.backbone)
+        self.source = source = find_backbone(plan.backbone)
         self.data = plan.data.load()
         self.model = self._initial_model(source)
         self.tokenizer = load_tokenizer(source)
@@ -225,6 +235,9 @@ class _Training:
                 previous = stages[number - 1].name
                 self.workspace.load_weights(previous, self.model)
                 metrics_bytes = finished[previous].metrics_bytes
+            if (known := self._find_stage(number)) is not None:
+                self._take_over(stage, known)
+                continue
             if isinstance(stage, Rewire):
                 seconds = self._rewire(stage, number)
             else:
@@ -236,8 +249,74 @@ class _Training:
                 recorder = Recorder(self.workspace.metrics_file)
                 result = FinishedStage(seconds=seconds, metrics_bytes=recorder.num_bytes)
                 self.workspace.finish_stage(stage.name, self.model, result)
+                self._keep_stage(number, seconds)
             self.accelerator.wait_for_everyone()
         self.workspace.load_weights(stages[-1].name, self.model)
+
+    def _find_stage(self, number: int) -> StageResult | None:
+        """The result of a stage that another training has computed already."""
+        if self.stage_cache is None:
+            return None
+        return self.stage_cache.find(self._stage_key(number))
+
+    def _take_over(self, stage: Stage, known: StageResult) -> None:
+        """Count a stage as done that another training did."""
+        self.on_event(Notice(text=f"stage {stage.name}: taken over, it was computed already"))
+        with reading(known.weights):
+            self.model.load_state_dict(load_file(known.weights))
+        if self.accelerator.is_main_process:
+            shutil.copyfile(known.metrics, self.workspace.metrics_file)
+            if known.importance is not None:
+                shutil.copyfile(known.importance, self.workspace.folder / IMPORTANCE)
+            metrics_bytes = known.metrics.stat().st_size
+            result = FinishedStage(seconds=known.seconds, metrics_bytes=metrics_bytes)
+            self.workspace.finish_stage(stage.name, self.model, result)
+        self.accelerator.wait_for_everyone()
+
+    def _keep_stage(self, number: int, seconds: float) -> None:
+        """Offer a stage's result to other trainings."""
+        if self.stage_cache is None:
+            return
+        importance = self.workspace.folder / IMPORTANCE
+        result = StageResult(
+            weights=self.workspace.weights_file(self.recipe.stages[number].name),
+            metrics=self.workspace.metrics_file,
+            importance=importance if importance.is_file() else None,
+            seconds=seconds,
+        )
+        self.stage_cache.keep(self._stage_key(number), result)
+
+    def _stage_key(self, number: int) -> str:
+        """Names everything that the result of a stage depends on."""
+        recipe = self.recipe
+        # Without defaults: a field that is added later does not make old results unknown.
+        stages = [
+            stage.model_dump(mode="json", exclude_defaults=True) | {"kind": stage.kind}
+            for stage in recipe.stages[: number + 1]
+        ]
+        return StageCache.key(
+            {
+                "version": __version__,
+                "weights": self.initial_digest,
+                "data": self.data.fingerprint,
+                "metrics": self.data.task.metrics,
+                "max_tokens": self.max_tokens,
+                "batch_size": recipe.batch_size,
+                "processes": self.accelerator.num_processes,
+                "precision": self.precision,
+                "seed": self.plan.seed,
+                "stages": stages,
+            }
+        )
+
+    @cached_property
+    def initial_digest(self) -> str:
+        """sha256 of the weights that training starts from."""
+        digest = hashlib.sha256(str(self.model.config.depth_choice).encode())
+        for name, tensor in sorted(self._initial_model(self.source).state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def _setting(self, metrics_bytes: int) -> Setting:
         return Setting(
@@ -284,7 +363,7 @@ class _Training:
         )
         about = {**importance.about, "split": stage.split, "seed": str(self.plan.seed)}
         original = importance.in_original_order(self.model)
-        rewire_(self.model, importance)
+        rewire_(self.model, importance, within=stage.within)
         if self.accelerator.is_main_process:
             Importance(original.heads, original.neurons, about).save(
                 self.workspace.folder / IMPORTANCE

@@ -8,12 +8,26 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dynabert.attention_matching import AttentionOf
 from dynabert.errors import UserError, explain
 from dynabert.importance import Granularity
-from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, DepthChoice, SearchSpace, Subnet
+from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, DepthChoice, SearchSpace
+from dynabert.training.subnets import Grid, LayerDrop, Mult, Mults, Sandwich, Subnets
 
-Mult = Annotated[float, Field(gt=0, le=1)]
-Mults = Annotated[tuple[Mult, ...], Field(min_length=1)]
+__all__ = [
+    "Grid",
+    "LayerDrop",
+    "Losses",
+    "Recipe",
+    "Rewire",
+    "Sandwich",
+    "Stage",
+    "Teacher",
+    "Train",
+    "default_learning_rate",
+    "load_recipe",
+]
+
 Weight = Annotated[float, Field(ge=0)]
 StageName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]  # names a file
 PREVIOUS = "previous"  # as a teacher: whichever stage came before
@@ -23,41 +37,46 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Grid(_Value):
-    """Every width with every depth, all of them in every step (Algorithm 1)."""
-
-    width_mults: Mults = (1.0,)
-    depth_mults: Mults = (1.0,)
-
-    @property
-    def subnets(self) -> list[Subnet]:
-        return list(SearchSpace(self.width_mults, self.depth_mults))
-
-
 class Losses(_Value):
     """What a step minimises for each sub-network: the weighted sum of these terms."""
 
     labels: Weight = 0.0  # cross-entropy (or squared error) against the labels
     prediction: Weight = 0.0  # lambda_1 of eqs. (3) and (4): the teacher's logits
     hidden: Weight = 0.0  # lambda_2: the teacher's embedding output and hidden states
+    attention: Weight = 0.0  # the teacher's attention, layer by layer and head by head (TinyBERT)
+    relations: Weight = 0.0  # relations among queries, keys, values of the last layer (MiniLMv2)
+    cosine: Weight = 0.0  # direction of the last hidden states (DistilBERT)
+    temperature: Annotated[float, Field(gt=0)] = 1.0  # of the prediction term
+    attention_of: AttentionOf = "scores"  # what the attention term compares
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:
-        if not (self.labels or self.prediction or self.hidden):
-            raise ValueError("give at least one of labels, prediction, hidden a weight above 0")
+        if not (self.labels or self.need_teacher):
+            raise ValueError(f"give at least one of labels, {', '.join(_TAUGHT)} a weight above 0")
         return self
 
     @property
     def need_teacher(self) -> bool:
-        return bool(self.prediction or self.hidden)
+        return any(getattr(self, name) for name in _TAUGHT)
+
+    @property
+    def need_states(self) -> bool:
+        """Whether a term looks further into the networks than at their answers."""
+        return any(getattr(self, name) for name in _TAUGHT if name != "prediction")
+
+
+_TAUGHT = ("prediction", "hidden", "attention", "relations", "cosine")
 
 
 class Teacher(_Value):
-    """The fixed network a stage learns from."""
+    """The fixed network a stage learns from, and how its lessons reach the sub-networks."""
 
     stage: StageName = PREVIOUS  # the stage whose result it is
     # "same": as wide as the student (paper); "full": as in the official code.
     width: Literal["same", "full"] = "same"
+    # "conventional": every sub-network learns from the fixed network. "inplace": only the largest
+    # does, and the others learn from the largest as it is in that step (Sec. 3.5, Table 7).
+    distillation: Literal["conventional", "inplace"] = "conventional"
 
 
 class Rewire(_Value):
@@ -68,6 +87,9 @@ class Rewire(_Value):
     split: Literal["train", "dev"] = "train"  # the paper uses dev, which then also judges
     num_examples: Annotated[int, Field(ge=1)] | None = 2048  # None: all of the split
     per: Granularity = "example"
+    # Only this share, the leftmost, changes places among itself: what narrower sub-networks of that
+    # width were trained with stays theirs (progressive rewiring, Table 8).
+    within: Mult = 1.0
 
 
 class Train(_Value):
@@ -75,7 +97,7 @@ class Train(_Value):
 
     kind: Literal["train"] = "train"
     name: StageName
-    subnets: Grid = Grid()
+    subnets: Subnets = Grid()
     losses: Losses
     teacher: Teacher | None = None
     epochs: Annotated[float, Field(gt=0)] = 3.0

@@ -10,20 +10,30 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dynabert.attention_matching import attention_loss, relation_loss
 from dynabert.data.encoding import Batch
-from dynabert.distillation import hidden_loss, matched_states, prediction_loss
+from dynabert.distillation import cosine_loss, hidden_loss, matched_states, prediction_loss
 from dynabert.errors import UserError
 from dynabert.modeling.heads import classification_loss
 from dynabert.modeling.models import DynaBertForSequenceClassification
-from dynabert.subnet import FULL, Subnet
-from dynabert.training.recipe import Losses
+from dynabert.subnet import FULL, ResolvedSubnet, Subnet
+from dynabert.training.recipe import Losses, Teacher
+
+TEACHING = Teacher()
 
 
 class Answer(NamedTuple):
     """What a network gives a loss to work with."""
 
+    network: DynaBertForSequenceClassification
+    resolved: ResolvedSubnet  # which of its layers and heads answered
     logits: Tensor  # (B, C)
     states: tuple[Tensor, ...]  # embedding output, then each executed layer's, (B, S, D); or none
+
+    def detached(self) -> Answer:
+        """The same as a teacher's: nothing learns through it."""
+        states = tuple(state.detach() for state in self.states)
+        return self._replace(logits=self.logits.detach(), states=states)
 
 
 def accumulate_gradients(
@@ -33,7 +43,7 @@ def accumulate_gradients(
     losses: Losses,
     *,
     teacher: DynaBertForSequenceClassification | None = None,
-    teacher_width: str = "same",
+    teaching: Teacher = TEACHING,
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     backward: Callable[[Tensor], None] = torch.Tensor.backward,
 ) -> Tensor:
@@ -42,10 +52,13 @@ def accumulate_gradients(
     Work that sub-networks share is done once. The embedding output of the batch is computed once,
     its gradients are collected, and one backward pass carries them into the vocabulary. (So all
     sub-networks of a step see the same dropout there; in the layers each draws its own.) The
-    teacher runs once for each of its widths, not once for each sub-network.
+    teacher runs once for each of its widths, not once for each sub-network. In in-place
+    distillation it teaches the first sub-network only, whose answers, as they are in this step,
+    teach the others.
 
     batch: as from `EncodedSplit.batch`, on the student's device.
-    teacher_width: "same" (paper) or "full" (official code), see `dynabert.training.recipe.Teacher`.
+    subnets: for in-place distillation the first must execute all layers.
+    teaching: how wide the teacher is, and whom it teaches.
     autocast, backward: an accelerator's, for mixed precision.
     """
     mask = batch["attention_mask"]
@@ -59,21 +72,10 @@ def accumulate_gradients(
             embedding_output=embedding_output,
             attention_mask=needed_mask,
             subnet=subnet,
-            output_hidden_states=losses.hidden > 0,
+            output_hidden_states=losses.need_states,
         )
-        return Answer(out.logits, out.hidden_states or ())
-
-    def teacher_subnet(subnet: Subnet) -> Subnet:
-        if teacher_width != "same":
-            return FULL
-        if subnet.heads is None and subnet.neurons is None:
-            return Subnet(subnet.width_mult)
-        if subnet.layers is None and subnet.depth_mult == 1:
-            return subnet
-        raise UserError(
-            f"no teacher is as wide as {subnet.key}: it counts heads or neurons of some layers only. "
-            'Use the full-width teacher (width "full").'
-        )
+        resolved = subnet.resolve(model.config.shape)
+        return Answer(model, resolved, out.logits, out.hidden_states or ())
 
     with autocast():
         embedding_output = _embed(student, batch)
@@ -81,52 +83,119 @@ def accumulate_gradients(
             with torch.no_grad():
                 teacher_embedding = _embed(teacher, batch)
     shared = embedding_output.detach().requires_grad_()
-
     values = torch.zeros(len(subnets))
-    order = sorted(range(len(subnets)), key=lambda n: teacher_subnet(subnets[n]).key, reverse=True)
-    for wanted, group in groupby(order, key=lambda n: teacher_subnet(subnets[n])):
-        taught = None
-        if teacher is not None:
-            with autocast(), torch.no_grad():
-                taught = answer(teacher, teacher_embedding, wanted)
-        for number in group:
-            subnet = subnets[number]
-            with autocast():
-                given = answer(student, shared, subnet)
-                loss = subnet_loss(student, subnet, given, taught, batch, losses, needed_mask)
-            backward(loss)
-            values[number] = loss.detach()
+
+    def teach(subnet: Subnet) -> Answer | None:
+        if teacher is None:
+            return None
+        with autocast(), torch.no_grad():
+            return answer(teacher, teacher_embedding, subnet)
+
+    def learn(number: int, taught: Answer | None) -> Answer:
+        with autocast():
+            given = answer(student, shared, subnets[number])
+            loss = subnet_loss(given, taught, batch, losses, needed_mask)
+        backward(loss)
+        values[number] = loss.detach()
+        return given.detached()
+
+    wanted = [FULL if teacher is None else _teacher_subnet(subnet, teaching) for subnet in subnets]
+    if teacher is not None and teaching.distillation == "inplace":
+        if len(subnets[0].resolve(student.config.shape).layers) < student.config.num_hidden_layers:
+            raise UserError(
+                f"in-place distillation needs a largest sub-network with all layers, got "
+                f"{subnets[0].key}."
+            )
+        largest = learn(0, teach(wanted[0]))
+        for number in range(1, len(subnets)):
+            learn(number, largest)
+    else:
+        order = sorted(range(len(subnets)), key=lambda n: wanted[n].key, reverse=True)
+        for subnet, group in groupby(order, key=lambda n: wanted[n]):
+            taught = teach(subnet)
+            for number in group:
+                learn(number, taught)
     assert shared.grad is not None  # every loss depends on the embedding output
     embedding_output.backward(shared.grad)
     return values
 
 
+def _teacher_subnet(subnet: Subnet, teaching: Teacher) -> Subnet:
+    """The sub-network of the teacher that a sub-network of the student learns from."""
+    if teaching.width != "same":
+        return FULL
+    if subnet.heads is None and subnet.neurons is None:
+        return Subnet(subnet.width_mult)
+    if subnet.layers is None and subnet.depth_mult == 1:
+        return subnet
+    raise UserError(
+        f"no teacher is as wide as {subnet.key}: it counts heads or neurons of some layers only. "
+        'Use the full-width teacher (width "full").'
+    )
+
+
 def subnet_loss(
-    student: DynaBertForSequenceClassification,
-    subnet: Subnet,
     given: Answer,
     taught: Answer | None,
     batch: Batch,
     losses: Losses,
     attention_mask: Tensor | None,
 ) -> Tensor:
-    """The weighted loss of one sub-network: its labels, and eq. (3) or (4) with a teacher."""
-    config = student.config
+    """The weighted loss of one sub-network: its labels, and what it takes over from a teacher."""
+    config = given.network.config
     terms = []
     if losses.labels:
         label_loss = classification_loss(given.logits, batch["labels"], config.problem_type)
         terms.append(losses.labels * label_loss)
-    if losses.need_teacher:
-        assert taught is not None  # a recipe that distils has a teacher
-        if losses.prediction:
-            terms.append(losses.prediction * prediction_loss(given.logits, taught.logits))
-        if losses.hidden:
-            layers = subnet.resolve(config.shape).layers
-            matched = matched_states(layers, config.num_hidden_layers, config.depth_choice)
-            theirs = [taught.states[state] for state in matched]
-            # State 0 is the embedding output, so this is l_emb + l_hidn.
-            terms.append(losses.hidden * hidden_loss(given.states, theirs, attention_mask))
+    if not losses.need_teacher:
+        return torch.stack(terms).sum()
+    assert taught is not None  # a recipe that distils has a teacher
+    if losses.prediction:
+        loss = prediction_loss(given.logits, taught.logits, losses.temperature)
+        terms.append(losses.prediction * loss)
+    if losses.hidden:
+        layers = given.resolved.layers
+        matched = matched_states(layers, config.num_hidden_layers, config.depth_choice)
+        theirs = [taught.states[state] for state in matched]
+        # State 0 is the embedding output, so this is l_emb + l_hidn.
+        terms.append(losses.hidden * hidden_loss(given.states, theirs, attention_mask))
+    if losses.attention:
+        places = range(len(given.resolved.layers))
+        # The teacher executes all layers, so the place of one is its number.
+        attention = attention_loss(
+            [_attention_scores(given, place) for place in places],
+            [_attention_scores(taught, layer) for layer in given.resolved.layers],
+            attention_mask,
+            of=losses.attention_of,
+        )
+        terms.append(losses.attention * attention)
+    if losses.relations:
+        relations = relation_loss(
+            _last_vectors(given), _last_vectors(taught), attention_mask, max(config.shape.heads)
+        )
+        terms.append(losses.relations * relations)
+    if losses.cosine:
+        loss = cosine_loss(given.states[-1], taught.states[-1], attention_mask)
+        terms.append(losses.cosine * loss)
     return torch.stack(terms).sum()
+
+
+def _attention_scores(answer: Answer, place: int) -> Tensor:
+    """q k^T / sqrt(d_h) of the layer executed at that place, (B, h, S, S), from its input."""
+    attention = answer.network.backbone.encoder.layers[answer.resolved.layers[place]].attention
+    query, key = attention.query_key(answer.states[place], answer.resolved.heads[place])
+    return query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+
+
+def _last_vectors(answer: Answer) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of the last executed layer, all heads joined, (B, S, a) each."""
+    attention = answer.network.backbone.encoder.layers[answer.resolved.layers[-1]].attention
+    width, hidden = answer.resolved.heads[-1] * attention.head_dim, answer.states[-2]
+    query, key, value = (
+        projection(hidden, width)
+        for projection in (attention.query, attention.key, attention.value)
+    )
+    return query, key, value
 
 
 def _embed(model: DynaBertForSequenceClassification, batch: Batch) -> Tensor:

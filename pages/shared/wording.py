@@ -10,7 +10,7 @@ from dynabert.analysis.head_ablation import HeadAblation, RankCorrelation, rank_
 from dynabert.plots import span
 from dynabert.runs import RunInfo
 from dynabert.subnet import NetworkShape, Subnet
-from dynabert.training.recipe import Recipe, Rewire, Stage, Train
+from dynabert.training.recipe import LayerDrop, Recipe, Rewire, Sandwich, Stage, Train
 
 METRICS = {
     "accuracy": ("accuracy", "Share of the examples that are answered correctly."),
@@ -146,9 +146,14 @@ def stage_in_words(stage: Stage) -> str:
     match stage:
         case Rewire():
             examples = "all" if stage.num_examples is None else f"{stage.num_examples:,}"
+            sorted_part = (
+                "every layer"
+                if stage.within == 1
+                else f"what width {stage.within:g} keeps of every layer"
+            )
             return (
                 f"Measure how much the loss depends on each head and neuron ({examples} {stage.split} "
-                "examples) and sort every layer by it, so that a narrower network keeps the best"
+                f"examples) and sort {sorted_part} by it, so that a narrower network keeps the best"
             )
         case Train():
             rate = (
@@ -169,18 +174,35 @@ def _short(rate: float) -> str:
 
 
 def _trained(stage: Train) -> str:
-    grid = stage.subnets
-    if len(grid.subnets) == 1:
-        (only,) = grid.subnets
+    chosen = stage.subnets
+    if isinstance(chosen, LayerDrop):
+        return f"Train with layers left out at random ({chosen.rate:.0%} of them in each step)"
+    if len(chosen.judged) == 1:
+        (only,) = chosen.judged
         if only.is_full:
             return "Train the full network"
         return f"Train the sub-network of width {only.width_mult:g} and depth {only.depth_mult:g}"
     parts = [
         f"{name} {', '.join(f'{mult:g}' for mult in mults)}"
-        for name, mults in (("widths", grid.width_mults), ("depths", grid.depth_mults))
+        for name, mults in (("widths", chosen.width_mults), ("depths", chosen.depth_mults))
         if tuple(mults) != (1.0,)
     ]
-    return f"Train {len(grid.subnets)} sub-networks together ({' × '.join(parts)})"
+    if isinstance(chosen, Sandwich):
+        between = "of any size between them" if chosen.between == "any" else "of those between them"
+        return (
+            f"Train, in each step, the largest and the smallest sub-network and {chosen.num_random} "
+            f"random ones {between} ({' × '.join(parts)})"
+        )
+    return f"Train {len(chosen.judged)} sub-networks together ({' × '.join(parts)})"
+
+
+_IMITATED = {
+    "prediction": "answers",
+    "hidden": "hidden states",
+    "attention": "attention",
+    "relations": "relations among queries, keys and values",
+    "cosine": "direction of the last hidden states",
+}
 
 
 def _lesson(stage: Train) -> str:
@@ -188,19 +210,15 @@ def _lesson(stage: Train) -> str:
     if stage.losses.labels:
         taught.append("on the labels")
     if stage.losses.need_teacher and stage.teacher is not None:
-        what = [
-            name
-            for name, weight in (
-                ("answers", stage.losses.prediction),
-                ("hidden states", stage.losses.hidden),
-            )
-            if weight
-        ]
+        what = [words for name, words in _IMITATED.items() if getattr(stage.losses, name)]
+        listed = " and ".join([", ".join(what[:-1]), what[-1]] if len(what) > 1 else what)
         source = (
             "the stage before"
             if stage.teacher.stage == "previous"
             else f"stage {stage.teacher.stage}"
         )
         width = "at full width" if stage.teacher.width == "full" else "at the same width"
-        taught.append(f"to imitate the {' and '.join(what)} of {source} ({width})")
+        if stage.teacher.distillation == "inplace":
+            width += "; the smaller ones imitate the largest as it learns"
+        taught.append(f"to imitate the {listed} of {source} ({width})")
     return " and ".join(taught)

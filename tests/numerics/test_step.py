@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,13 +11,16 @@ from conftest import make_batch, make_hf
 from torch import Tensor
 
 from dynabert import PAPER_SPACE, DynaBertForSequenceClassification, Subnet
+from dynabert.attention_matching import attention_loss, relation_loss
+from dynabert.distillation import cosine_loss
 from dynabert.errors import UserError
 from dynabert.subnet import kept_layers
 from dynabert.training.loop import schedule, seed_from
-from dynabert.training.recipe import Losses
+from dynabert.training.recipe import Losses, Teacher
 from dynabert.training.step import accumulate_gradients
 
 SUBNETS = [Subnet(1.0, 1.0), Subnet(0.5, 0.75), Subnet(0.25, 0.5)]
+FULL_TEACHER = Teacher(width="full")
 DISTIL = Losses(prediction=1.0, hidden=0.5)
 
 
@@ -72,7 +77,7 @@ def test_step_is_the_sum_of_separate_gradients(width: str, num_labels: int) -> N
     expected = gradients(student)
     student.zero_grad()
     losses = accumulate_gradients(
-        student, batch, SUBNETS, DISTIL, teacher=teacher, teacher_width=width
+        student, batch, SUBNETS, DISTIL, teacher=teacher, teaching=Teacher(width=width)
     )
     assert losses.sum().item() == pytest.approx(total.item(), rel=1e-6)
     ours = gradients(student)
@@ -126,7 +131,9 @@ def test_teacher_runs_once_for_each_of_its_widths() -> None:
     accumulate_gradients(student, batch, subnets, DISTIL, teacher=teacher)
     assert sorted(calls) == [0.25, 0.5, 0.75, 1.0]
     calls.clear()
-    accumulate_gradients(student, batch, subnets, DISTIL, teacher=teacher, teacher_width="full")
+    accumulate_gradients(
+        student, batch, subnets, DISTIL, teacher=teacher, teaching=Teacher(width="full")
+    )
     assert calls == [1.0]
 
 
@@ -143,6 +150,100 @@ def test_regression_has_a_signal_on_its_logits() -> None:
     student, teacher = make(num_labels=1), make(num_labels=1, seed=1)
     accumulate_gradients(student, labelled(1), [Subnet()], Losses(prediction=1.0), teacher=teacher)
     assert student.head.output.weight.grad.abs().max() > 1e-3
+
+
+def test_in_place_the_largest_teaches_the_others() -> None:
+    """Table 7: the teacher's lessons end at the largest, whose answers are the others' lessons."""
+    student, teacher, batch = make(), make(seed=1), labelled()
+    total = reference_loss(student, teacher, batch, SUBNETS[0], Subnet())
+    fixed = copy.deepcopy(student)
+    for subnet in SUBNETS[1:]:
+        total = total + reference_loss(student, fixed, batch, subnet, Subnet())
+    total.backward()
+    expected = gradients(student)
+    student.zero_grad()
+    losses = accumulate_gradients(
+        student, batch, SUBNETS, DISTIL, teacher=teacher, teaching=Teacher(distillation="inplace")
+    )
+    assert losses.sum().item() == pytest.approx(total.item(), rel=1e-6)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(
+            gradients(student)[name], gradient, atol=1e-10, rtol=1e-9, msg=name
+        )
+
+
+def test_in_place_needs_a_teacher_of_full_depth() -> None:
+    with pytest.raises(UserError, match=r"all layers, got w1\.00-d0\.50"):
+        accumulate_gradients(
+            make(),
+            labelled(),
+            [Subnet(1.0, 0.5), Subnet(0.5, 0.5)],
+            DISTIL,
+            teacher=make(seed=1),
+            teaching=Teacher(distillation="inplace"),
+        )
+
+
+def test_terms_that_look_into_the_layers() -> None:
+    """Each term is weighed, and reads scores and vectors of the layers that answered."""
+    student, teacher, batch = make(), make(seed=1), labelled()
+    subnet = Subnet(0.5, 0.5)  # layers 2 and 4 with half of their heads
+    given = student(**batch, subnet=subnet, output_hidden_states=True)
+    taught = teacher(**batch, output_hidden_states=True)
+    mask = batch["attention_mask"]
+
+    def scores(model: DynaBertForSequenceClassification, inputs: Tensor, layer: int) -> Tensor:
+        attention = model.backbone.encoder.layers[layer].attention
+        query, key = (
+            projection(inputs).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
+            for projection in (attention.query, attention.key)
+        )
+        return query @ key.transpose(-1, -2) / attention.head_dim**0.5
+
+    heads = subnet.resolve(student.config.shape).heads[0]
+    ours = [
+        scores(student, given.hidden_states[n], layer)[:, :heads] for n, layer in ((0, 1), (1, 3))
+    ]
+    theirs = [scores(teacher, taught.hidden_states[layer], layer) for layer in (1, 3)]
+
+    def vectors(
+        model: DynaBertForSequenceClassification, inputs: Tensor, width: int
+    ) -> list[Tensor]:
+        attention = model.backbone.encoder.layers[3].attention
+        return [
+            projection(inputs)[..., :width]
+            for projection in (attention.query, attention.key, attention.value)
+        ]
+
+    width, full = (
+        n * student.config.shape.head_dim for n in (heads, student.config.shape.heads[3])
+    )
+    expected = {
+        "attention": attention_loss(ours, theirs, mask),
+        "relations": relation_loss(
+            vectors(student, given.hidden_states[1], width),
+            vectors(teacher, taught.hidden_states[3], full),
+            mask,
+            max(student.config.shape.heads),
+        ),
+        "cosine": cosine_loss(given.hidden_states[-1], taught.hidden_states[-1], mask),
+    }
+    for name, value in expected.items():
+        losses = Losses(**{name: 2.0})
+        found = accumulate_gradients(
+            student, batch, [subnet], losses, teacher=teacher, teaching=FULL_TEACHER
+        )
+        assert found.item() == pytest.approx(2 * value.item(), rel=1e-6), name
+    found = accumulate_gradients(
+        student,
+        batch,
+        [subnet],
+        Losses(labels=3.0, cosine=1.0),
+        teacher=teacher,
+        teaching=FULL_TEACHER,
+    )
+    alone = F.cross_entropy(given.logits, batch["labels"])
+    assert found.item() == pytest.approx((3 * alone + expected["cosine"]).item(), rel=1e-6)
 
 
 def test_schedule_rises_and_falls_linearly() -> None:

@@ -73,10 +73,10 @@ def test_default_recipe_is_the_papers() -> None:
     assert isinstance(both, Train)
     assert width.losses == Losses(prediction=1.0, hidden=0.1)  # Sec. 3
     assert both.losses == Losses(prediction=1.0, hidden=1.0)
-    assert [subnet.key for subnet in width.subnets.subnets] == [
+    assert [subnet.key for subnet in width.subnets.judged] == [
         f"w{w}-d1.00" for w in ("1.00", "0.75", "0.50", "0.25")
     ]
-    assert len(both.subnets.subnets) == 12
+    assert len(both.subnets.judged) == 12
     assert both.teacher == Teacher(stage="previous", width="same")
     assert isinstance(stages["rewire"], Rewire)
     assert stages["rewire"].split == "train"
@@ -105,7 +105,10 @@ def one(**changes: Any) -> dict[str, Any]:
     [
         (one(epochs=-1), "stages.0.train.epochs: Input should be greater than 0 (got -1)"),
         (one(speed=1), "stages.0.train.speed: Extra inputs are not permitted"),
-        (one(losses={}), "give at least one of labels, prediction, hidden a weight above 0"),
+        (
+            one(losses={}),
+            "give at least one of labels, prediction, hidden, attention, relations, cosine a weight",
+        ),
         (one(losses={"hidden": 1.0}), "stage 's' distils, so it needs a teacher"),
         (one(teacher={"stage": "later"}), "stage 's' has no earlier stage to learn from"),
         (one(subnets={"width_mults": [1.5]}), "less than or equal to 1 (got 1.5)"),
@@ -143,3 +146,68 @@ def test_changes_from_the_command_line() -> None:
         changed(RECIPES["dynabert"], ["depth.epochs=5"])
     with pytest.raises(UserError, match="no such field"):
         changed(RECIPES["dynabert"], ["width.speed=5"])
+
+
+def stages_of(name: str) -> list[dict[str, Any]]:
+    return [stage.model_dump() for stage in RECIPES[name].stages]
+
+
+@pytest.mark.parametrize(
+    ("row", "other", "changed_stages"),
+    [
+        # Table 3: each row adds one thing.
+        ("vanilla-w", "rewired-w", {"rewire"}),
+        ("rewired-w", "dynabert-w", {"width"}),
+        # Table 4
+        ("vanilla", "distilled", {"width-depth"}),
+        ("distilled", "fine-tuned", {"final"}),
+        ("fine-tuned", "dynabert", {"final"}),
+        # Tables 5, 7, 8
+        ("inplace-w", "dynabert-w", {"width"}),
+        ("inplace", "dynabert", {"width"}),
+        ("slimmable-w", "rewired-w", {"width"}),
+    ],
+)
+def test_rows_of_a_table_differ_in_one_stage(
+    row: str, other: str, changed_stages: set[str]
+) -> None:
+    ours = {stage["name"]: stage for stage in stages_of(row)}
+    theirs = {stage["name"]: stage for stage in stages_of(other)}
+    different = {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
+    assert different == changed_stages
+
+
+def test_rows_train_for_equally_many_epochs() -> None:
+    def epochs(name: str) -> float:
+        return sum(stage.epochs for stage in RECIPES[name].train_stages)
+
+    width_rows = ["separate-w0.50", "vanilla-w", "dynabert-w", "dynabert-d", "inplace-w"]
+    assert {epochs(name) for name in [*width_rows, "progressive-w", "slimmable-w"]} == {7.0}
+    students = ["distilbert-d0.50", "tinybert-w0.50-d0.50", "layerdrop", "dynabert", "inplace"]
+    assert {epochs(name) for name in students} == {12.0}
+
+
+def test_progressive_rewiring_adds_one_width_at_a_time() -> None:
+    stages = RECIPES["progressive-w"].stages
+    described = [
+        (stage.within,) if isinstance(stage, Rewire) else stage.subnets.width_mults
+        for stage in stages
+    ]
+    assert described == [
+        *((1.0,), (1.0,)),
+        *((1.0, 0.75), (0.75,)),
+        *((1.0, 0.75, 0.5), (0.5,)),
+        (1.0, 0.75, 0.5, 0.25),
+    ]
+
+
+def test_compared_students_have_the_size_in_their_name() -> None:
+    for name, size in {
+        "distilbert-d0.75": "w1.00-d0.75",
+        "tinybert-d0.50": "w1.00-d0.50",
+        "tinybert-w0.50-d0.50": "w0.50-d0.50",
+    }.items():
+        recipe = RECIPES[name]
+        assert [subnet.key for subnet in recipe.reported] == [size]
+        for stage in recipe.train_stages[1:]:
+            assert [subnet.key for subnet in stage.subnets.judged] == [size]

@@ -1,0 +1,101 @@
+"""Which sub-networks a step trains: all of a grid, a sandwich of few, or one with layers left out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from dynabert.subnet import NetworkShape, SearchSpace, Subnet
+
+Mult = Annotated[float, Field(gt=0, le=1)]
+Mults = Annotated[tuple[Mult, ...], Field(min_length=1)]
+
+
+class _Choice(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    width_mults: Mults = (1.0,)
+    depth_mults: Mults = (1.0,)
+
+    @property
+    def judged(self) -> list[Subnet]:
+        """The sub-networks whose scores choose the checkpoint, largest first."""
+        return list(SearchSpace(self.width_mults, self.depth_mults))
+
+
+class Grid(_Choice):
+    """Every width with every depth, all of them in every step. DynaBERT, Algorithm 1."""
+
+    kind: Literal["grid"] = "grid"
+
+    def of_step(self, shape: NetworkShape, generator: torch.Generator) -> list[Subnet]:
+        """What a step trains, largest first."""
+        return self.judged
+
+
+class Sandwich(_Choice):
+    """The largest, the smallest, and a few random ones between them: the sandwich rule.
+
+    Yu and Huang, Universally Slimmable Networks (ICCV 2019), which Table 8 of DynaBERT adapts. The
+    gradient of few sub-networks costs a fraction of that of all, so the same time buys more steps.
+    """
+
+    kind: Literal["sandwich"] = "sandwich"
+    num_random: Annotated[int, Field(ge=0, le=64)] = 2
+    # "listed": random ones have the widths and depths above; "any": every number of heads, and
+    # every number of layers, from the least to the most of them.
+    between: Literal["listed", "any"] = "listed"
+
+    def of_step(self, shape: NetworkShape, generator: torch.Generator) -> list[Subnet]:
+        """What a step trains: the largest, the random ones, the smallest; none of them twice."""
+        largest, smallest = self.judged[0], self.judged[-1]
+        widths = self._possible(self.width_mults, max(shape.heads))
+        depths = self._possible(self.depth_mults, shape.num_layers)
+        drawn = [
+            Subnet(_one_of(widths, generator), _one_of(depths, generator))
+            for _ in range(self.num_random)
+        ]
+        return list(dict.fromkeys([largest, *drawn, smallest]))
+
+    def _possible(self, mults: Mults, total: int) -> tuple[float, ...]:
+        if self.between == "listed":
+            return mults
+        low, high = min(mults), max(mults)
+        return tuple(n / total for n in range(1, total + 1) if low <= n / total <= high) or mults
+
+
+class LayerDrop(_Choice):
+    """One network a step, each of whose layers is left out with a probability; at least one stays.
+
+    Fan et al., Reducing Transformer Depth on Demand with Structured Dropout (ICLR 2020), Sec. 3.
+    """
+
+    kind: Literal["layer-drop"] = "layer-drop"
+    rate: Annotated[float, Field(ge=0, lt=1)] = 0.2
+
+    def of_step(self, shape: NetworkShape, generator: torch.Generator) -> list[Subnet]:
+        """The one network of a step, at full width."""
+        while True:
+            stays = torch.rand(shape.num_layers, generator=generator) >= self.rate
+            if stays.any():
+                return [Subnet(layers=tuple(stays.nonzero().flatten().tolist()))]
+
+
+def _one_of(values: tuple[float, ...], generator: torch.Generator) -> float:
+    return values[int(torch.randint(len(values), (), generator=generator))]
+
+
+def _kind(value: Any) -> str:
+    # A recipe file need not say what is usual.
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return str(kind or "grid")
+
+
+Subnets = Annotated[
+    Annotated[Grid, Tag("grid")]
+    | Annotated[Sandwich, Tag("sandwich")]
+    | Annotated[LayerDrop, Tag("layer-drop")],
+    Discriminator(_kind),
+]
