@@ -37,6 +37,8 @@ if not console.is_terminal:
 _LOG_SECONDS = 30.0
 
 _WORK = {
+    "augment": "augmenting",
+    "tokenize": "reading augmented rows",
     "importance": "measuring importance",
     "score": "scoring on dev",
     "evaluate": "evaluating sub-networks",

@@ -48,6 +48,12 @@ def train(
             "the hub's repository. Left out: the hub."
         ),
     ] = None,
+    augmentation: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that `dynabert augment` wrote, for recipes that train on augmented data."
+        ),
+    ] = None,
     recipe: Annotated[
         str,
         typer.Option(
@@ -103,7 +109,9 @@ def train(
         "--label-column": label_column if label_column != "label" else None,
         "--regression": regression or None,
     }
-    source = _source(task, data_dir, num_train, seed, csv_options)
+    source = _source(task, data_dir, num_train, seed, csv_options).model_copy(
+        update={"augmentation": augmentation and augmentation.resolve()}
+    )
     plan = TrainingPlan(
         name=check_run_name(name or default_name(task, backbone)),
         data=source,

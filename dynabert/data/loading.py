@@ -35,9 +35,17 @@ class TaskData:
     @property
     def fingerprint(self) -> str:
         """sha256 over every text and label: two runs with the same one saw the same examples."""
+        return self._sha256({"train": self.train, **self.dev})
+
+    @property
+    def train_fingerprint(self) -> str:
+        """The same over the training examples alone, in their order."""
+        return self._sha256({"train": self.train})
+
+    def _sha256(self, splits: Mapping[str, Dataset]) -> str:
         digest = hashlib.sha256()
         columns = [*self.task.text_columns, "label"]
-        for name, split in [("train", self.train), *self.dev.items()]:
+        for name, split in splits.items():
             digest.update(f"{name}:{len(split)}\n".encode())
             for row in zip(*(split[column] for column in columns), strict=True):
                 digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
@@ -125,9 +133,9 @@ def _from_hub(task: Task) -> TaskData:
         ) from error
     return TaskData(
         task=task,
-        train=_checked(splits["train"], task, f"{repository}, train"),
+        train=checked_split(splits["train"], task, f"{repository}, train"),
         dev={
-            name: _checked(splits[split], task, f"{repository}, {split}")
+            name: checked_split(splits[split], task, f"{repository}, {split}")
             for name, split in task.hub_dev_splits
         },
         source=f"hub: {repository}, {configuration}",
@@ -139,7 +147,7 @@ def _from_hub_copy(task: Task, folder: Path, data_dir: Path) -> TaskData:
         files = sorted(folder.glob(f"{split}-*.parquet"))
         if not files:
             raise UserError(f"{folder} holds no {split}-*.parquet.")
-        parts = [_checked(_read_parquet(file), task, str(file)) for file in files]
+        parts = [checked_split(read_parquet(file), task, str(file)) for file in files]
         return concatenate_datasets(parts)
 
     return TaskData(
@@ -150,7 +158,12 @@ def _from_hub_copy(task: Task, folder: Path, data_dir: Path) -> TaskData:
     )
 
 
-def _read_parquet(path: Path) -> Dataset:
+def read_parquet(path: Path) -> Dataset:
+    """The rows of a Parquet file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
         return Dataset.from_parquet(str(path), keep_in_memory=True)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
@@ -278,8 +291,12 @@ def check_columns(present: Iterable[str], wanted: Iterable[str], where: str) -> 
             )
 
 
-def _checked(split: Dataset, task: Task, where: str) -> Dataset:
-    """The split with texts that are texts, and plain labels, each of which belongs to the task."""
+def checked_split(split: Dataset, task: Task, where: str) -> Dataset:
+    """The split with texts that are texts, and plain labels, each of which belongs to the task.
+
+    Raises:
+        UserError: a column is missing, or a value is none; names the row, and `where` it is.
+    """
     check_columns(split.column_names, [*task.text_columns, "label"], where)
     if not len(split):
         raise UserError(f"{where} has no rows; download it again.")

@@ -8,6 +8,7 @@ import importlib.metadata
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,9 @@ from accelerate import Accelerator
 
 from dynabert import __version__
 from dynabert.backbones import find_backbone, load_tokenizer
-from dynabert.data.encoding import EncodedSplit, drawn_rows, encode, sorted_batches
+from dynabert.data.augmentation import Augmentation
+from dynabert.data.encoding import EncodedSplit, drawn_rows, encode, joined, sorted_batches
+from dynabert.data.loading import TaskData
 from dynabert.data.source import DataSource
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import DEFAULT_SETUP, LatencySetup, describe_machine
@@ -140,6 +143,8 @@ class _Training:
         self.latency = self._possible_latency()
         self.train_split = self._encode(self.data.train)
         self.dev_splits = {name: self._encode(split) for name, split in self.data.dev.items()}
+        self.augmentation = find_augmentation(plan.data, self.data, self.recipe)
+        self.augmented_split = self._encode_augmented()
         self.notices = self._collect_notices()
 
     def run(self, workspace: Workspace, runs_dir: Path) -> Run:
@@ -202,6 +207,22 @@ class _Training:
     def _encode(self, split: Any) -> EncodedSplit:
         return encode(split, self.data.task, self.tokenizer, max_tokens=self.max_tokens)
 
+    def _encode_augmented(self) -> EncodedSplit | None:
+        """The original rows and the augmented ones."""
+        augmentation = self.augmentation
+        if augmentation is None:
+            return None
+
+        def parts() -> Iterator[EncodedSplit]:
+            yield self.train_split
+            done, total = 0, augmentation.manifest.num_rows
+            for shard in augmentation.shards(self.data.task):
+                yield self._encode(shard)
+                done += len(shard)
+                self.on_event(Working(what="tokenize", done=done, total=total))
+
+        return joined(parts())
+
     def _collect_notices(self) -> tuple[str, ...]:
         splits = {"train": self.train_split, **self.dev_splits}
         cut = [f"{name}: {split.notice}" for name, split in splits.items() if split.notice]
@@ -212,7 +233,19 @@ class _Training:
             )
         if self.latency is not None and self.latency != self.plan.latency:
             cut.append(f"MACs and latency are for {self.latency.tokens} tokens, all it reads")
-        return (*self.data.notices, *cut)
+        return (*self.data.notices, *self._augmentation_notices(), *cut)
+
+    def _augmentation_notices(self) -> list[str]:
+        stages = ", ".join(self.recipe.augmented_stages)
+        if self.augmentation is not None:
+            about = f"trained on original and augmented rows in {stages}: {self.augmentation.about}"
+            return [about, *self.augmentation.manifest.notices]
+        if self.plan.data.augmentation is not None:
+            return [
+                f"the augmentation was not used: no stage of the recipe {self.recipe.name} trains on "
+                "augmented data"
+            ]
+        return []
 
     def _train_stages(self) -> None:
         stages = self.recipe.stages
@@ -229,7 +262,8 @@ class _Training:
                 seconds = self._rewire(stage, number)
             else:
                 seconds = train_stage(
-                    stage, number, self.model, self._teacher(stage), self._setting(metrics_bytes)
+                    *(stage, number, self.model, self._teacher(stage)),
+                    self._setting(stage, metrics_bytes),
                 )
             self.accelerator.wait_for_everyone()
             if self.accelerator.is_main_process:
@@ -239,11 +273,11 @@ class _Training:
             self.accelerator.wait_for_everyone()
         self.workspace.load_weights(stages[-1].name, self.model)
 
-    def _setting(self, metrics_bytes: int) -> Setting:
+    def _setting(self, stage: Train, metrics_bytes: int) -> Setting:
         return Setting(
             accelerator=self.accelerator,
             precision=self.precision,
-            train=self.train_split,
+            train=self._stage_data(stage),
             dev=next(iter(self.dev_splits.values())),
             metrics=self.data.task.metrics,
             batch_size=self.recipe.batch_size,
@@ -254,6 +288,12 @@ class _Training:
             on_event=self.on_event,
             stop=self.stop,
         )
+
+    def _stage_data(self, stage: Train) -> EncodedSplit:
+        if stage.data == "original":
+            return self.train_split
+        assert self.augmented_split is not None  # `find_augmentation` has seen to it
+        return self.augmented_split
 
     def _teacher(self, stage: Train) -> DynaBertForSequenceClassification | None:
         if stage.teacher is None:
@@ -352,6 +392,28 @@ class _Training:
         )
 
 
+def find_augmentation(source: DataSource, data: TaskData, recipe: Recipe) -> Augmentation | None:
+    """The augmentation that a recipe trains on, verified; None where it trains on none.
+
+    data: what the source loads.
+
+    Raises:
+        UserError: the recipe needs one and the source names none, it is damaged, or it was made
+        from other training data.
+    """
+    if not recipe.augmented_stages:
+        return None
+    if source.augmentation is None:
+        raise UserError(
+            f"the recipe {recipe.name} trains on augmented data ({', '.join(recipe.augmented_stages)}), so "
+            "give --augmentation FOLDER; make one with: python -m dynabert augment "
+            f"{data.task.name} --glove FILE --out FOLDER"
+        )
+    augmentation = Augmentation.load(source.augmentation)
+    augmentation.check_made_from(data)
+    return augmentation
+
+
 def _versions() -> dict[str, str]:
     # This package knows its own version: from a checkout it runs without being installed.
     return {
@@ -394,6 +456,8 @@ def _check_same_plan(plan: TrainingPlan, training: _Training, workspace: Workspa
         "backbone": plan.backbone,
         "data": plan.data.model_dump(mode="json"),
         "fingerprint of the data": training.data.fingerprint,
+        "fingerprint of the augmented data": training.augmentation
+        and training.augmentation.fingerprint,
         "seed": plan.seed,
         "precision": training.precision,
         "recipe": plan.recipe.model_dump(mode="json"),
@@ -408,7 +472,7 @@ def _check_same_plan(plan: TrainingPlan, training: _Training, workspace: Workspa
     different = [name for name, value in values.items() if earlier.get(name) != value]
     if different:
         name = different[0]
-        said = name not in ("recipe", "data", "fingerprint of the data")
+        said = name not in ("recipe", "data") and not name.startswith("fingerprint")
         shown = f" ({earlier.get(name)}, now {values[name]})" if said else ""
         raise UserError(
             f"an unfinished training {plan.name!r} was started with another {name}{shown}. Repeat its "
