@@ -10,23 +10,24 @@ import torch
 import typer
 from rich.markup import escape
 
+from dynabert.cli.data_options import (
+    DevFile,
+    LabelColumn,
+    Regression,
+    TaskOrCsv,
+    TextColumns,
+    chosen_source,
+    csv_options,
+)
 from dynabert.cli.display import TrainingDisplay, console
 from dynabert.data.augmentation import Augmentation, Settings, default_copies
 from dynabert.data.augmentation import augment as write
-from dynabert.data.source import DataSource
-from dynabert.data.tasks import find_task
-from dynabert.errors import UserError
 from dynabert.training.events import Notice, Working
 from dynabert.training.pipeline import MAX_SEED
 
 
 def augment(
-    task: Annotated[
-        str,
-        typer.Argument(
-            help="A GLUE task (cola, sst2, mrpc, rte, stsb, wnli, qnli, qqp, mnli) or teaching."
-        ),
-    ],
+    task: TaskOrCsv,
     glove: Annotated[
         Path, typer.Option(help="GloVe vectors: a text file, for example glove.6B.300d.txt.")
     ],
@@ -56,6 +57,10 @@ def augment(
         int | None,
         typer.Option(help="Augment the examples that train draws with that number and seed."),
     ] = None,
+    dev_file: DevFile = None,
+    text_column: TextColumns = None,
+    label_column: LabelColumn = "label",
+    regression: Regression = False,
 ) -> None:
     """Make more training examples by replacing words (TinyBERT's data augmentation).
 
@@ -64,13 +69,9 @@ def augment(
 
     Example: python -m dynabert augment cola --data-dir path/to/glue --glove glove.6B.300d.txt --out cola-aug
     """
-    if task.lower().endswith(".csv"):
-        raise UserError(
-            "a CSV file is augmented from Python only: dynabert.data.augmentation.augment(...)."
-        )
-    known = find_task(task)
-    settings = Settings(copies=copies or default_copies(known), seed=seed)
-    data = DataSource(task=task, data_dir=data_dir, num_train=num_train, seed=seed).load()
+    options = csv_options(dev_file, text_column, label_column, regression)
+    data = chosen_source(task, data_dir, num_train, seed, options).load()
+    settings = Settings(copies=copies or default_copies(data.task), seed=seed)
     started = time.monotonic()
     with TrainingDisplay() as display:
         for notice in data.notices:
@@ -99,7 +100,7 @@ def _report(made: Augmentation, seconds: float) -> None:
         soft_wrap=True,
     )
     console.print(
-        f"They are in {escape(str(made.folder))}. Train on them: python -m dynabert train "
-        f"{manifest.plan.task} --augmentation {escape(str(made.folder))} --recipe ...",
+        f"They are in {escape(str(made.folder))}. A recipe with stages on augmented data trains on them: "
+        f"python -m dynabert train ... --augmentation {escape(str(made.folder))}",
         soft_wrap=True,
     )

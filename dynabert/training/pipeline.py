@@ -406,8 +406,8 @@ def find_augmentation(source: DataSource, data: TaskData, recipe: Recipe) -> Aug
     if source.augmentation is None:
         raise UserError(
             f"the recipe {recipe.name} trains on augmented data ({', '.join(recipe.augmented_stages)}), so "
-            "give --augmentation FOLDER; make one with: python -m dynabert augment "
-            f"{data.task.name} --glove FILE --out FOLDER"
+            "give --augmentation FOLDER; make one with: python -m dynabert augment TASK --glove FILE "
+            "--out FOLDER"
         )
     augmentation = Augmentation.load(source.augmentation)
     augmentation.check_made_from(data)

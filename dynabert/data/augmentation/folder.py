@@ -84,8 +84,8 @@ class Augmentation:
         raise UserError(
             f"the augmentation {self.folder} was made from other training data ({plan.num_source:,} rows "
             f"of {plan.task}) than these ({len(data.train):,} rows of {data.task.name}). Make one "
-            f"from these: python -m dynabert augment {data.task.name} with the same --data-dir, "
-            "--num-train and --seed as the training."
+            "from these: python -m dynabert augment, with the task, --data-dir, --num-train and --seed "
+            "of the training."
         )
 
     def shards(self, task: Task) -> Iterator[Dataset]:
