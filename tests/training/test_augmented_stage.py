@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from small_data import write_csv
+from small_data import write_csv, write_glue
 from test_resume import Killed, assert_same, kill_at
 
 from dynabert.data.augmentation import Augmentation, Settings, augment
@@ -19,6 +19,7 @@ from dynabert.runs import Run, list_runs
 from dynabert.training import Grid, Losses, Recipe, Rewire, Teacher, Train, TrainingPlan, train
 from dynabert.training import loop as training_loop
 from dynabert.training.presets import RECIPES
+from dynabert.training.request import request_training
 
 TRAIN = 20
 WORDS = "cat dog bird sat ran good bad old new red green".split()
@@ -211,6 +212,36 @@ def test_an_augmentation_that_is_not_used_is_named(
 def test_presets_train_on_original_data_unless_their_name_says_otherwise() -> None:
     for name, preset in RECIPES.items():
         assert bool(preset.augmented_stages) == ("augmented" in name)
+
+
+def test_a_request_passes_the_folder_on_and_checks_it(
+    tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RECIPES, "more", recipe())
+    glove = tmp_path / "glove.txt"
+    glove.write_text("cat 1 2\ndog 1 1\nbird 0 1\n", encoding="utf-8")
+    values = {
+        "name": "r",
+        "task": "sst2",
+        "data_dir": write_glue(tmp_path / "glue"),
+        "recipe": "more",
+    }
+    with pytest.raises(
+        UserError, match="the recipe more trains on augmented data; give the folder"
+    ):
+        request_training(**values)
+    request = request_training(
+        **values, augmentation=tmp_path / "made", backbone=str(tiny_backbone), num_train=9
+    )
+    with pytest.raises(UserError, match="is not an augmentation"):
+        request.check()
+    augment(request.source.load(), tmp_path / "made", Settings(copies=2), glove=glove)
+    request.check()
+    assert request.arguments(tmp_path)[-6:-2] == [
+        *("--augmentation", str(tmp_path / "made"), "--num-train", "9"),
+    ]
+    with pytest.raises(UserError, match="was made from other training data"):
+        request.model_copy(update={"num_train": 10}).check()
 
 
 def test_the_folder_given_is_the_one_loaded(source: DataSource) -> None:
