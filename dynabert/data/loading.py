@@ -186,23 +186,24 @@ def _from_original_files(task: Task, original: OriginalFiles, data_dir: Path) ->
     dev = {}
     for name, file_name in original.dev_files:
         if (folder / file_name).is_file():
-            dev[name] = _read_tsv(folder / file_name, task, original)
+            dev[name] = _read_tsv(folder / file_name, task, original, notices)
         else:
             notices.append(f"{task.name}: {file_name} is missing, so there is no {name} score")
     if not train_file.is_file() or not dev:
         wanted = ["train.tsv", *(file_name for _, file_name in original.dev_files)]
         missing = [file_name for file_name in wanted if not (folder / file_name).is_file()]
         raise UserError(f"{folder} lacks {', '.join(missing)}.")
+    train = _read_tsv(train_file, task, original, notices)
     return TaskData(
         task=task,
-        train=_read_tsv(train_file, task, original),
+        train=train,
         dev=dev,
         source=f"original files in {data_dir}",
         notices=tuple(notices),
     )
 
 
-def _read_tsv(path: Path, task: Task, original: OriginalFiles) -> Dataset:
+def _read_tsv(path: Path, task: Task, original: OriginalFiles, notices: list[str]) -> Dataset:
     # No quoting: the files contain stray quotation marks, which a CSV reader would join rows at.
     lines = io.StringIO(read_text(path), newline=None)
     rows = [line.rstrip("\n").split("\t") for line in lines]
@@ -219,16 +220,28 @@ def _read_tsv(path: Path, task: Task, original: OriginalFiles) -> Dataset:
     else:
         positions = [int(column) for column in wanted]
     columns: list[list[str]] = [[] for _ in positions]
+    lines_read = []
     for number, row in enumerate(rows, start=first):
         if len(row) <= max(positions):
+            if original.leaves_out_short_lines:
+                continue
             raise UserError(
                 f"{path}, line {number}: {len(row)} columns, need {max(positions) + 1}."
             )
+        lines_read.append(number)
         for column, position in zip(columns, positions, strict=True):
             column.append(row[position])
+    if not lines_read:
+        raise UserError(f"{path}: no line has {max(positions) + 1} columns; download it again.")
+    if short := len(rows) - len(lines_read):
+        notices.append(
+            f"{task.name}: {short} of {len(rows)} lines of {path.name} have too few columns and were left out"
+        )
     *texts, labels = columns
     to_number = label_reader(original.labels, task, where=str(path))
-    numbers = [to_number(label, f"line {line}") for line, label in enumerate(labels, start=first)]
+    numbers = [
+        to_number(label, f"line {line}") for line, label in zip(lines_read, labels, strict=True)
+    ]
     return Dataset.from_dict(dict(zip(task.text_columns, texts, strict=True)) | {"label": numbers})
 
 
