@@ -60,6 +60,26 @@ def ask_number(label: str, name: str, default: str, **options: object) -> int | 
     return number
 
 
+def folder_of(typed: str) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(typed)))
+
+
+def ask_augmentation() -> Path | None:
+    """The folder with augmented data, which this recipe needs."""
+    typed = ask_text(
+        "Folder with augmented data",
+        "train-augmentation",
+        "",
+        help="Made from just these training examples by `python -m dynabert augment`, on the machine the app "
+        "runs on. Its rows are trained on beside the original ones.",
+    )
+    if typed and not os.path.isdir(folder_of(typed)):
+        st.warning(
+            f"There is no folder {wording.escape(folder_of(typed))}.", icon=":material/folder_off:"
+        )
+    return folder_of(typed) if typed else None
+
+
 def ask_data_dir(task: str) -> Path | None:
     """Where the examples of a GLUE task are; None: the hub is asked."""
     typed = ask_text(
@@ -72,7 +92,7 @@ def ask_data_dir(task: str) -> Path | None:
     if not typed:
         st.caption("Left empty, the Hugging Face hub is asked, if there is a network.")
         return None
-    folder = Path(os.path.abspath(os.path.expanduser(typed)))
+    folder = folder_of(typed)
     at_hand = tasks_in(folder)
     if not os.path.isdir(folder):
         st.warning(f"There is no folder {wording.escape(folder)}.", icon=":material/folder_off:")
@@ -108,6 +128,7 @@ def ask() -> TrainingRequest | None:
     if backbone:
         st.caption(f"{wording.escape(backbone)} {PLACES[backbone_place(backbone)]}.")
     recipe = choose("Recipe", "train-recipe", list(RECIPES))
+    augmentation = ask_augmentation() if RECIPES[recipe].augmented_stages else None
     left, right = st.columns(2)
     with left:
         num_train = ask_number(
@@ -152,6 +173,7 @@ def ask() -> TrainingRequest | None:
             data_dir=data_dir,
             backbone=backbone,
             recipe=recipe,
+            augmentation=augmentation,
             num_train=num_train,
             seed=0 if seed is None else seed,
             half=half,

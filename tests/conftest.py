@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
-from transformers import BertConfig, BertTokenizer, PreTrainedModel, RobertaConfig
+from transformers import (
+    BertConfig,
+    BertTokenizer,
+    PreTrainedModel,
+    RobertaConfig,
+    RobertaTokenizer,
+)
 
 from dynabert import DynaBertForSequenceClassification
 
@@ -113,5 +121,45 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer_folde
             module.reset_parameters()
     model.save_pretrained(folder)
     for file in tiny_tokenizer_folder.iterdir():
+        shutil.copy(file, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_roberta_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A RoBERTa tokenizer: bytes, and pieces for a few words with and without the space before."""
+    folder = tmp_path_factory.mktemp("roberta-tokenizer")
+    spelling = Tokenizer(models.BPE())
+    spelling.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        vocab_size=1000,
+        show_progress=False,
+    )
+    spelling.train_from_iterator(
+        [f"{word} {word}" for word in WORDS if word.isalpha()] * 3, trainer
+    )
+    pieces = json.loads(spelling.to_str())["model"]
+    merges = [tuple(merge) for merge in pieces["merges"]]
+    RobertaTokenizer(vocab=pieces["vocab"], merges=merges, model_max_length=40).save_pretrained(
+        folder
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_roberta(
+    tmp_path_factory: pytest.TempPathFactory, tiny_roberta_tokenizer_folder: Path
+) -> Path:
+    """A folder as the hub would give it: a small pretrained RoBERTa, and its tokenizer."""
+    folder = tmp_path_factory.mktemp("roberta")
+    torch.manual_seed(0)
+    model = make_hf("roberta", "Model", dtype=torch.float32, vocab_size=400, type_vocab_size=1)
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm):  # so that it can learn
+            module.reset_parameters()
+    model.save_pretrained(folder)
+    for file in tiny_roberta_tokenizer_folder.iterdir():
         shutil.copy(file, folder)
     return folder

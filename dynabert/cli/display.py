@@ -37,6 +37,8 @@ if not console.is_terminal:
 _LOG_SECONDS = 30.0
 
 _WORK = {
+    "augment": "augmenting",
+    "tokenize": "reading augmented rows",
     "importance": "measuring importance",
     "score": "scoring on dev",
     "evaluate": "evaluating sub-networks",
@@ -129,6 +131,12 @@ def results_table(results: pd.DataFrame, metrics: tuple[str, ...], title: str) -
     table = Table(title=title, title_justify="left")
     for heading in ("width", "depth", "layers", "heads", "neurons"):
         table.add_column(heading, justify="right")
+    # Of MNLI also the metrics on its other dev set, in columns such as accuracy_mismatched.
+    metrics += tuple(
+        str(column)
+        for column in results.columns
+        if column not in metrics and any(str(column).startswith(f"{name}_") for name in metrics)
+    )
     for metric in metrics:
         table.add_column(metric, justify="right")
     for heading in ("loss", "params (M)", "MACs (M)", "latency (ms)"):

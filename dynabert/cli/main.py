@@ -11,7 +11,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from dynabert.cli import attention_command, inspect_commands, serve_commands, train_command
+from dynabert.cli import (
+    attention_command,
+    augment_command,
+    inspect_commands,
+    serve_commands,
+    train_command,
+)
 from dynabert.errors import UserError
 
 app = typer.Typer(
@@ -23,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="train")(train_command.train)
+app.command(name="augment")(augment_command.augment)
 app.command(name="evaluate")(inspect_commands.evaluate)
 app.command(name="sweep")(inspect_commands.sweep)
 app.command(name="importance")(inspect_commands.importance)

@@ -11,10 +11,17 @@ import typer
 import yaml
 from pydantic import ValidationError
 
+from dynabert.cli.data_options import (
+    DevFile,
+    LabelColumn,
+    Regression,
+    TaskOrCsv,
+    TextColumns,
+    chosen_source,
+    csv_options,
+)
 from dynabert.cli.display import TrainingDisplay, console, results_table
 from dynabert.cli.options import RUNS_DIR, RunsDir
-from dynabert.data.source import CsvSource, DataSource
-from dynabert.data.tasks import find_task
 from dynabert.errors import UserError, explain
 from dynabert.evaluation.cost import PAPER_TOKENS
 from dynabert.evaluation.latency import LatencySetup
@@ -28,13 +35,7 @@ from dynabert.training.stopping import StopSignal
 
 
 def train(
-    task: Annotated[
-        str,
-        typer.Argument(
-            help="A GLUE task (cola, sst2, mrpc, rte, stsb, wnli, qnli, qqp, mnli), teaching, or "
-            "the path of a CSV file with training rows."
-        ),
-    ],
+    task: TaskOrCsv,
     name: Annotated[
         str | None, typer.Option(help="What to call the run; by default TASK-BACKBONE.")
     ] = None,
@@ -46,6 +47,12 @@ def train(
         typer.Option(
             help="Folder with the task's files: original ones (CoLA/train.tsv, ...) or a copy of "
             "the hub's repository. Left out: the hub."
+        ),
+    ] = None,
+    augmentation: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that `dynabert augment` wrote, for recipes that train on augmented data."
         ),
     ] = None,
     recipe: Annotated[
@@ -70,16 +77,10 @@ def train(
     precision: Annotated[
         Precision, typer.Option(help="auto is bf16 where the hardware computes in it.")
     ] = "auto",
-    dev_file: Annotated[
-        Path | None, typer.Option(help="CSV only: dev rows. Left out: a tenth of the rows.")
-    ] = None,
-    text_column: Annotated[
-        list[str] | None, typer.Option(help="CSV only: text column; twice for pairs. [text]")
-    ] = None,
-    label_column: Annotated[str, typer.Option(help="CSV only: label column.")] = "label",
-    regression: Annotated[
-        bool, typer.Option("--regression", help="CSV only: labels are numbers to predict.")
-    ] = False,
+    dev_file: DevFile = None,
+    text_column: TextColumns = None,
+    label_column: LabelColumn = "label",
+    regression: Regression = False,
     tokens: Annotated[
         int, typer.Option(help="Tokens per sentence for MACs and latency in the results.")
     ] = PAPER_TOKENS,
@@ -97,13 +98,10 @@ def train(
 
     Example: python -m dynabert train cola --data-dir path/to/glue --name cola-minilm
     """
-    csv_options = {
-        "--dev-file": dev_file,
-        "--text-column": text_column,
-        "--label-column": label_column if label_column != "label" else None,
-        "--regression": regression or None,
-    }
-    source = _source(task, data_dir, num_train, seed, csv_options)
+    source = chosen_source(
+        *(task, data_dir, num_train, seed),
+        csv_options(dev_file, text_column, label_column, regression),
+    ).model_copy(update={"augmentation": augmentation and augmentation.resolve()})
     plan = TrainingPlan(
         name=check_run_name(name or default_name(task, backbone)),
         data=source,
@@ -126,36 +124,6 @@ def train(
         raise typer.Exit(130) from None
     console.print(results_table(run.results, run.info.task.metrics, f"{run.name}, dev"))
     console.print(f"Run {run.name} is in {run.folder}. See it: python -m dynabert app")
-
-
-def _source(
-    task: str,
-    data_dir: Path | None,
-    num_train: int | None,
-    seed: int,
-    csv_options: dict[str, Any],
-) -> DataSource:
-    if not task.lower().endswith(".csv"):
-        used = [option for option, value in csv_options.items() if value is not None]
-        known = find_task(task)
-        if used:
-            raise UserError(f"{used[0]} is for CSV files only, and {task!r} is not one.")
-        if known.name == "teaching" and data_dir is not None:
-            raise UserError("--data-dir is for GLUE tasks; the teaching set is generated.")
-        # Absolute, so that the run's examples are found again from another folder.
-        folder = data_dir and data_dir.resolve()
-        return DataSource(task=task, data_dir=folder, num_train=num_train, seed=seed)
-    if data_dir is not None:
-        raise UserError("--data-dir is for GLUE tasks; give a CSV file with its path.")
-    dev_file: Path | None = csv_options["--dev-file"]
-    csv = CsvSource(
-        train_file=Path(task).resolve(),
-        dev_file=dev_file and dev_file.resolve(),
-        text_columns=tuple(csv_options["--text-column"] or ("text",)),
-        label_column=csv_options["--label-column"] or "label",
-        regression=bool(csv_options["--regression"]),
-    )
-    return DataSource(csv=csv, num_train=num_train, seed=seed)
 
 
 def changed(recipe: Recipe, changes: list[str]) -> Recipe:

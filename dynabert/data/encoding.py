@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,10 +11,12 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from dynabert.data.ragged import RaggedRows
 from dynabert.data.tasks import Task
 from dynabert.errors import UserError
 
 Batch = dict[str, Tensor]
+TokenRows = Sequence[Sequence[int]] | RaggedRows
 
 # Batches are cut from stretches of this many batches' worth of shuffled examples, sorted by length:
 # long enough that lengths within a batch are close, short enough that its company changes each
@@ -26,8 +28,8 @@ BUCKET_BATCHES = 50
 class EncodedSplit:
     """Token ids of every example of a split; lists, not a tensor, because nothing is padded yet."""
 
-    input_ids: Sequence[Sequence[int]]
-    token_type_ids: Sequence[Sequence[int]] | None
+    input_ids: TokenRows
+    token_type_ids: TokenRows | None
     labels: np.ndarray  # (N,) class numbers, or float targets of a regression
     pad_token_id: int
     max_tokens: int
@@ -39,6 +41,8 @@ class EncodedSplit:
     @property
     def lengths(self) -> np.ndarray:
         """(N,) tokens of each example, special tokens included."""
+        if isinstance(self.input_ids, RaggedRows):
+            return self.input_ids.lengths
         return np.fromiter(map(len, self.input_ids), dtype=np.int64, count=len(self))
 
     def batch(self, rows: Sequence[int]) -> Batch:
@@ -117,6 +121,29 @@ def encode(
         pad_token_id=int(tokenizer.pad_token_id),
         max_tokens=max_tokens,
         num_truncated=len(longer),
+    )
+
+
+def joined(parts: Iterable[EncodedSplit]) -> EncodedSplit:
+    """One split of all examples of all parts (one at least, of one task and tokenizer), in order.
+
+    Each part is kept small as soon as it is there, so a part may be made when it is asked for.
+    """
+    small = [
+        replace(
+            part,
+            input_ids=RaggedRows.of(part.input_ids),
+            token_type_ids=RaggedRows.of(part.token_type_ids) if part.token_type_ids else None,
+        )
+        for part in parts
+    ]
+    token_types = [RaggedRows.of(part.token_type_ids) for part in small if part.token_type_ids]
+    return replace(
+        small[0],
+        input_ids=RaggedRows.joined([RaggedRows.of(part.input_ids) for part in small]),
+        token_type_ids=RaggedRows.joined(token_types) if token_types else None,
+        labels=np.concatenate([part.labels for part in small]),
+        num_truncated=sum(part.num_truncated for part in small),
     )
 
 

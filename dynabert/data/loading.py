@@ -35,9 +35,17 @@ class TaskData:
     @property
     def fingerprint(self) -> str:
         """sha256 over every text and label: two runs with the same one saw the same examples."""
+        return self._sha256({"train": self.train, **self.dev})
+
+    @property
+    def train_fingerprint(self) -> str:
+        """The same over the training examples alone, in their order."""
+        return self._sha256({"train": self.train})
+
+    def _sha256(self, splits: Mapping[str, Dataset]) -> str:
         digest = hashlib.sha256()
         columns = [*self.task.text_columns, "label"]
-        for name, split in [("train", self.train), *self.dev.items()]:
+        for name, split in splits.items():
             digest.update(f"{name}:{len(split)}\n".encode())
             for row in zip(*(split[column] for column in columns), strict=True):
                 digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
@@ -125,9 +133,9 @@ def _from_hub(task: Task) -> TaskData:
         ) from error
     return TaskData(
         task=task,
-        train=_checked(splits["train"], task, f"{repository}, train"),
+        train=checked_split(splits["train"], task, f"{repository}, train"),
         dev={
-            name: _checked(splits[split], task, f"{repository}, {split}")
+            name: checked_split(splits[split], task, f"{repository}, {split}")
             for name, split in task.hub_dev_splits
         },
         source=f"hub: {repository}, {configuration}",
@@ -139,7 +147,7 @@ def _from_hub_copy(task: Task, folder: Path, data_dir: Path) -> TaskData:
         files = sorted(folder.glob(f"{split}-*.parquet"))
         if not files:
             raise UserError(f"{folder} holds no {split}-*.parquet.")
-        parts = [_checked(_read_parquet(file), task, str(file)) for file in files]
+        parts = [checked_split(read_parquet(file), task, str(file)) for file in files]
         return concatenate_datasets(parts)
 
     return TaskData(
@@ -150,7 +158,12 @@ def _from_hub_copy(task: Task, folder: Path, data_dir: Path) -> TaskData:
     )
 
 
-def _read_parquet(path: Path) -> Dataset:
+def read_parquet(path: Path) -> Dataset:
+    """The rows of a Parquet file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
         return Dataset.from_parquet(str(path), keep_in_memory=True)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
@@ -173,23 +186,24 @@ def _from_original_files(task: Task, original: OriginalFiles, data_dir: Path) ->
     dev = {}
     for name, file_name in original.dev_files:
         if (folder / file_name).is_file():
-            dev[name] = _read_tsv(folder / file_name, task, original)
+            dev[name] = _read_tsv(folder / file_name, task, original, notices)
         else:
             notices.append(f"{task.name}: {file_name} is missing, so there is no {name} score")
     if not train_file.is_file() or not dev:
         wanted = ["train.tsv", *(file_name for _, file_name in original.dev_files)]
         missing = [file_name for file_name in wanted if not (folder / file_name).is_file()]
         raise UserError(f"{folder} lacks {', '.join(missing)}.")
+    train = _read_tsv(train_file, task, original, notices)
     return TaskData(
         task=task,
-        train=_read_tsv(train_file, task, original),
+        train=train,
         dev=dev,
         source=f"original files in {data_dir}",
         notices=tuple(notices),
     )
 
 
-def _read_tsv(path: Path, task: Task, original: OriginalFiles) -> Dataset:
+def _read_tsv(path: Path, task: Task, original: OriginalFiles, notices: list[str]) -> Dataset:
     # No quoting: the files contain stray quotation marks, which a CSV reader would join rows at.
     lines = io.StringIO(read_text(path), newline=None)
     rows = [line.rstrip("\n").split("\t") for line in lines]
@@ -206,16 +220,28 @@ def _read_tsv(path: Path, task: Task, original: OriginalFiles) -> Dataset:
     else:
         positions = [int(column) for column in wanted]
     columns: list[list[str]] = [[] for _ in positions]
+    lines_read = []
     for number, row in enumerate(rows, start=first):
         if len(row) <= max(positions):
+            if original.leaves_out_short_lines:
+                continue
             raise UserError(
                 f"{path}, line {number}: {len(row)} columns, need {max(positions) + 1}."
             )
+        lines_read.append(number)
         for column, position in zip(columns, positions, strict=True):
             column.append(row[position])
+    if not lines_read:
+        raise UserError(f"{path}: no line has {max(positions) + 1} columns; download it again.")
+    if short := len(rows) - len(lines_read):
+        notices.append(
+            f"{task.name}: {short} of {len(rows)} lines of {path.name} have too few columns and were left out"
+        )
     *texts, labels = columns
     to_number = label_reader(original.labels, task, where=str(path))
-    numbers = [to_number(label, f"line {line}") for line, label in enumerate(labels, start=first)]
+    numbers = [
+        to_number(label, f"line {line}") for line, label in zip(lines_read, labels, strict=True)
+    ]
     return Dataset.from_dict(dict(zip(task.text_columns, texts, strict=True)) | {"label": numbers})
 
 
@@ -278,8 +304,12 @@ def check_columns(present: Iterable[str], wanted: Iterable[str], where: str) -> 
             )
 
 
-def _checked(split: Dataset, task: Task, where: str) -> Dataset:
-    """The split with texts that are texts, and plain labels, each of which belongs to the task."""
+def checked_split(split: Dataset, task: Task, where: str) -> Dataset:
+    """The split with texts that are texts, and plain labels, each of which belongs to the task.
+
+    Raises:
+        UserError: a column is missing, or a value is none; names the row, and `where` it is.
+    """
     check_columns(split.column_names, [*task.text_columns, "label"], where)
     if not len(split):
         raise UserError(f"{where} has no rows; download it again.")

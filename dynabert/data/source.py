@@ -47,6 +47,9 @@ class DataSource(BaseModel):
     data_dir: Path | None = None
     num_train: int | None = None  # None: all
     seed: int = 0  # draws those, the dev rows of a CSV file, and the teaching set
+    augmentation: Path | None = (
+        None  # folder with more training rows, made from those; not in `load`
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

@@ -41,7 +41,8 @@ class Setting:
 
     accelerator: Accelerator
     precision: str  # "bf16" or "fp32"
-    train: EncodedSplit
+    train: EncodedSplit  # what the stage at work trains on
+    epoch_examples: int  # how many of them an epoch has: the original training examples
     dev: EncodedSplit
     metrics: tuple[str, ...]
     batch_size: int
@@ -95,7 +96,9 @@ class _StageRun:
         self.optimizer = make_optimizer(student, stage.weight_decay)
         self.recorder = Recorder(setting.workspace.metrics_file, self.accelerator.is_main_process)
         self.epoch, self.batches = 0, self._batches_of_epoch(0)
-        self.total_steps = max(1, round(stage.epochs * len(self.batches)))
+        # Augmented data is many times as large; the steps of an epoch stay the same.
+        share = setting.epoch_examples / len(setting.train)
+        self.total_steps = max(1, round(stage.epochs * share * len(self.batches)))
         self.evaluation_steps = {
             max(1, round(self.total_steps * k / stage.evaluations))
             for k in range(1, stage.evaluations + 1)

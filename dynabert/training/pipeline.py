@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,7 +24,9 @@ from safetensors.torch import load_file
 
 from dynabert import __version__
 from dynabert.backbones import find_backbone, load_tokenizer
-from dynabert.data.encoding import EncodedSplit, drawn_rows, encode, sorted_batches
+from dynabert.data.augmentation import Augmentation
+from dynabert.data.encoding import EncodedSplit, drawn_rows, encode, joined, sorted_batches
+from dynabert.data.loading import TaskData
 from dynabert.data.source import DataSource
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import DEFAULT_SETUP, LatencySetup, describe_machine
@@ -150,6 +153,8 @@ class _Training:
         self.latency = self._possible_latency()
         self.train_split = self._encode(self.data.train)
         self.dev_splits = {name: self._encode(split) for name, split in self.data.dev.items()}
+        self.augmentation = find_augmentation(plan.data, self.data, self.recipe)
+        self.augmented_split = self._encode_augmented()
         self.notices = self._collect_notices()
 
     def run(self, workspace: Workspace, runs_dir: Path) -> Run:
@@ -212,6 +217,22 @@ class _Training:
     def _encode(self, split: Any) -> EncodedSplit:
         return encode(split, self.data.task, self.tokenizer, max_tokens=self.max_tokens)
 
+    def _encode_augmented(self) -> EncodedSplit | None:
+        """The original rows and the augmented ones."""
+        augmentation = self.augmentation
+        if augmentation is None:
+            return None
+
+        def parts() -> Iterator[EncodedSplit]:
+            yield self.train_split
+            done, total = 0, augmentation.manifest.num_rows
+            for shard in augmentation.shards(self.data.task):
+                yield self._encode(shard)
+                done += len(shard)
+                self.on_event(Working(what="tokenize", done=done, total=total))
+
+        return joined(parts())
+
     def _collect_notices(self) -> tuple[str, ...]:
         splits = {"train": self.train_split, **self.dev_splits}
         cut = [f"{name}: {split.notice}" for name, split in splits.items() if split.notice]
@@ -222,7 +243,19 @@ class _Training:
             )
         if self.latency is not None and self.latency != self.plan.latency:
             cut.append(f"MACs and latency are for {self.latency.tokens} tokens, all it reads")
-        return (*self.data.notices, *cut)
+        return (*self.data.notices, *self._augmentation_notices(), *cut)
+
+    def _augmentation_notices(self) -> list[str]:
+        stages = ", ".join(self.recipe.augmented_stages)
+        if self.augmentation is not None:
+            about = f"trained on original and augmented rows in {stages}: {self.augmentation.about}"
+            return [about, *self.augmentation.manifest.notices]
+        if self.plan.data.augmentation is not None:
+            return [
+                f"the augmentation was not used: no stage of the recipe {self.recipe.name} trains on "
+                "augmented data"
+            ]
+        return []
 
     def _train_stages(self) -> None:
         stages = self.recipe.stages
@@ -242,7 +275,8 @@ class _Training:
                 seconds = self._rewire(stage, number)
             else:
                 seconds = train_stage(
-                    stage, number, self.model, self._teacher(stage), self._setting(metrics_bytes)
+                    *(stage, number, self.model, self._teacher(stage)),
+                    self._setting(stage, metrics_bytes),
                 )
             self.accelerator.wait_for_everyone()
             if self.accelerator.is_main_process:
@@ -294,20 +328,21 @@ class _Training:
             stage.model_dump(mode="json", exclude_defaults=True) | {"kind": stage.kind}
             for stage in recipe.stages[: number + 1]
         ]
-        return StageCache.key(
-            {
-                "version": __version__,
-                "weights": self.initial_digest,
-                "data": self.data.fingerprint,
-                "metrics": self.data.task.metrics,
-                "max_tokens": self.max_tokens,
-                "batch_size": recipe.batch_size,
-                "processes": self.accelerator.num_processes,
-                "precision": self.precision,
-                "seed": self.plan.seed,
-                "stages": stages,
-            }
-        )
+        values = {
+            "version": __version__,
+            "weights": self.initial_digest,
+            "data": self.data.fingerprint,
+            "metrics": self.data.task.metrics,
+            "max_tokens": self.max_tokens,
+            "batch_size": recipe.batch_size,
+            "processes": self.accelerator.num_processes,
+            "precision": self.precision,
+            "seed": self.plan.seed,
+            "stages": stages,
+        }
+        if self.augmentation is not None and any(stage.get("data") for stage in stages):
+            values["augmented data"] = self.augmentation.fingerprint
+        return StageCache.key(values)
 
     @cached_property
     def initial_digest(self) -> str:
@@ -318,11 +353,12 @@ class _Training:
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def _setting(self, metrics_bytes: int) -> Setting:
+    def _setting(self, stage: Train, metrics_bytes: int) -> Setting:
         return Setting(
             accelerator=self.accelerator,
             precision=self.precision,
-            train=self.train_split,
+            train=self._stage_data(stage),
+            epoch_examples=len(self.train_split),
             dev=next(iter(self.dev_splits.values())),
             metrics=self.data.task.metrics,
             batch_size=self.recipe.batch_size,
@@ -333,6 +369,12 @@ class _Training:
             on_event=self.on_event,
             stop=self.stop,
         )
+
+    def _stage_data(self, stage: Train) -> EncodedSplit:
+        if stage.data == "original":
+            return self.train_split
+        assert self.augmented_split is not None  # `find_augmentation` has seen to it
+        return self.augmented_split
 
     def _teacher(self, stage: Train) -> DynaBertForSequenceClassification | None:
         if stage.teacher is None:
@@ -431,6 +473,28 @@ class _Training:
         )
 
 
+def find_augmentation(source: DataSource, data: TaskData, recipe: Recipe) -> Augmentation | None:
+    """The augmentation that a recipe trains on, verified; None where it trains on none.
+
+    data: what the source loads.
+
+    Raises:
+        UserError: the recipe needs one and the source names none, it is damaged, or it was made
+        from other training data.
+    """
+    if not recipe.augmented_stages:
+        return None
+    if source.augmentation is None:
+        raise UserError(
+            f"the recipe {recipe.name} trains on augmented data ({', '.join(recipe.augmented_stages)}), so "
+            "give --augmentation FOLDER; make one with: python -m dynabert augment TASK --glove FILE "
+            "--out FOLDER"
+        )
+    augmentation = Augmentation.load(source.augmentation)
+    augmentation.check_made_from(data)
+    return augmentation
+
+
 def _versions() -> dict[str, str]:
     # This package knows its own version: from a checkout it runs without being installed.
     return {
@@ -473,6 +537,8 @@ def _check_same_plan(plan: TrainingPlan, training: _Training, workspace: Workspa
         "backbone": plan.backbone,
         "data": plan.data.model_dump(mode="json"),
         "fingerprint of the data": training.data.fingerprint,
+        "fingerprint of the augmented data": training.augmentation
+        and training.augmentation.fingerprint,
         "seed": plan.seed,
         "precision": training.precision,
         "recipe": plan.recipe.model_dump(mode="json"),
@@ -487,7 +553,7 @@ def _check_same_plan(plan: TrainingPlan, training: _Training, workspace: Workspa
     different = [name for name, value in values.items() if earlier.get(name) != value]
     if different:
         name = different[0]
-        said = name not in ("recipe", "data", "fingerprint of the data")
+        said = name not in ("recipe", "data") and not name.startswith("fingerprint")
         shown = f" ({earlier.get(name)}, now {values[name]})" if said else ""
         raise UserError(
             f"an unfinished training {plan.name!r} was started with another {name}{shown}. Repeat its "

@@ -100,6 +100,9 @@ class Train(_Value):
     subnets: Subnets = Grid()
     losses: Losses
     teacher: Teacher | None = None
+    # "augmented": the original training rows and those of the plan's augmentation, all alike.
+    data: Literal["original", "augmented"] = "original"
+    # In epochs of the original rows: on augmented ones, as many steps with ever new examples.
     epochs: Annotated[float, Field(gt=0)] = 3.0
     learning_rate: Annotated[float, Field(gt=0)] | None = None  # None: `default_learning_rate`
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1  # share of the steps in which it rises
@@ -166,6 +169,11 @@ class Recipe(_Value):
     @property
     def reported(self) -> SearchSpace:
         return SearchSpace(self.width_mults, self.depth_mults)
+
+    @property
+    def augmented_stages(self) -> list[str]:
+        """Names of the stages that train on augmented data."""
+        return [stage.name for stage in self.train_stages if stage.data == "augmented"]
 
     @property
     def train_stages(self) -> list[Train]:

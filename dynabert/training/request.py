@@ -14,7 +14,7 @@ from dynabert.data.source import DataSource
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError, explain
 from dynabert.runs import check_run_name
-from dynabert.training.pipeline import MAX_SEED
+from dynabert.training.pipeline import MAX_SEED, find_augmentation
 from dynabert.training.presets import RECIPES
 
 TEACHING = "teaching"
@@ -30,6 +30,7 @@ class TrainingRequest(BaseModel):
     data_dir: Path | None = None  # of a GLUE task; None: the hub
     backbone: str = "minilm"
     recipe: str = "dynabert"
+    augmentation: Path | None = None  # where the recipe trains on augmented data
     num_train: Annotated[int, Field(ge=1)] | None = None  # None: all
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     half: bool = False  # store the weights in 16 bits
@@ -45,6 +46,11 @@ class TrainingRequest(BaseModel):
             )
         if self.recipe not in RECIPES:
             raise ValueError(f"recipe {self.recipe!r} is none of {', '.join(RECIPES)}")
+        if RECIPES[self.recipe].augmented_stages and self.augmentation is None:
+            raise ValueError(
+                f"the recipe {self.recipe} trains on augmented data; give the folder of an augmentation "
+                "(python -m dynabert augment writes one)"
+            )
         if find_task(self.task).name == TEACHING and self.data_dir is not None:
             raise ValueError("the teaching set is generated; it takes no data folder")
         return self
@@ -52,7 +58,11 @@ class TrainingRequest(BaseModel):
     @property
     def source(self) -> DataSource:
         return DataSource(
-            task=self.task, data_dir=self.data_dir, num_train=self.num_train, seed=self.seed
+            task=self.task,
+            data_dir=self.data_dir,
+            num_train=self.num_train,
+            seed=self.seed,
+            augmentation=self.augmentation,
         )
 
     def check(self) -> None:
@@ -61,10 +71,11 @@ class TrainingRequest(BaseModel):
         The examples are read (seconds for the largest tasks), the backbone's weights are not.
 
         Raises:
-            UserError: no such data, too few examples, or not a backbone.
+            UserError: no such data, too few examples, an augmentation of other data, or not a
+            backbone.
         """
         if self.data_dir is not None or find_task(self.task).name == TEACHING:
-            self.source.load()
+            find_augmentation(self.source, self.source.load(), RECIPES[self.recipe])
         check_backbone(self.backbone)
 
     def arguments(self, runs_dir: Path) -> list[str]:
@@ -73,6 +84,8 @@ class TrainingRequest(BaseModel):
         arguments += ["--recipe", self.recipe, "--seed", str(self.seed)]
         if self.data_dir is not None:
             arguments += ["--data-dir", str(self.data_dir)]
+        if self.augmentation is not None:
+            arguments += ["--augmentation", str(self.augmentation)]
         if self.num_train is not None:
             arguments += ["--num-train", str(self.num_train)]
         if self.half:

@@ -161,8 +161,9 @@ def stage_in_words(stage: Stage) -> str:
                 if stage.learning_rate is None
                 else f", learning rate {_short(stage.learning_rate)}"
             )
+            data = ", original and augmented examples" if stage.data == "augmented" else ""
             return (
-                f"{_trained(stage)} {_lesson(stage)}; {stage.epochs:g} "
+                f"{_trained(stage)} {_lesson(stage)}{data}; {stage.epochs:g} "
                 f"{'epoch' if stage.epochs == 1 else 'epochs'}{rate}"
             )
 

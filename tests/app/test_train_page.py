@@ -122,6 +122,37 @@ def test_the_form_becomes_a_request(open_app, runs_dir, started, tiny_backbone, 
     ]
 
 
+def test_a_recipe_on_augmented_data_asks_for_its_folder(
+    open_app, runs_dir, started, monkeypatch, tmp_path
+):
+    stages = [
+        stage.model_copy(update={"data": "augmented"}) if stage.name == "width" else stage
+        for stage in RECIPES["dynabert"].stages
+    ]
+    recipe = RECIPES["dynabert"].model_copy(update={"name": "more", "stages": tuple(stages)})
+    monkeypatch.setitem(RECIPES, "more", recipe)
+    at = open_app(runs_dir, "train")
+    assert "train-augmentation" not in [field.key for field in at.text_input]
+    at.selectbox(key="train-recipe").set_value("more").run()
+    assert "trains on augmented data; give the folder of an augmentation" in at.error[0].value
+    words = next(text for text in texts(at) if text.startswith("1. ")).splitlines()
+    assert ["original and augmented examples" in line for line in words] == [
+        stage.name == "width" for stage in stages
+    ]
+    at.text_input(key="train-augmentation").set_value(str(tmp_path / "none")).run()
+    assert "There is no folder" in at.warning[0].value
+    at.text_input(key="train-augmentation").set_value(str(tmp_path)).run()
+    assert not at.warning
+    assert not at.error
+    assert f"--augmentation {tmp_path}" in at.code[0].value
+    next(button for button in at.button if button.label == "Start").click().run()
+    (request,) = started
+    assert request.augmentation == tmp_path
+    # Another recipe needs none, and takes none along.
+    at.selectbox(key="train-recipe").set_value("dynabert").run()
+    assert "--augmentation" not in at.code[0].value
+
+
 @pytest.mark.parametrize(
     ("key", "typed", "sentence"),
     [

@@ -87,6 +87,34 @@ def test_an_extracted_subnet_computes_the_same(
     assert ids == [list(range(heads)) for heads in resolved.heads]
 
 
+@pytest.mark.parametrize(
+    ("layers", "heads", "head_dim", "neurons"),
+    [(1, 1, 4, 7), (3, 5, 6, 31), (2, 12, 64, 96), (24, 16, 4, 33), (13, 2, 16, 1)],
+)
+def test_a_network_of_any_size(
+    backbone: str, batch: dict, layers: int, heads: int, head_dim: int, neurons: int
+) -> None:
+    """Full it is Hugging Face's; a narrow, shallow part of it computes what its copy computes."""
+    hf = make_hf(
+        backbone,
+        num_layers=layers,
+        num_attention_heads=heads,
+        hidden_size=heads * head_dim,
+        intermediate_size=neurons,
+    )
+    model = DynaBertForSequenceClassification.from_hf(hf)
+    torch.testing.assert_close(model(**batch).logits, hf(**batch).logits, **EXACT)
+    torch.testing.assert_close(model.to_hf()(**batch).logits, hf(**batch).logits, **EXACT)
+    for subnet in (Subnet(0.5, 0.5), Subnet(0.01, 0.01)):
+        small = model.extract(subnet)
+        torch.testing.assert_close(
+            small(**batch).logits, model(**batch, subnet=subnet).logits, **EXACT
+        )
+        shape = small.config.shape
+        assert set(shape.heads) == {max(1, int(heads * subnet.width_mult))}
+        assert set(shape.neurons) == {max(1, int(neurons * subnet.width_mult))}
+
+
 def test_extracting_twice_is_extracting_once(
     model: DynaBertForSequenceClassification, batch: dict
 ) -> None:

@@ -7,7 +7,7 @@ the same, and begins the same.
 from __future__ import annotations
 
 from dynabert.subnet import PAPER_WIDTHS
-from dynabert.training.presets.paper import DYNABERT
+from dynabert.training.presets.paper import DYNABERT, augmented
 from dynabert.training.presets.stages import (
     DEPTHS,
     FINAL,
@@ -63,6 +63,16 @@ def _progressive() -> Recipe:
     )
 
 
+DISTILLED = Recipe(
+    name="distilled",
+    about="Table 4, + distillation: DynaBERT before the final fine-tuning.",
+    stages=DYNABERT.stages[:-1],
+)
+FINE_TUNED = Recipe(
+    name="fine-tuned",
+    about="Table 4, + fine-tuning: DynaBERT after the final fine-tuning, whether it helped or not.",
+    stages=(*DYNABERT.stages[:-1], FINAL.model_copy(update={"start_competes": False})),
+)
 ABLATIONS = (
     # Table 3: DynaBERT_w
     *(_separate(width_mult) for width_mult in PAPER_WIDTHS),
@@ -84,16 +94,9 @@ ABLATIONS = (
         about="Table 4, vanilla DynaBERT: from DynaBERT_w on, the twelve learn from the labels.",
         stages=(FINE_TUNE, REWIRE, WIDTH, WIDTH_DEPTH.model_copy(update=_BY_LABELS)),
     ),
-    Recipe(
-        name="distilled",
-        about="Table 4, + distillation: DynaBERT before the final fine-tuning.",
-        stages=DYNABERT.stages[:-1],
-    ),
-    Recipe(
-        name="fine-tuned",
-        about="Table 4, + fine-tuning: DynaBERT after the final fine-tuning, whether it helped or not.",
-        stages=(*DYNABERT.stages[:-1], FINAL.model_copy(update={"start_competes": False})),
-    ),
+    DISTILLED,
+    FINE_TUNED,
+    *(augmented(recipe) for recipe in (DISTILLED, FINE_TUNED)),
     # Table 5: the teacher assistant
     Recipe(
         name="no-assistant",

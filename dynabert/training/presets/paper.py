@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from dynabert.training.presets.stages import FINAL, FINE_TUNE, REWIRE, WIDTH, WIDTH_DEPTH
-from dynabert.training.recipe import Recipe, Rewire, Teacher
+from dynabert.training.recipe import Recipe, Rewire, Teacher, Train
 
 _OFFICIAL = {"warmup": 0.0, "learning_rate": 2e-5}
+
+
+def augmented(recipe: Recipe) -> Recipe:
+    """The same with its distillation stages on augmented data (Sec. 2.1.2 and 2.2, Algorithm 1)."""
+    stages = tuple(
+        stage.model_copy(update={"data": "augmented"})
+        if isinstance(stage, Train) and stage.losses.need_teacher
+        else stage
+        for stage in recipe.stages
+    )
+    return recipe.model_copy(
+        update={
+            "name": f"{recipe.name}-augmented",
+            "about": f"{recipe.about} It distils on augmented data as well.",
+            "stages": stages,
+        }
+    )
+
 
 DYNABERT = Recipe(
     name="dynabert",
@@ -19,8 +37,11 @@ DYNABERT_W = Recipe(
     stages=(FINE_TUNE, REWIRE, WIDTH),
     depth_mults=(1.0,),
 )
+DYNABERT_AUGMENTED = augmented(DYNABERT)
+DYNABERT_W_AUGMENTED = augmented(DYNABERT_W)
 PAPER = (
     DYNABERT,
+    DYNABERT_AUGMENTED,
     Recipe(
         name="dynabert-official",
         about="The same with the choices of the authors' code: importance from dev, full-width teacher "
@@ -48,6 +69,7 @@ PAPER = (
         ),
     ),
     DYNABERT_W,
+    DYNABERT_W_AUGMENTED,
     Recipe(
         name="fine-tune",
         about="Plain fine-tuning of the whole network, no sub-networks: the reference.",

@@ -1,0 +1,100 @@
+"""What an augmentation is made by, and the record it leaves, as values."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dynabert.data.tasks import Task
+from dynabert.errors import UserError
+
+# N, tries for each text, of the official script. (Its entry for STS-B is spelled such that its default,
+# the same number, counts.)
+COPIES = {
+    **{"cola": 30, "mnli": 10, "mrpc": 30, "sst2": 20, "stsb": 30, "qqp": 10, "qnli": 20},
+    "rte": 30,
+}
+_OTHER_TASKS = 30
+_NOT_AUGMENTED = frozenset({"squad"})  # where a word is replaced, the answer may be lost
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Resource(_Value):
+    """A file the candidates come from."""
+
+    name: str
+    sha256: str
+
+
+class Settings(_Value):
+    """The numbers of the algorithm."""
+
+    copies: Annotated[int, Field(ge=1, le=10_000)]  # N: tries for each text
+    candidates: Annotated[int, Field(ge=1, le=1000)] = 15  # M, of each word
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.4  # p_t: how often a word is replaced
+    seed: Annotated[int, Field(ge=0)] = 0
+    glove_words: Annotated[int, Field(ge=2)] = (
+        100_000  # that many of the file, as the official script
+    )
+
+
+class Plan(_Value):
+    """All that decides what an augmentation holds. Two with the same plan are the same, byte for byte,
+    on machines that compute alike."""
+
+    task: str
+    text_columns: tuple[str, ...]
+    num_source: int  # training rows it is made from
+    source_fingerprint: str  # `TaskData.train_fingerprint` of those rows
+    settings: Settings
+    glove: Resource
+    masked_lm: Resource | None
+    device: str  # that computed the masked language model
+    rows_per_shard: Annotated[int, Field(ge=1)]
+
+
+class Shard(_Value):
+    """One file of new rows, made from one stretch of the source."""
+
+    sha256: str
+    num_rows: int
+    num_unchanged: int  # rows of the source of which nothing new could be made
+    words: dict[str, int]  # eligible words, by where their candidates came from
+
+
+class Manifest(_Value):
+    """The contents of `manifest.json`."""
+
+    plan: Plan
+    notices: tuple[str, ...]
+    shards: dict[str, Shard]  # by file name
+
+    @property
+    def num_rows(self) -> int:
+        return sum(shard.num_rows for shard in self.shards.values())
+
+    @property
+    def num_unchanged(self) -> int:
+        return sum(shard.num_unchanged for shard in self.shards.values())
+
+    def num_words(self, origin: str) -> int:
+        """Eligible words whose candidates came from there: "masked_lm", "glove" or "none"."""
+        return sum(shard.words.get(origin, 0) for shard in self.shards.values())
+
+
+def default_copies(task: Task) -> int:
+    """How often the official script tries to vary a text of a task.
+
+    Raises:
+        UserError: the task is not augmented.
+    """
+    if task.name in _NOT_AUGMENTED:
+        raise UserError(
+            f"{task.name} is not augmented: a replaced word may be the answer. DynaBERT trains it on its "
+            "own data."
+        )
+    return COPIES.get(task.name, _OTHER_TASKS)
