@@ -9,13 +9,13 @@ from streamlit.delta_generator import DeltaGenerator
 from dynabert import Subnet
 from dynabert.analysis.choices import find_row
 from dynabert.evaluation import Evaluation
-from pages.shared import by_layer, controls, jobs, live, state, wording
+from pages.shared import by_layer, controls, found, jobs, live, state, wording
 from pages.shared.accuracy import answers, chart
 from pages.shared.accuracy.numbers import Numbers
 
 run = controls.open_run()
 task = run.info.task
-results = live.results(run)
+results = found.results(run)
 shape = run.config.shape
 tokens = int(results["tokens"].iloc[0])
 
@@ -28,7 +28,7 @@ controls.header(
 
 def choose_auto() -> bool:
     """Whether a new sub-network is evaluated without being asked for."""
-    slow = live.seconds_if_slow(run)
+    slow = found.seconds_if_slow(run)
     asked = state.recall("auto")
     key = "auto-evaluation"
     st.session_state[key] = slow is None if asked not in ("0", "1") else asked == "1"
@@ -49,10 +49,10 @@ def start_evaluation(subnet: Subnet, auto: bool, slot: DeltaGenerator) -> jobs.J
         stopped = job is not None and job.finished and job.found is not None
         if failed:
             st.error(wording.sentence(ValueError(job.error)), icon=":material/error:")
-        reason = live.why_not(run) if auto and not failed and not stopped else None
+        reason = found.why_not(run) if auto and not failed and not stopped else None
         if auto and not failed and not stopped and reason is None:
             return live.start_evaluation(run, subnet, however_long=state.recall("auto") == "1")
-        slow = live.seconds_if_slow(run)
+        slow = found.seconds_if_slow(run)
         st.caption(
             "This sub-network has not been evaluated"
             + (" to its end" if stopped else "")
@@ -63,7 +63,7 @@ def start_evaluation(subnet: Subnet, auto: bool, slot: DeltaGenerator) -> jobs.J
             pressed = st.button(
                 "Evaluate on the dev set now", type="primary", icon=":material/play_arrow:"
             )
-            reason = live.why_not(run) if pressed else None
+            reason = found.why_not(run) if pressed else None
             if pressed and reason is None:
                 jobs.forget(live.evaluation_key(run, subnet))
                 st.session_state["asked-for"] = subnet
@@ -74,7 +74,7 @@ def start_evaluation(subnet: Subnet, auto: bool, slot: DeltaGenerator) -> jobs.J
                 "still shown.",
                 icon=":material/warning:",
             )
-            st.button("Look again", on_click=live.look_again, args=(run,))
+            st.button("Look again", on_click=found.look_again, args=(run,))
     return None
 
 
@@ -103,14 +103,14 @@ def show_links(subnet: Subnet) -> None:
 
 def find_answers(subnet: Subnet) -> tuple[Evaluation, Evaluation] | None:
     """What the full network and this one answered; begins to ask them where that is not known."""
-    if (reason := live.why_not(run)) is not None:
+    if (reason := found.why_not(run)) is not None:
         st.warning(
             f"That needs the dev examples: {wording.escape(reason)}.", icon=":material/warning:"
         )
         return None
     wanted = dict.fromkeys((Subnet(), subnet))
     for one in wanted:
-        if live.evaluation(run, one) is not None:
+        if found.evaluation(run, one) is not None:
             continue
         key = live.evaluation_key(run, one)
         if error := live.failure(key):
@@ -119,8 +119,8 @@ def find_answers(subnet: Subnet) -> tuple[Evaluation, Evaluation] | None:
             return None
         job = live.start_evaluation(run, one, however_long=True)
         watched.append((job, functools.partial(draw_asking, st.empty())))
-    found = [live.evaluation(run, one) for one in (Subnet(), subnet)]
-    return None if None in found else (found[0], found[1])
+    known = [found.evaluation(run, one) for one in (Subnet(), subnet)]
+    return None if None in known else (known[0], known[1])
 
 
 def draw_asking(slot: DeltaGenerator, job: jobs.Job) -> None:
@@ -143,7 +143,7 @@ if row is None:
     if evaluating is not None:
         watched.append((evaluating, numbers.draw_evaluation))
         live.glance(evaluating, numbers.draw_evaluation)
-elif live.is_unkept(run, row):
+elif found.is_unkept(run, row):
     st.caption(
         "It was evaluated just now and not kept: nothing can be written to the run's folder."
     )
@@ -192,6 +192,6 @@ if watched:
     state.write_address("accuracy")  # the page stays in this run of it for a while
     live.follow(watched)
 else:
-    live.why_not(
+    found.why_not(
         run
     )  # loads model and examples, so that the next sub-network need not wait for them

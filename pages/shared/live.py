@@ -1,24 +1,18 @@
-"""Scores of sub-networks, measured while the visitor looks on, and what was answered for them."""
+"""Scores and latencies of sub-networks, measured while the visitor looks on."""
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
-import pandas as pd
 import streamlit as st
 import torch
 
 from dynabert import Subnet
 from dynabert.analysis.choices import find_row
-from dynabert.errors import UserError
 from dynabert.evaluation import (
     Estimate,
-    Evaluation,
     LatencySetup,
     describe_machine,
     evaluate_gradually,
@@ -26,90 +20,16 @@ from dynabert.evaluation import (
 )
 from dynabert.evaluation.table import result_row
 from dynabert.runs import Run
-from dynabert.subnet import ResolvedSubnet
 from dynabert.training.background import find_trainings
-from pages.shared import cache, jobs, state
+from pages.shared import cache, found, jobs, state
 
 SLOW_SECONDS = 20.0  # an evaluation that takes longer waits for its visitor to ask for it
-MOST_EVALUATIONS = 64  # of which the answers are kept in memory
 FIRST_SECONDS = 0.2
 _TICK = 0.05
 _NOTHING = object()  # not even that nothing has been found yet
 _VISITOR, _WATCHED = "live-visitor", "live-watched"
 
-_RunKey = tuple[str, int]
 Draw = Callable[[jobs.Job], None]
-
-
-@dataclass
-class _Store:
-    """What this server found out and the runs' folders do not hold."""
-
-    evaluations: OrderedDict[tuple[_RunKey, ResolvedSubnet], Evaluation] = field(
-        default_factory=OrderedDict
-    )
-    unkept: dict[_RunKey, pd.DataFrame] = field(default_factory=dict)  # results, by the run
-    slow: dict[_RunKey, float] = field(default_factory=dict)  # seconds that its dev set takes
-    missing: dict[_RunKey, str] = field(default_factory=dict)  # why its examples are of no use
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, key: tuple[_RunKey, ResolvedSubnet], evaluation: Evaluation) -> None:
-        with self.lock:
-            self.evaluations[key] = evaluation
-            self.evaluations.move_to_end(key)
-            while len(self.evaluations) > MOST_EVALUATIONS:
-                self.evaluations.popitem(last=False)
-
-
-@st.cache_resource(show_spinner=False)
-def _store() -> _Store:
-    return _Store()
-
-
-def results(run: Run) -> pd.DataFrame:
-    """The run's results, with those that could not be kept in its folder."""
-    known = cache.results(run)
-    unkept = _store().unkept.get(cache.run_key(run))
-    if unkept is None:
-        return known
-    return pd.concat([known[~known["subnet"].isin(unkept["subnet"])], unkept], ignore_index=True)
-
-
-def is_unkept(run: Run, row: dict) -> bool:
-    """Whether a row of `results` will be gone when the server ends."""
-    unkept = _store().unkept.get(cache.run_key(run))
-    return unkept is not None and row["subnet"] in set(unkept["subnet"])
-
-
-def evaluation(run: Run, subnet: Subnet) -> Evaluation | None:
-    """What a sub-network answered on the dev set, if this server has seen it."""
-    return _store().evaluations.get((cache.run_key(run), subnet.resolve(run.config.shape)))
-
-
-def seconds_if_slow(run: Run) -> float | None:
-    """How long a pass over the run's dev set takes, where that was found to be long."""
-    return _store().slow.get(cache.run_key(run))
-
-
-def why_not(run: Run) -> str | None:
-    """Why nothing of this run can be evaluated now; None if it can. Loads its examples and model."""
-    store, key = _store(), cache.run_key(run)
-    if key not in store.missing:
-        try:
-            notices = cache.examples(run).notices
-            cache.model(run)
-        except UserError as error:
-            notices = (str(error),)
-        if not notices:
-            return None
-        store.missing[key] = "; ".join(notices)
-    return store.missing[key]
-
-
-def look_again(run: Run) -> None:
-    """Forget that the examples were of no use."""
-    _store().missing.pop(cache.run_key(run), None)
-    cache.examples.clear()
 
 
 def latency_setup(run: Run) -> LatencySetup | None:
@@ -139,7 +59,12 @@ def start_evaluation(run: Run, subnet: Subnet, *, however_long: bool) -> jobs.Jo
 
     however_long: go on also where it is found to take longer than `SLOW_SECONDS`.
     """
-    known, model, store, same = cache.examples(run), cache.model(run), _store(), cache.run_key(run)
+    known, model, store, same = (
+        cache.examples(run),
+        cache.model(run),
+        found.store(),
+        cache.run_key(run),
+    )
     tokens = int(cache.results(run)["tokens"].iloc[0])
 
     def steps(job: jobs.Job) -> Iterator[None]:
@@ -167,7 +92,7 @@ def start_evaluation(run: Run, subnet: Subnet, *, however_long: bool) -> jobs.Jo
         job.publish(estimate)
         store.add((same, subnet.resolve(run.config.shape)), estimate.evaluation)
         row = result_row(model, estimate.evaluation, None, LatencySetup(tokens=tokens))
-        _keep_row(run, same, row, replace=False)
+        found.keep_row(run, same, row, replace=False)
         job.kept_elsewhere = True
 
     return _start(evaluation_key(run, subnet), f"{subnet.key} of {run.name}", steps, alone=False)
@@ -176,7 +101,7 @@ def start_evaluation(run: Run, subnet: Subnet, *, however_long: bool) -> jobs.Jo
 def start_latency(run: Run, subnet: Subnet, setup: LatencySetup) -> jobs.Job:
     """Measure the latency of a sub-network whose score is known."""
     model, same = cache.model(run), cache.run_key(run)
-    row = find_row(results(run), subnet.resolve(run.config.shape))
+    row = find_row(found.results(run), subnet.resolve(run.config.shape))
     assert row is not None  # the page has just found it
 
     def steps(job: jobs.Job) -> Iterator[None]:
@@ -190,7 +115,7 @@ def start_latency(run: Run, subnet: Subnet, setup: LatencySetup) -> jobs.Job:
             "latency_ms_iqr": latency.iqr_ms,
             "latency_batch_size": setup.batch_size,
         }
-        _keep_row(run, same, row | measured, replace=True)
+        found.keep_row(run, same, row | measured, replace=True)
         job.kept_elsewhere = True
         yield
 
@@ -225,32 +150,6 @@ class _Pace:
         if self.blocks == 1:
             self.suspected = self.whole > SLOW_SECONDS
         return self.blocks == 2 and self.suspected and self.whole > SLOW_SECONDS
-
-
-def _keep_row(run: Run, same: _RunKey, row: dict, *, replace: bool) -> None:
-    """Keep a row with its run, or in memory where nothing can be written there."""
-    cache.check_same(run, same)
-    store = _store()
-    if not replace and find_row(run.results, _resolved(row)) is not None:
-        return
-    lists = {name: [int(count) for count in row[name]] for name in ("heads", "neurons", "layers")}
-    rows = pd.DataFrame([row | lists])
-    measured = ["latency_ms", "latency_ms_iqr", "latency_batch_size"]
-    rows[measured] = rows[measured].astype(float)
-    try:
-        run.check_writable()
-        run.add_results(rows)
-    except (UserError, OSError):
-        with store.lock:
-            before = store.unkept.get(same)
-            if before is not None:
-                rows = pd.concat([before[before["subnet"] != row["subnet"]], rows])
-            store.unkept[same] = rows.reset_index(drop=True)
-
-
-def _resolved(row: dict) -> ResolvedSubnet:
-    layers, heads, neurons = (tuple(map(int, row[key])) for key in ("layers", "heads", "neurons"))
-    return ResolvedSubnet(layers=layers, heads=heads, neurons=neurons)
 
 
 def _start(
