@@ -11,7 +11,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from dynabert.cli import attention_command, inspect_commands, serve_commands, train_command
+from dynabert.cli import (
+    attention_command,
+    inspect_commands,
+    reproduce_command,
+    serve_commands,
+    train_command,
+)
 from dynabert.errors import UserError
 
 app = typer.Typer(
@@ -29,6 +35,7 @@ app.command(name="importance")(inspect_commands.importance)
 app.command(name="ablate")(inspect_commands.ablate)
 app.command(name="attention")(attention_command.attention)
 app.command(name="extract")(inspect_commands.extract)
+app.command(name="reproduce")(reproduce_command.reproduce)
 app.command(name="runs")(inspect_commands.runs)
 app.command(name="app")(serve_commands.app)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,29 +15,6 @@ from dynabert.runs import Run, RunInfo
 from dynabert.subnet import Subnet
 
 _PACKAGE = Path(dynabert.__file__).parent
-# Options whose value is a folder of the machine, and what stands for it.
-_FOLDERS = {
-    "--data-dir": "path/to/data",
-    "--augmentations": "path/to/augmentations",
-    "--runs-dir": None,
-    "--results": None,
-}
-
-
-def portable(command: str) -> str:
-    """The command without the folders of the machine it ran on."""
-    words = iter(shlex.split(command))
-    kept = []
-    for word in words:
-        option, equals, _ = word.partition("=")
-        if option not in _FOLDERS:
-            kept.append(word)
-            continue
-        if not equals:
-            next(words, None)
-        if (shown := _FOLDERS[option]) is not None:
-            kept += [option, shown]
-    return shlex.join(kept)
 
 
 def current_commit() -> str | None:
@@ -82,7 +58,7 @@ def result_of(
         task=task,
         recipe=recipe,
         seed=info.seed,
-        command=portable(command),
+        command=command,
         commit=commit,
         created=info.created,
         machine=info.machine,

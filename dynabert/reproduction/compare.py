@@ -12,11 +12,12 @@ import numpy as np
 
 from dynabert.reproduction.layout import Row, Table
 from dynabert.reproduction.measures import MEASURES, title_of
+from dynabert.reproduction.plan import DATA_DIR
 from dynabert.reproduction.published import AVERAGE, NOTES, Score
 from dynabert.reproduction.results import Result
 
+NOT_RUN = "not run yet"
 PERCENT = 100.0  # the paper's unit; runs keep shares
-DATA_DIR = "path/to/data"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,7 @@ class Cell:
     num_subnets: int = 0  # over all seeds
     left_out: tuple[int, ...] = ()  # seeds measured with another budget
     why: str = ""  # it is empty
+    missing: tuple[str, ...] = ()  # recipes that have not been run, where that is why
     note: str = ""  # on the paper's number
 
     @property
@@ -171,11 +173,16 @@ class Comparison:
             collapsed=sum(one.collapsed for one in alike),
             num_subnets=sum(one.num_subnets for one in alike),
             left_out=tuple(one.seed for one in values if one not in alike),
-            why="" if alike else self._why_empty(row, measure, heading),
+            why="" if alike else self._why_empty(row, measure),
+            missing=() if alike else self._missing(row, measure),
             note=NOTES.get((self.table.name, row.label, measure, heading), ""),
         )
 
-    def _why_empty(self, row: Row, measure: str, heading: str) -> str:
+    def _missing(self, row: Row, measure: str) -> tuple[str, ...]:
+        task = "" if measure == AVERAGE else MEASURES[measure].task
+        return tuple(r for r in row.recipes if task and (task, r) not in self._found)
+
+    def _why_empty(self, row: Row, measure: str) -> str:
         if measure == AVERAGE:
             return "an average over all tasks needs every one of them"
         task = MEASURES[measure].task
@@ -184,10 +191,36 @@ class Comparison:
             return f"{self.backbone} is not a backbone of the kind this table is about"
         if task in self.without:
             return self.without[task]
-        missing = [r for r in row.recipes if (task, r) not in self._found]
-        if missing:
-            return f"not run yet: {', '.join(missing)}"
+        if missing := self._missing(row, measure):
+            return f"{NOT_RUN}: {', '.join(missing)}"
         return "not in what was run: another sub-network, score or seed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Why columns of a table have empty cells, and what fills them."""
+
+    columns: tuple[str, ...]
+    why: str
+    command: str  # empty where none would
+
+
+def gaps(comparison: Comparison) -> list[Gap]:
+    """All empty cells of ours, by task."""
+    by_task: dict[str, list[Cell]] = {}
+    for cell in comparison.cells.values():
+        if cell.ours is None:
+            task = "" if cell.measure == AVERAGE else MEASURES[cell.measure].task
+            by_task.setdefault(task, []).append(cell)
+    found = []
+    for task, cells in by_task.items():
+        missing = dict.fromkeys(recipe for cell in cells for recipe in cell.missing)
+        other = dict.fromkeys(cell.why for cell in cells if not cell.why.startswith(NOT_RUN))
+        why = [f"{NOT_RUN}: {', '.join(missing)}"] if missing and not other else list(other)
+        command = command_for(comparison.table.name, task, comparison.backbone) if task else ""
+        columns = dict.fromkeys(title_of(cell.measure) for cell in cells)
+        found.append(Gap(columns=tuple(columns), why="; ".join(why), command=command))
+    return found
 
 
 def same_budget(values: Sequence[SeedValue]) -> list[SeedValue]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from dynabert.training.pipeline import MAX_SEED
 from dynabert.training.presets import RECIPES
 from dynabert.training.recipe import Recipe, Train
 
+DATA_DIR = "path/to/data"
 Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
@@ -82,6 +84,54 @@ class Job:
 
     def __str__(self) -> str:
         return f"{self.task}, {self.recipe}, seed {self.seed}"
+
+    @property
+    def command(self) -> str:
+        """What repeats this one training, wherever the data may be."""
+        words = ["python", "-m", "dynabert", "reproduce", self.recipe, "--task", self.task]
+        words += ["--backbone", self.backbone, "--seeds", str(self.seed)]
+        if self.limits == NO_LIMITS:
+            words.append("--no-limits")  # of a plan file
+        if self.limits.num_train is not None:
+            words += ["--num-train", str(self.limits.num_train)]
+        if self.limits.epochs_scale != 1:
+            words += ["--epochs-scale", f"{self.limits.epochs_scale:g}"]
+        for stage, epochs in self.limits.epochs.items():
+            words += ["--epochs", f"{stage}={epochs:g}"]
+        return shlex.join([*words, "--data-dir", DATA_DIR])
+
+
+def ask(
+    plan: Plan,
+    what: Sequence[str],
+    *,
+    tasks: Sequence[str] = (),
+    seeds: Sequence[int] = (0,),
+    backbone: str | None = None,
+    limits: Limits | None = None,
+) -> Plan:
+    """A plan of one entry, with what it leaves open taken from another plan.
+
+    tasks: none are all those that the tables and figures have and that can be trained here.
+    limits: of every task; None: those of the plan.
+
+    Raises:
+        UserError: nothing was asked for, or a recipe without a task.
+    """
+    if not what:
+        raise UserError("say what to reproduce, for example table3, or --all for the whole plan.")
+    chosen = tuple(find_task(task).name for task in tasks)
+    if not chosen:
+        if recipes := [name for name in what if name in RECIPES]:
+            raise UserError(f"recipe {recipes[0]} needs a task: --task rte, for example.")
+        chosen = tuple(task for task in tasks_in(what) if task not in plan.without)
+    return plan.model_copy(
+        update={
+            "backbone": backbone or plan.backbone,
+            "limits": plan.limits if limits is None else dict.fromkeys(chosen, limits),
+            "entries": (Entry(what=tuple(what), tasks=chosen, seeds=tuple(seeds)),),
+        }
+    )
 
 
 def jobs(plan: Plan) -> list[Job]:

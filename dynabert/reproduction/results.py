@@ -21,6 +21,7 @@ from dynabert.subnet import Subnet
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FILE = re.compile(r"(?P<recipe>[A-Za-z0-9][A-Za-z0-9._-]{0,63})-s(?P<seed>\d{1,10})\.json")
+RESULTS_DIR = Path("benchmarks/results/reproduction")  # in the checkout
 LATENCY_FILE = "latency.json"  # beside the tasks' folders; see `latencies`
 Whole = Annotated[int, Field(ge=0)]
 
