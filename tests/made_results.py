@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.evaluation.cost import count_macs, num_params
+from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.reproduction.measures import MEASURES, measures_of
 from dynabert.reproduction.results import (
     MeasuredLatency,
