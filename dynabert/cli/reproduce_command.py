@@ -16,7 +16,16 @@ from dynabert.reproduction.compare import Comparison
 from dynabert.reproduction.latencies import PAPER_SETUPS
 from dynabert.reproduction.layout import Figure
 from dynabert.reproduction.markdown import show, write_readme
-from dynabert.reproduction.plan import NO_LIMITS, Job, Limits, Plan, ask, jobs, read_plan
+from dynabert.reproduction.plan import (
+    NO_LIMITS,
+    PLAN_FILE,
+    Job,
+    Limits,
+    Plan,
+    ask,
+    jobs,
+    read_plan,
+)
 from dynabert.reproduction.queue import (
     JobEnded,
     JobFailed,
@@ -34,8 +43,6 @@ from dynabert.training.events import Event
 from dynabert.training.pipeline import MAX_SEED
 from dynabert.training.precision import Precision
 from dynabert.training.stopping import StopSignal
-
-PLAN_FILE = Path("benchmarks/reproduction.yaml")
 
 
 def reproduce(

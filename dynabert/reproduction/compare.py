@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from dynabert.reproduction.layout import Row, Table
 from dynabert.reproduction.measures import MEASURES, title_of
@@ -55,6 +56,7 @@ class Cell:
     num_subnets: int = 0  # over all seeds
     left_out: tuple[int, ...] = ()  # seeds measured with another budget
     why: str = ""  # it is empty
+    why_in_a_word: str = ""
     missing: tuple[str, ...] = ()  # recipes that have not been run, where that is why
     note: str = ""  # on the paper's number
 
@@ -174,6 +176,7 @@ class Comparison:
             num_subnets=sum(one.num_subnets for one in alike),
             left_out=tuple(one.seed for one in values if one not in alike),
             why="" if alike else self._why_empty(row, measure),
+            why_in_a_word="" if alike else self._in_a_word(row, measure),
             missing=() if alike else self._missing(row, measure),
             note=NOTES.get((self.table.name, row.label, measure, heading), ""),
         )
@@ -181,6 +184,11 @@ class Comparison:
     def _missing(self, row: Row, measure: str) -> tuple[str, ...]:
         task = "" if measure == AVERAGE else MEASURES[measure].task
         return tuple(r for r in row.recipes if task and (task, r) not in self._found)
+
+    def _in_a_word(self, row: Row, measure: str) -> str:
+        if measure != AVERAGE and MEASURES[measure].task in self.without:
+            return "no data"
+        return "not run" if self._missing(row, measure) else ""
 
     def _why_empty(self, row: Row, measure: str) -> str:
         if measure == AVERAGE:
@@ -194,6 +202,25 @@ class Comparison:
         if missing := self._missing(row, measure):
             return f"{NOT_RUN}: {', '.join(missing)}"
         return "not in what was run: another sub-network, score or seed"
+
+
+def cell_table(comparison: Comparison) -> pd.DataFrame:
+    """A row for each cell: row, measure, heading, paper, ours, spread, difference, seeds, collapsed, ...
+
+    Numbers are in percent, as printed; a missing one is NaN.
+    """
+    return pd.DataFrame(
+        [
+            {
+                **{"row": cell.row, "measure": title_of(cell.measure), "heading": cell.heading},
+                **{"paper": cell.paper, "ours": cell.ours, "spread": cell.spread},
+                **{"difference": cell.difference, "seeds": len(cell.seeds)},
+                **{"collapsed": cell.collapsed, "num_subnets": cell.num_subnets},
+                **{"backbone": comparison.backbone, "why_empty": cell.why, "note": cell.note},
+            }
+            for cell in comparison.cells.values()
+        ]
+    ).astype(dict.fromkeys(("paper", "ours", "spread", "difference"), float))
 
 
 @dataclass(frozen=True, kw_only=True)

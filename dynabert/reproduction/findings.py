@@ -72,10 +72,14 @@ class Finding:
         return "as in the paper" if same else "unlike the paper"
 
     def sentence(self) -> str:
-        """Both answers in words."""
-        said = [f"{self.question.text} {self._in_the_paper()}"]
+        """Question and answers in words."""
+        return " ".join([self.question.text, *self.answers()])
+
+    def answers(self) -> list[str]:
+        """The paper's answer and ours, a sentence each."""
+        said = [self._in_the_paper()]
         if not self.ours:
-            return f"{said[0]} Here: not yet measured."
+            return [*said, "Here: not yet measured."]
         here = ", ".join(f"{gain} on {title_of(name)}" for name, gain in self.ours.items())
         said.append(f"Here: {here}.")
         if len(self.ours) > 1:
@@ -84,7 +88,18 @@ class Finding:
                 f"On average over these {len(self.ours)}: {self.our_mean:+.1f}"
                 + ("." if beside is None else f"; in the paper {beside:+.1f}.")
             )
-        return " ".join(said)
+        return [*said, *self._verdicts()]
+
+    def _verdicts(self) -> list[str]:
+        """Which way ours point, by verdict; nothing where the paper does not say."""
+        by_verdict: dict[Verdict, list[str]] = {}
+        for measure in self.ours:
+            by_verdict.setdefault(self.verdict(measure), []).append(title_of(measure))
+        by_verdict.pop("not in the paper", None)
+        if not by_verdict:
+            return []
+        parts = [f"{verdict} on {', '.join(names)}" for verdict, names in by_verdict.items()]
+        return [f"Direction: {'; '.join(parts)}."]
 
     def _in_the_paper(self) -> str:
         if self.paper_mean is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from dynabert.reproduction.circumstances import (
     backbone_sentence,
     budget_sentences,
@@ -24,6 +26,7 @@ README = "README.md"
 _MOST_COLUMNS = 12
 LINES = ("paper", "ours", "difference")
 EMPTY = "–"
+CROSS = "✕"  # a sub-network that answers every dev example alike
 
 
 def show(comparison: Comparison) -> str:
@@ -88,6 +91,34 @@ def _block(comparison: Comparison, measures: Sequence[str]) -> list[str]:
             label = row.label if number == 0 else ""
             lines.append(f"| {label} | {line} | {' | '.join(shown)} |")
     return lines
+
+
+def as_printed(comparison: Comparison) -> pd.DataFrame:
+    """The whole table as short texts: columns "Row", "" (which of the `LINES`), and one for each place.
+
+    Ours is marked with `CROSS` where a sub-network collapsed, and says in a word why it is empty.
+    """
+    table = comparison.table
+    places = [(measure, heading) for measure in table.measures for heading in table.headings]
+    rows = []
+    for row in table.rows:
+        for line in lines_of(row):
+            shown = {
+                column_title(*place): _short(comparison.cells.get((row.label, *place)), line)
+                for place in places
+            }
+            rows.append({"Row": row.label, "": line, **shown})
+    return pd.DataFrame(rows)
+
+
+def _short(cell: Cell | None, line: str) -> str:
+    if cell is None or line != "ours":
+        return line_of(cell, line)
+    if cell.ours is None:
+        return cell.why_in_a_word or EMPTY
+    spread = "" if cell.spread is None else f" ± {cell.spread:.1f}"
+    cross = f" {CROSS}" if cell.collapsed else ""
+    return f"{cell.ours:.1f}{spread}{cross} ({len(cell.seeds)})"
 
 
 def _circumstances(comparison: Comparison) -> list[str]:

@@ -19,6 +19,7 @@ from dynabert.training.presets import RECIPES
 from dynabert.training.recipe import Recipe, Train
 
 DATA_DIR = "path/to/data"
+PLAN_FILE = Path("benchmarks/reproduction.yaml")  # in the checkout
 Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 

@@ -115,7 +115,9 @@ def test_rewiring_helps_by_the_mean_of_paired_differences():
     assert finding.paper_mean == pytest.approx(2.4, abs=0.05)
     assert finding.verdict("mrpc") == "as in the paper"
     assert finding.sentence() == (
-        "Does rewiring help? Paper: +2.4 points on average over 9 scores. Here: +3.0 ± 2.6 (3 seeds) on MRPC."
+        "Does rewiring help? Paper: +2.4 points on average over 9 scores. "
+        "Here: +3.0 ± 2.6 (3 seeds) on MRPC. "
+        "Direction: as in the paper on MRPC."
     )
 
 
