@@ -36,8 +36,8 @@ from dynabert.reproduction.queue import (
     Workshop,
     carry_out,
 )
-from dynabert.reproduction.results import RESULTS_DIR, read_results
-from dynabert.reproduction.standing import seconds_left, seconds_of, standing_of
+from dynabert.reproduction.results import RESULTS_DIR, backbone_name, read_results
+from dynabert.reproduction.standing import kind_of, seconds_left, seconds_of, standing_of
 from dynabert.reproduction.tables import find
 from dynabert.training.events import Event
 from dynabert.training.pipeline import MAX_SEED
@@ -105,6 +105,14 @@ def reproduce(
     keep_runs: Annotated[
         bool, typer.Option("--keep-runs", help="Keep the trained networks as runs.")
     ] = False,
+    drop_stages: Annotated[
+        bool,
+        typer.Option(
+            "--drop-stages",
+            help="Remove the stages that recipes share once all trainings of their task and seed are done: "
+            "they take the size of the network each.",
+        ),
+    ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Train again what is there but differs.")
     ] = False,
@@ -129,7 +137,7 @@ def reproduce(
     if show_only:
         if not chosen:
             raise UserError("--show needs a table, for example: reproduce table3 --show.")
-        _show(chosen, results, backbone or plan.backbone, plan)
+        _show(chosen, results, backbone_name(backbone or plan.backbone), plan)
         return
     if not (whole_plan or (list_only and not chosen)):
         limits = _limits(num_train, epochs_scale, epochs or [], no_limits)
@@ -159,6 +167,7 @@ def reproduce(
         precision=precision,
         latency=PAPER_SETUPS if latency else (),
         keep_runs=keep_runs,
+        drop_stages=drop_stages,
         replace=replace,
         restart=restart,
     )
@@ -269,7 +278,7 @@ def _list(wanted: list[Job], results: Path) -> None:
     for heading in ("task", "recipe", "seed", "state", "training"):
         table.add_column(heading)
     for one in standings:
-        seconds = times.get((one.job.task, one.job.recipe))
+        seconds = times.get(kind_of(one.job))
         if one.result is not None:
             seconds = sum(one.result.stage_seconds.values())
         said = f"{one.status}: {one.why}" if one.why else one.status

@@ -10,7 +10,13 @@ import torch
 
 import dynabert
 from dynabert.modeling.configuration import DynaBertConfig
-from dynabert.reproduction.results import MeasuredLatency, Result, Shape, SubnetResult
+from dynabert.reproduction.results import (
+    MeasuredLatency,
+    Result,
+    Shape,
+    SubnetResult,
+    backbone_name,
+)
 from dynabert.runs import Run, RunInfo
 from dynabert.subnet import Subnet
 
@@ -53,7 +59,7 @@ def result_of(
     """The result of a run.  latency: of its sub-networks; those that are not in it have none."""
     info = run.info
     return Result(
-        backbone=info.backbone,
+        backbone=backbone_name(info.backbone),
         shape=shape_of(run.config),
         task=task,
         recipe=recipe,

@@ -90,7 +90,9 @@ class Job:
     def command(self) -> str:
         """What repeats this one training, wherever the data may be."""
         words = ["python", "-m", "dynabert", "reproduce", self.recipe, "--task", self.task]
-        words += ["--backbone", self.backbone, "--seeds", str(self.seed)]
+        folder = Path(self.backbone).is_dir()
+        backbone = f"path/to/{Path(self.backbone).name}" if folder else self.backbone
+        words += ["--backbone", backbone, "--seeds", str(self.seed)]
         if self.limits == NO_LIMITS:
             words.append("--no-limits")  # of a plan file
         if self.limits.num_train is not None:

@@ -31,7 +31,8 @@ from dynabert.training.recipe import Recipe, Train
 from dynabert.training.stopping import StopSignal
 
 logger = logging.getLogger(__name__)
-STAGE_CACHE = ".reproduction-stages"  # in the runs folder: what recipes share is trained once
+# In the runs folder, with a folder for each task and seed: what recipes share is trained once.
+STAGE_CACHE = ".reproduction-stages"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,7 @@ class Workshop:
     precision: Precision = "auto"
     latency: Sequence[LatencySetup] = PAPER_SETUPS  # none: latency is not measured
     keep_runs: bool = False
+    drop_stages: bool = False  # remove shared stages once no job of their task and seed is left
     replace: bool = False  # train again what is there but differs
     restart: bool = False  # begin anew what was cut off
 
@@ -175,6 +177,10 @@ def carry_out(
             outcome.failed.append(JobFailed(job=job, why=f"{kind}{first_line(error)}"))
             on_event(outcome.failed[-1])
             continue
+        if workshop.drop_stages:
+            _drop_stages(
+                job, [*wanted[number + 1 :], *(one.job for one in outcome.failed)], workshop
+            )
         if not workshop.keep_runs:
             shutil.rmtree(workshop.runs_dir / run_name(job), ignore_errors=True)
         outcome.done.append(job)
@@ -186,6 +192,19 @@ def run_name(job: Job) -> str:
     """What the run of a job is called while it exists."""
     name = f"repro-{backbone_folder(job.backbone)}-{job.task}-{job.recipe}-s{job.seed}"
     return re.sub(r"[^A-Za-z0-9._-]", "-", name)[-64:].lstrip("._-")
+
+
+def stage_cache(job: Job, workshop: Workshop) -> Path:
+    """The folder with the stages that a job shares with others of its task and seed."""
+    name = f"{backbone_folder(job.backbone)}-{job.task}-s{job.seed}"
+    return workshop.runs_dir / STAGE_CACHE / name
+
+
+def _drop_stages(job: Job, to_come: Sequence[Job], workshop: Workshop) -> None:
+    """Remove the stages that nobody is left to share."""
+    folder = stage_cache(job, workshop)
+    if all(stage_cache(other, workshop) != folder for other in to_come):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _why_skip(job: Job, workshop: Workshop) -> str | None:
@@ -245,7 +264,9 @@ def _carry_out_one(
     if workshop.restart:
         discard_unfinished(plan.name, workshop.runs_dir)
     started = time.perf_counter()
-    run = _finished_before(plan, workshop.runs_dir) or _train(plan, workshop, on_event, stop)
+    run = _finished_before(plan, workshop.runs_dir)
+    if run is None:
+        run = _train(plan, workshop.runs_dir, stage_cache(job, workshop), on_event, stop)
     seconds = time.perf_counter() - started
 
     def progress(what: str, done: int, total: int) -> None:
@@ -286,8 +307,10 @@ def _finished_before(plan: TrainingPlan, runs_dir: Path) -> Run | None:
     raise UserError(f"{folder} is another run than the one wanted; remove it first.")
 
 
-def _train(plan: TrainingPlan, workshop: Workshop, on_event: OnQueueEvent, stop: StopSignal) -> Run:
+def _train(
+    plan: TrainingPlan, runs_dir: Path, shared: Path, on_event: OnQueueEvent, stop: StopSignal
+) -> Run:
     # A pipeline that shares no stages between recipes trains each of them whole.
-    shared = {"stage_cache": workshop.runs_dir / STAGE_CACHE}
-    options = shared if "stage_cache" in inspect.signature(train).parameters else {}
-    return train(plan, workshop.runs_dir, on_event, stop, **options)
+    knows = "stage_cache" in inspect.signature(train).parameters
+    options = {"stage_cache": shared} if knows else {}
+    return train(plan, runs_dir, on_event, stop, **options)

@@ -73,7 +73,7 @@ class Result(_Value):
     """One training: how it was done, and a row for each sub-network."""
 
     format: Literal[1] = 1
-    backbone: str  # as it was named
+    backbone: str  # as `backbone_name` has it
     shape: Shape
     task: str
     recipe: str  # name of the preset
@@ -118,6 +118,11 @@ def backbone_folder(backbone: str) -> str:
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(backbone).name).lstrip("._-")[:64]
     return _checked(name, "backbone")
+
+
+def backbone_name(backbone: str) -> str:
+    """A backbone as results name it: a folder of this machine by its last part, others as they are."""
+    return backbone_folder(backbone) if Path(backbone).is_dir() else backbone
 
 
 def result_path(folder: Path, backbone: str, task: str, recipe: str, seed: int) -> Path:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from dynabert.errors import UserError
 from dynabert.reproduction.plan import Job
-from dynabert.reproduction.results import Result, read_result, result_path
+from dynabert.reproduction.results import Result, backbone_name, read_result, result_path
 from dynabert.training.presets import RECIPES
 from dynabert.training.recipe import Recipe
 
@@ -44,7 +44,7 @@ def standing_of(job: Job, folder: Path) -> Standing:
 
 
 def _difference(job: Job, result: Result) -> str:
-    if result.backbone != job.backbone:
+    if result.backbone != backbone_name(job.backbone):
         return f"it is of backbone {result.backbone}"
     wanted_train = job.limits.num_train or result.num_train_total
     if result.num_train != min(wanted_train, result.num_train_total):
@@ -80,17 +80,23 @@ def _first_difference(wanted: Recipe, trained: Recipe) -> str:
     return ""
 
 
-def seconds_of(results: Iterable[Result]) -> dict[tuple[str, str], float]:
-    """Mean training time by task and recipe: what another seed of it will take."""
-    times: dict[tuple[str, str], list[float]] = {}
+def seconds_of(results: Iterable[Result]) -> dict[tuple[str, str, str], float]:
+    """Mean training time by backbone, task and recipe: what another seed of it will take."""
+    times: dict[tuple[str, str, str], list[float]] = {}
     for result in results:
         seconds = sum(result.stage_seconds.values())
-        times.setdefault((result.task, result.recipe), []).append(seconds)
+        times.setdefault((result.backbone, result.task, result.recipe), []).append(seconds)
     return {key: float(np.mean(values)) for key, values in times.items()}
 
 
 def seconds_left(wanted: Sequence[Job], results: Iterable[Result]) -> tuple[float, int]:
     """Training time of jobs whose task and recipe were finished before, and how many have no such time."""
     times = seconds_of(results)
-    known = [times[job.task, job.recipe] for job in wanted if (job.task, job.recipe) in times]
+    keys = [kind_of(job) for job in wanted]
+    known = [times[key] for key in keys if key in times]
     return sum(known), len(wanted) - len(known)
+
+
+def kind_of(job: Job) -> tuple[str, str, str]:
+    """What trainings of another seed have in common: the key of `seconds_of`."""
+    return backbone_name(job.backbone), job.task, job.recipe
