@@ -41,11 +41,11 @@ def choose(
     return str(chosen)
 
 
-def show_circumstances(used: Sequence[Result], backbone: str) -> None:
+def show_circumstances(used: Sequence[Result], backbone: str, *, otherwise: str) -> None:
+    """What ours was measured with.  otherwise: what is shown where nothing was measured, as a clause."""
     if not used:
         st.info(
-            f"Nothing of it has been measured with the backbone {wording.escape(backbone)} yet: only the "
-            "paper's numbers are shown.",
+            f"Nothing of it has been measured with the backbone {wording.escape(backbone)} yet: {otherwise}.",
             icon=":material/hourglass_empty:",
         )
         return

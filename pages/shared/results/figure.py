@@ -43,7 +43,7 @@ def show(
         for result in results
         if (result.backbone, result.task) == (backbone, score.task) and result.recipe in recipes
     ]
-    show_circumstances(used, backbone)
+    show_circumstances(used, backbone, otherwise="there is nothing to draw")
     if len(points):
         _draw(figure, points, score, cost, backbone)
     show_gaps(method_gaps(figure, points, backbone, score, without))

@@ -15,7 +15,9 @@ from pages.shared.results.common import choose, show_circumstances, show_gaps
 
 
 def show(comparison: Comparison) -> None:
-    show_circumstances(comparison.used, comparison.backbone)
+    show_circumstances(
+        comparison.used, comparison.backbone, otherwise="only the paper's numbers are shown"
+    )
     _show_findings(comparison)
     _show_cells(comparison)
     _show_chart(comparison)
