@@ -94,7 +94,10 @@ def reproduce(
     results: Annotated[Path, typer.Option(help="Where results are kept.")] = RESULTS_DIR,
     augmentations: Annotated[
         Path | None,
-        typer.Option(help="Folder with a folder of augmented data for each task, by its name."),
+        typer.Option(
+            help="Folder with a folder of augmented data for each task, named as it is (rte) or, where a "
+            "seed draws examples, with the seed (sst2-s0)."
+        ),
     ] = None,
     precision: Annotated[
         Precision, typer.Option(help="auto is bf16 where the hardware computes in it.")

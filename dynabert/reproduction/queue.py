@@ -82,7 +82,7 @@ class Workshop:
     results: Path
     runs_dir: Path
     data_dir: Path | None = None  # None: the hub
-    augmentations: Path | None = None  # a folder with one augmentation for each task, by its name
+    augmentations: Path | None = None  # with a folder for each task, named as in `_augmentation`
     precision: Precision = "auto"
     latency: Sequence[LatencySetup] = PAPER_SETUPS  # none: latency is not measured
     keep_runs: bool = False
@@ -103,15 +103,20 @@ class Workshop:
             "seed": job.seed,
         }
         if needs_augmentation(RECIPES[job.recipe]):
-            values["augmentation"] = self._augmentation(job.task)
+            values["augmentation"] = self._augmentation(job)
         return DataSource.model_validate(values)
 
-    def _augmentation(self, task: str) -> Path:
-        folder = self.augmentations and (self.augmentations / task).resolve()
+    def _augmentation(self, job: Job) -> Path:
+        """The folder of augmented data of a task, or of the examples that a seed draws from it."""
+        drawn = job.limits.num_train
+        name = job.task if drawn is None else f"{job.task}-s{job.seed}"
+        folder = self.augmentations and (self.augmentations / name).resolve()
         if folder is None or not folder.is_dir():
+            same = "" if drawn is None else f" --num-train {drawn} --seed {job.seed}"
             raise UserError(
-                f"this recipe trains on augmented data and there is none for {task}: make it with "
-                f"`python -m dynabert augment {task} --out FOLDER/{task}` and give --augmentations FOLDER."
+                f"recipe {job.recipe} trains on augmented data, and there is no folder {name} of them: make it "
+                f"with `python -m dynabert augment {job.task} --glove FILE --out FOLDER/{name}{same}` and "
+                "give --augmentations FOLDER."
             )
         return folder
 

@@ -303,10 +303,29 @@ def test_time_left_is_that_of_finished_trainings_of_the_same_recipe_and_task(tmp
     assert seconds_left(wanted, read_results(tmp_path)) == (240.0, 1)
 
 
-def test_augmented_data_are_asked_for_only_where_a_stage_trains_on_them(workshop):
+def test_augmented_data_are_asked_for_only_where_a_stage_trains_on_them(
+    workshop, tiny_backbone, tmp_path, monkeypatch
+):
     assert not needs_augmentation(RECIPES["small"])
-    if "augmented" not in str(Train.model_fields.get("data")):
+    if "data" not in Train.model_fields:
         pytest.xfail("stages that train on augmented data are to come")
+    recipe = RECIPES["small"]
+    (stage,) = recipe.stages
+    changed = stage.model_copy(update={"data": "augmented"})
+    monkeypatch.setitem(RECIPES, "small", recipe.model_copy(update={"stages": (changed,)}))
+    assert needs_augmentation(RECIPES["small"])
+    whole, drawn = (
+        job(tiny_backbone, limits=limits) for limits in (NO_LIMITS, Limits(num_train=32))
+    )
+    with pytest.raises(UserError, match="augment sst2 --glove FILE --out FOLDER/sst2`"):
+        workshop.source(whole)
+    here = replace(workshop, augmentations=tmp_path)
+    with pytest.raises(UserError, match="FOLDER/sst2-s0 --num-train 32 --seed 0`"):
+        here.source(drawn)
+    for name in ("sst2", "sst2-s0"):
+        (tmp_path / name).mkdir()
+    assert here.source(whole).augmentation == tmp_path / "sst2"
+    assert here.source(drawn).augmentation == tmp_path / "sst2-s0"
 
 
 @pytest.mark.parametrize(
