@@ -115,8 +115,8 @@ class Workshop:
             same = "" if drawn is None else f" --num-train {drawn} --seed {job.seed}"
             raise UserError(
                 f"recipe {job.recipe} trains on augmented data, and there is no folder {name} of them: make it "
-                f"with `python -m dynabert augment {job.task} --glove FILE --out FOLDER/{name}{same}` and "
-                "give --augmentations FOLDER."
+                f"with `python -m dynabert augment {job.task} --glove FILE --out FOLDER/{name}{same}` "
+                "and give --augmentations FOLDER."
             )
         return folder
 
