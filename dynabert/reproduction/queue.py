@@ -114,8 +114,8 @@ class Workshop:
         if folder is None or not folder.is_dir():
             same = "" if drawn is None else f" --num-train {drawn} --seed {job.seed}"
             raise UserError(
-                f"recipe {job.recipe} trains on augmented data, and there is no folder {name} of them: make it "
-                f"with `python -m dynabert augment {job.task} --glove FILE --out FOLDER/{name}{same}` "
+                f"recipe {job.recipe} trains on augmented data, and there is no folder {name} of it: make "
+                f"it with `python -m dynabert augment {job.task} --glove FILE --out FOLDER/{name}{same}` "
                 "and give --augmentations FOLDER."
             )
         return folder
