@@ -22,6 +22,7 @@ page = st.navigation(
         st.Page("pages/accuracy.py", title="Accuracy and size", icon=":material/scatter_plot:"),
         st.Page("pages/try_it.py", title="Try it", icon=":material/chat:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
+        st.Page("pages/results.py", title="Results", icon=":material/table_chart:"),
         st.Page("pages/take_away.py", title="Take it away", icon=":material/download:"),
         st.Page("pages/learn.py", title="Tour and glossary", icon=":material/school:"),
         st.Page("pages/train.py", title="Train and watch", icon=":material/model_training:"),

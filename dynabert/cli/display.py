@@ -90,11 +90,11 @@ class TrainingDisplay:
             case StepDone():
                 note = (
                     f"loss {event.loss:.4f}  {event.steps_per_second:.2f} steps/s  "
-                    f"{_clock(event.seconds_left)} left"
+                    f"{clock(event.seconds_left)} left"
                 )
                 self._advance(event.stage, event.step, event.total_steps, note)
             case Advanced():
-                note = f"{event.steps_per_second:.2f} steps/s  {_clock(event.seconds_left)} left"
+                note = f"{event.steps_per_second:.2f} steps/s  {clock(event.seconds_left)} left"
                 self._advance(event.stage, event.step, event.total_steps, note)
             case Working():
                 self._advance(_WORK.get(event.what, event.what), event.done, event.total, "")
@@ -169,7 +169,8 @@ def counts(values: list[int]) -> str:
     return str(distinct.pop()) if len(distinct) == 1 else ",".join(map(str, values))
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """For example "3:20", "2:05:00"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -18,6 +18,7 @@ from dynabert.errors import UserError
 
 APP_FILE = Path(__file__).resolve().parents[2] / "app.py"
 RUNS_DIR_VARIABLE = "DYNABERT_RUNS_DIR"
+RESULTS_DIR_VARIABLE = "DYNABERT_RESULTS_DIR"
 TRAINING_VARIABLE = "DYNABERT_TRAINING"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -37,6 +38,10 @@ def app(
             f"{TRAINING_VARIABLE} (on or off) says, else only where no other machine is let in.",
         ),
     ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the results of reproductions. [default: the checkout's]"),
+    ] = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Start the app in the browser.
@@ -54,6 +59,8 @@ def app(
     command = [sys.executable, "-m", "streamlit", "run", str(APP_FILE)]
     options = ["--server.port", str(free), "--server.address", address, "--server.headless", "true"]
     environment = os.environ | {RUNS_DIR_VARIABLE: str(runs_dir.resolve())}
+    if results is not None:
+        environment[RESULTS_DIR_VARIABLE] = str(results.resolve())
     if training is not None:
         environment[TRAINING_VARIABLE] = "on" if training else "off"
     elif address not in _LOCAL:

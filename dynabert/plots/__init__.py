@@ -24,6 +24,7 @@ from dynabert.plots.heads import (
     kept_heads,
     neuron_ranking,
 )
+from dynabert.plots.reproduction import beside_paper, methods_by_cost
 from dynabert.plots.scores import (
     FAR,
     accuracy_by_group,
@@ -43,6 +44,7 @@ __all__ = [
     "attention_grid",
     "attention_map",
     "attention_palette",
+    "beside_paper",
     "change_palette",
     "data_of",
     "differences",
@@ -55,6 +57,7 @@ __all__ = [
     "head_order",
     "head_ranking",
     "kept_heads",
+    "methods_by_cost",
     "metric_grid",
     "neuron_ranking",
     "plain",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,8 @@ from dynabert.analysis.sentences import (
 )
 from dynabert.errors import UserError
 from dynabert.examples import RunExamples, load_examples
+from dynabert.reproduction.plan import PLAN_FILE, read_plan
+from dynabert.reproduction.results import Result, list_results, read_result
 from dynabert.runs import ABLATION, MANIFEST, MEASURED, Run
 from dynabert.web import read_atlas
 from pages.shared import wording
@@ -103,6 +106,32 @@ def examples(run: Run) -> RunExamples:
         UserError: they are not there any more.
     """
     return load_examples(run)
+
+
+def reproduction_results(folder: Path) -> list[Result]:
+    """The results of reproductions, read anew where a file has changed.
+
+    Raises:
+        UserError: one of them is damaged.
+    """
+    files = [(str(path), path.stat().st_mtime_ns) for path in list_results(folder)]
+    return _reproduction_results(str(folder), tuple(files))
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the results …")
+def _reproduction_results(folder: str, files: tuple[tuple[str, int], ...]) -> list[Result]:
+    return [read_result(Path(path)) for path, _ in files]
+
+
+def reproduction_without(root: Path) -> Mapping[str, str]:
+    """Tasks that cannot be measured with the data at hand, and why, as the checkout's plan says."""
+    path = root / PLAN_FILE
+    return _without(str(path), path.stat().st_mtime_ns) if path.is_file() else {}
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _without(path: str, changed: int) -> Mapping[str, str]:
+    return read_plan(Path(path)).without
 
 
 def ablation(run: Run) -> HeadAblation | None:

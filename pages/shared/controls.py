@@ -14,7 +14,7 @@ from dynabert.runs import Run, list_runs
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace, Subnet
 from pages.shared import cache, notices, saving, state, wording
 
-PAGES_WITHOUT_RUN = ("train",)  # by their place in the address
+PAGES_WITHOUT_RUN = ("train", "results")  # by their place in the address
 DEFAULT_TEXT = "the cat sat on the mat."
 DEFAULT_SECOND = "a cat was sitting on a mat."
 BY_LAYER_SHOWN = (

@@ -14,6 +14,8 @@ from typing import NoReturn
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
+from dynabert.reproduction.results import RESULTS_DIR
+
 ROOT = Path(__file__).resolve().parents[2]
 _CHANGED, _PAGE, _ARRIVED, _CONTROLS = (
     *("view-changed", "view-page", "view-arrived"),
@@ -22,11 +24,12 @@ _CHANGED, _PAGE, _ARRIVED, _CONTROLS = (
 # A link without one of these means that it is not chosen.
 OPTIONAL = (
     *("per_layer", "layers", "heads", "max_params", "max_macs", "max_latency", "auto"),
-    *("map", "token", "below", "hide", "training", "tour"),
+    *("map", "token", "below", "hide", "training", "tour", "score"),
 )
 PARAMETERS = (
     *("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other"),
     *("classic", "of", "order"),
+    *("table", "backbone", "against"),
     *OPTIONAL,
 )
 LONGEST_TEXT = 4000  # letters; more than any model here reads
@@ -44,6 +47,11 @@ def end_page() -> NoReturn:
 def runs_dir() -> Path:
     """The folder whose runs the app offers."""
     return Path(os.environ.get("DYNABERT_RUNS_DIR") or ROOT / "runs")
+
+
+def results_dir() -> Path:
+    """The folder with the results that the page Results shows."""
+    return Path(os.environ.get("DYNABERT_RESULTS_DIR") or ROOT / RESULTS_DIR)
 
 
 def training_allowed() -> bool:

@@ -49,6 +49,7 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
         ("/take_away?w=0.5", "How do I take a sub-network with me?", 0, "tiny-w0.50-d1.00.zip"),
         ("/learn", "How do I read all this?", 0, "Attention head"),
         ("/?tour=1", "What is this model?", 2, "Tour, 1 of 6"),
+        ("/results?table=table3", "Do the paper's results hold here?", 1, "Does rewiring help?"),
         ("/train", "How is it trained?", 0, "What the recipe dynabert does"),
         ("/accuracy?w=0.5&d=1", "What do I lose when I make it smaller?", 1, "0.800"),
     ):

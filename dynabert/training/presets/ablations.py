@@ -29,6 +29,7 @@ def _separate(width_mult: float) -> Recipe:
     """One network of one width, fine-tuned as long as the adaptive ones are in both their stages."""
     stage = FINE_TUNE.model_copy(
         update={
+            "name": "separate",
             "subnets": Grid(width_mults=(width_mult,)),
             "epochs": FINE_TUNE.epochs + WIDTH.epochs,
         }

@@ -1,0 +1,316 @@
+"""`dynabert reproduce`: the paper's tables and figures, measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table as TerminalTable
+
+from dynabert.cli.display import TrainingDisplay, clock, console
+from dynabert.cli.options import RUNS_DIR, RunsDir
+from dynabert.errors import UserError
+from dynabert.reproduction.compare import Comparison
+from dynabert.reproduction.latencies import PAPER_SETUPS
+from dynabert.reproduction.layout import Figure
+from dynabert.reproduction.markdown import show, write_readme
+from dynabert.reproduction.plan import (
+    NO_LIMITS,
+    PLAN_FILE,
+    Job,
+    Limits,
+    Plan,
+    ask,
+    jobs,
+    read_plan,
+)
+from dynabert.reproduction.queue import (
+    JobEnded,
+    JobFailed,
+    JobSkipped,
+    JobStarted,
+    Outcome,
+    QueueEvent,
+    Workshop,
+    carry_out,
+)
+from dynabert.reproduction.results import RESULTS_DIR, backbone_name, read_results
+from dynabert.reproduction.standing import kind_of, seconds_left, seconds_of, standing_of
+from dynabert.reproduction.tables import find
+from dynabert.training.events import Event
+from dynabert.training.pipeline import MAX_SEED
+from dynabert.training.precision import Precision
+from dynabert.training.stopping import StopSignal
+
+
+def reproduce(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="WHAT...",
+            help="table1 to table8, table1-roberta, figure3, figure4, or the name of a recipe.",
+        ),
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="Only on this task; may be repeated. Left out: all that the table has."),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with the tasks' files. Left out: the hub.")
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="minilm, a folder, or a hub id. Left out: as the plan says, minilm."),
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0",
+    num_train: Annotated[
+        int | None, typer.Option(min=1, help="Train on that many examples, drawn with the seed.")
+    ] = None,
+    epochs_scale: Annotated[
+        float | None, typer.Option(help="Times the epochs of every stage, for example 0.5.")
+    ] = None,
+    epochs: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STAGE=EPOCHS", help="Epochs of one stage; may be repeated."),
+    ] = None,
+    no_limits: Annotated[
+        bool, typer.Option("--no-limits", help="Ignore the limits that the plan sets for a task.")
+    ] = False,
+    whole_plan: Annotated[bool, typer.Option("--all", help="Everything the plan names.")] = False,
+    plan_file: Annotated[
+        Path | None, typer.Option("--plan", help=f"Plan file. [default: {PLAN_FILE}]")
+    ] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Only say what is done and what is missing.")
+    ] = False,
+    show_only: Annotated[
+        bool, typer.Option("--show", help="Only print the tables, ours beside the paper's.")
+    ] = False,
+    readme_only: Annotated[
+        bool, typer.Option("--readme", help="Only write the README of the results folder anew.")
+    ] = False,
+    results: Annotated[Path, typer.Option(help="Where results are kept.")] = RESULTS_DIR,
+    augmentations: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with a folder of augmented data for each task, named as it is (rte) or, where a "
+            "seed draws examples, with the seed (sst2-s0)."
+        ),
+    ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="auto is bf16 where the hardware computes in it.")
+    ] = "auto",
+    latency: Annotated[
+        bool, typer.Option("--latency/--no-latency", help="Whether to measure latency.")
+    ] = True,
+    keep_runs: Annotated[
+        bool, typer.Option("--keep-runs", help="Keep the trained networks as runs.")
+    ] = False,
+    drop_stages: Annotated[
+        bool,
+        typer.Option(
+            "--drop-stages",
+            help="Remove the stages that recipes share once all trainings of their task and seed are done: "
+            "they take the size of the network each.",
+        ),
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Train again what is there but differs.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew what was cut off, rather than go on.")
+    ] = False,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Measure the tables and figures of the DynaBERT paper, and print them beside the paper's numbers.
+
+    Trains what has no result yet, one network after another; stopped at any moment, the same command goes
+    on where it stopped.
+
+    Example: python -m dynabert reproduce table3 --task rte --data-dir path/to/glue --seeds 0,1,2
+    """
+    plan = _plan(plan_file)
+    if readme_only:
+        path = write_readme(results, read_results(results), plan.without)
+        console.print(f"Wrote {path}.")
+        return
+    chosen = what or []
+    if show_only:
+        if not chosen:
+            raise UserError("--show needs a table, for example: reproduce table3 --show.")
+        _show(chosen, results, backbone_name(backbone or plan.backbone), plan)
+        return
+    if not (whole_plan or (list_only and not chosen)):
+        limits = _limits(num_train, epochs_scale, epochs or [], no_limits)
+        asked = ask(
+            plan,
+            chosen,
+            tasks=task or (),
+            seeds=_seeds(seeds),
+            backbone=backbone,
+            limits=limits,
+        )
+    else:
+        if chosen or task:
+            raise UserError("--all is everything in the plan; leave out tables and --task.")
+        asked = plan.model_copy(update={"backbone": backbone or plan.backbone})
+    wanted = jobs(asked)
+    if not wanted:
+        raise UserError("the plan names nothing to train; give a table, for example table3.")
+    if list_only:
+        _list(wanted, results)
+        return
+    workshop = Workshop(
+        results=results,
+        runs_dir=runs_dir,
+        data_dir=data_dir,
+        augmentations=augmentations,
+        precision=precision,
+        latency=PAPER_SETUPS if latency else (),
+        keep_runs=keep_runs,
+        drop_stages=drop_stages,
+        replace=replace,
+        restart=restart,
+    )
+    stop = StopSignal()
+    try:
+        with stop.listening(), QueueDisplay(results, plan) as display:
+            outcome = carry_out(wanted, workshop, display, stop)
+    except KeyboardInterrupt:
+        console.print("Stopped. The same command goes on from here; --restart begins anew.")
+        raise typer.Exit(130) from None
+    _summary(outcome)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+class QueueDisplay(TrainingDisplay):
+    """Shows the trainings of a reproduction, and within each what `TrainingDisplay` shows."""
+
+    def __init__(self, results: Path, plan: Plan) -> None:
+        super().__init__()
+        self._results, self._plan = results, plan
+
+    def __call__(self, event: Event | QueueEvent) -> None:
+        match event:
+            case JobSkipped():
+                console.print(f"{escape(str(event.job))}: {escape(event.why)}", soft_wrap=True)
+            case JobStarted():
+                console.print(
+                    f"\n[bold]Training {event.number} of {event.total}: {escape(str(event.job))}[/]"
+                    f"{_left(event)}"
+                )
+            case JobEnded():
+                seconds = clock(event.result.wall_seconds)
+                console.print(f"  done in {seconds}: {escape(str(event.path))}", soft_wrap=True)
+                write_readme(self._results, read_results(self._results), self._plan.without)
+            case JobFailed():
+                console.print(f"  [red]failed:[/] {escape(event.why)}", soft_wrap=True)
+            case _:
+                super().__call__(event)
+
+
+def _left(event: JobStarted) -> str:
+    known = event.total - event.number + 1 - event.unknown
+    if not known:
+        return ""
+    rest = f" and {event.unknown} more of unknown length" if event.unknown else ""
+    return f", about {clock(event.seconds_left)} left for {known}{rest}"
+
+
+def _plan(path: Path | None) -> Plan:
+    if path is None and not PLAN_FILE.is_file():
+        return Plan()
+    return read_plan(path or PLAN_FILE)
+
+
+def _limits(
+    num_train: int | None, epochs_scale: float | None, epochs: list[str], no_limits: bool
+) -> Limits | None:
+    """What the options say; None: they leave it to the plan."""
+    given = num_train is not None or epochs_scale is not None or bool(epochs)
+    if no_limits and given:
+        raise UserError("give either --no-limits or --num-train, --epochs-scale, --epochs.")
+    if not given:
+        return NO_LIMITS if no_limits else None
+    by_stage = dict(_epochs(option) for option in epochs)
+    if epochs_scale is not None and not 0 < epochs_scale <= 1000:
+        raise UserError(f"--epochs-scale must be above 0, for example 0.5, got {epochs_scale}.")
+    return Limits(num_train=num_train, epochs_scale=epochs_scale or 1.0, epochs=by_stage)
+
+
+def _epochs(option: str) -> tuple[str, float]:
+    stage, _, number = option.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = 0.0
+    if not stage or not 0 < value <= 1000:
+        raise UserError(f"--epochs takes STAGE=EPOCHS, for example width-depth=2, got {option!r}.")
+    return stage, value
+
+
+def _seeds(text: str) -> list[int]:
+    parts = text.replace(",", " ").split()
+    if not parts or not all(part.isdecimal() and int(part) <= MAX_SEED for part in parts):
+        raise UserError(f"--seeds takes whole numbers separated by commas, 0,1,2, got {text!r}.")
+    return [int(part) for part in dict.fromkeys(parts)]
+
+
+def _show(names: list[str], results: Path, backbone: str, plan: Plan) -> None:
+    found = read_results(results)
+    for name in names:
+        table = find(name)
+        if isinstance(table, Figure):
+            raise UserError(f"{name} is a picture: see the page Results of the app.")
+        print_markdown(show(Comparison(table, backbone, found, plan.without)))
+
+
+def print_markdown(text: str) -> None:
+    """As it is: Markdown that is folded is none."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def _list(wanted: list[Job], results: Path) -> None:
+    found = read_results(results)
+    times = seconds_of(found)
+    standings = [standing_of(job, results) for job in wanted]
+    table = TerminalTable(title=f"Trainings for {wanted[0].backbone}", title_justify="left")
+    for heading in ("task", "recipe", "seed", "state", "training"):
+        table.add_column(heading)
+    for one in standings:
+        seconds = times.get(kind_of(one.job))
+        if one.result is not None:
+            seconds = sum(one.result.stage_seconds.values())
+        said = f"{one.status}: {one.why}" if one.why else one.status
+        about = "" if one.status == "done" else "about "
+        table.add_row(
+            one.job.task,
+            one.job.recipe,
+            str(one.job.seed),
+            escape(said),
+            "-" if seconds is None else f"{about}{clock(seconds)}",
+        )
+    console.print(table)
+    done = sum(one.status == "done" for one in standings)
+    missing = [one.job for one in standings if one.status == "missing"]
+    seconds, unknown = seconds_left(missing, found)
+    console.print(
+        f"{done} of {len(standings)} done, {len(missing)} missing. The missing ones take about "
+        f"{clock(seconds)}"
+        + (f", and {unknown} of them nobody knows how long." if unknown else ".")
+        if missing
+        else f"{done} of {len(standings)} done."
+    )
+
+
+def _summary(outcome: Outcome) -> None:
+    console.print(
+        f"\n{len(outcome.done)} trained, {len(outcome.skipped)} skipped, {len(outcome.failed)} failed."
+    )
+    for failure in outcome.failed:
+        console.print(
+            f"[red]Failed:[/] {escape(str(failure.job))}: {escape(failure.why)}", soft_wrap=True
+        )

@@ -1,0 +1,83 @@
+"""What our numbers were measured with, in sentences: backbone, budget, machine, time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dynabert.reproduction.measures import COMPLETE_TRAIN, MEASURES, measures_of
+from dynabert.reproduction.results import Result, Shape
+
+BERT_BASE = (12, 768)  # layers, hidden units: the paper's backbones
+BERT_BASE_IN_WORDS = "12 layers x 768"
+
+
+def backbone_sentence(backbone: str, shape: Shape) -> str:
+    """Whether our scores can be laid beside the paper's at all."""
+    name = "RoBERTa-base" if shape.family == "roberta" else "BERT-base"
+    if (shape.layers, shape.hidden) == BERT_BASE:
+        return f"{backbone} has the size of {name} ({shape}), the paper's backbone."
+    return (
+        f"{backbone} is not {name}: {shape} instead of {BERT_BASE_IN_WORDS}. Differences from the paper "
+        "mix the backbone with the method; what can be compared is how much one row gains over another."
+    )
+
+
+def budget_sentences(results: Iterable[Result]) -> list[str]:
+    """For each task on how many examples, and where for fewer epochs, it was trained."""
+    by_task: dict[str, dict[str, None]] = {}
+    for result in results:
+        for said in _budget(result):
+            by_task.setdefault(result.task, {})[said] = None
+    return [f"{task_title(task)}: {'; '.join(said)}." for task, said in by_task.items()]
+
+
+def _budget(result: Result) -> list[str]:
+    complete = COMPLETE_TRAIN.get(result.task, result.num_train_total)
+    if result.num_train == complete:
+        examples = f"all {complete:,} training examples"
+    else:
+        examples = f"{result.num_train:,} of {complete:,} training examples"
+    said = [f"{examples}, judged on {result.num_dev:,} dev examples"]
+    if result.limits:
+        said.append(f"{result.recipe} shortened ({', '.join(result.limits)})")
+    return said
+
+
+def machine_sentences(results: Sequence[Result]) -> list[str]:
+    """On what they were trained, with what, and how long that took."""
+    machines: dict[str, list[Result]] = {}
+    for result in results:
+        torch = result.versions.get("torch", "unknown")
+        machines.setdefault(f"{result.machine}, {result.precision}, torch {torch}", []).append(
+            result
+        )
+    return [
+        f"{count(len(ran), 'training')} on {machine}: "
+        f"{duration(sum(sum(r.stage_seconds.values()) for r in ran))}, {days(ran)}."
+        for machine, ran in machines.items()
+    ]
+
+
+def days(results: Sequence[Result]) -> str:
+    """The days between which they were made."""
+    dates = sorted(result.created[:10] for result in results)
+    return dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+
+
+def task_title(task: str) -> str:
+    """As the paper writes it, for example "MNLI", "SST-2"."""
+    measures = measures_of(task)
+    if not measures:
+        return task
+    title = MEASURES[measures[0]].title
+    return title.removesuffix("-m").removesuffix(" EM") if len(measures) > 1 else title
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def duration(seconds: float) -> str:
+    """For example "3 min", "2 h 05 min"."""
+    minutes = round(seconds / 60)
+    return f"{max(minutes, 1)} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -1,0 +1,146 @@
+"""What a table decides: the difference between two of its rows, in the paper and here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from dynabert.reproduction.compare import Comparison, same_budget
+from dynabert.reproduction.layout import Question
+from dynabert.reproduction.measures import title_of
+from dynabert.reproduction.published import AVERAGE
+
+Verdict = Literal["as in the paper", "unlike the paper", "undecided", "not in the paper"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gain:
+    """How much more one row scores than another on one measure, in points.
+
+    The seeds are paired: each of them trained both rows on the same examples.
+    """
+
+    mean: float
+    spread: float | None  # standard deviation over the seeds; None for one seed
+    num_seeds: int
+    collapsed: int  # sub-networks, of both rows and all seeds, that answer every example alike
+
+    def __str__(self) -> str:
+        seeds = f"{self.num_seeds} seed{'' if self.num_seeds == 1 else 's'}"
+        spread = "" if self.spread is None else f" ± {self.spread:.1f}"
+        collapsed = f", {self.collapsed} collapsed" if self.collapsed else ""
+        return f"{self.mean:+.1f}{spread} ({seeds}{collapsed})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The answer to a question, by measure."""
+
+    question: Question
+    paper: Mapping[str, float]  # the paper's difference; empty where it has no such row
+    ours: Mapping[str, Gain]
+
+    @property
+    def paper_mean(self) -> float | None:
+        """Over all its measures."""
+        return float(np.mean(list(self.paper.values()))) if self.paper else None
+
+    @property
+    def paper_mean_of_measured(self) -> float | None:
+        """Over the measures that we have too."""
+        shared = [self.paper[measure] for measure in self.ours if measure in self.paper]
+        return float(np.mean(shared)) if shared else None
+
+    @property
+    def our_mean(self) -> float | None:
+        return float(np.mean([gain.mean for gain in self.ours.values()])) if self.ours else None
+
+    def verdict(self, measure: str) -> Verdict:
+        """Whether ours points where the paper's does.
+
+        Undecided where the difference is within its own spread over the seeds, or there is but one.
+        """
+        gain = self.ours[measure]
+        if measure not in self.paper:
+            return "not in the paper"
+        if gain.spread is None or abs(gain.mean) <= gain.spread or not self.paper[measure]:
+            return "undecided"
+        same = (gain.mean > 0) == (self.paper[measure] > 0)
+        return "as in the paper" if same else "unlike the paper"
+
+    def sentence(self) -> str:
+        """Question and answers in words."""
+        return " ".join([self.question.text, *self.answers()])
+
+    def answers(self) -> list[str]:
+        """The paper's answer and ours, a sentence each."""
+        said = [self._in_the_paper()]
+        if not self.ours:
+            return [*said, "Here: not yet measured."]
+        here = ", ".join(f"{gain} on {title_of(name)}" for name, gain in self.ours.items())
+        said.append(f"Here: {here}.")
+        if len(self.ours) > 1:
+            beside = self.paper_mean_of_measured
+            said.append(
+                f"On average over these {len(self.ours)}: {self.our_mean:+.1f}"
+                + ("." if beside is None else f"; in the paper {beside:+.1f}.")
+            )
+        return [*said, *self._verdicts()]
+
+    def _verdicts(self) -> list[str]:
+        """Which way ours point, by verdict; nothing where the paper does not say."""
+        by_verdict: dict[Verdict, list[str]] = {}
+        for measure in self.ours:
+            by_verdict.setdefault(self.verdict(measure), []).append(title_of(measure))
+        by_verdict.pop("not in the paper", None)
+        if not by_verdict:
+            return []
+        parts = [f"{verdict} on {', '.join(names)}" for verdict, names in by_verdict.items()]
+        return [f"Direction: {'; '.join(parts)}."]
+
+    def _in_the_paper(self) -> str:
+        if self.paper_mean is None:
+            return "The paper does not say."
+        if len(self.paper) == 1:
+            ((measure, value),) = self.paper.items()
+            return f"Paper: {value:+.1f} points on {title_of(measure)}."
+        return f"Paper: {self.paper_mean:+.1f} points on average over {len(self.paper)} scores."
+
+
+def findings(comparison: Comparison) -> list[Finding]:
+    """The answers to all questions of a table."""
+    return [_answer(comparison, question) for question in comparison.table.questions]
+
+
+def _answer(comparison: Comparison, question: Question) -> Finding:
+    table, heading = comparison.table, question.heading
+    better, than = table.row(question.better), table.row(question.than)
+    paper: dict[str, float] = {}
+    ours: dict[str, Gain] = {}
+    for measure in table.measures:
+        if measure == AVERAGE:
+            continue
+        high, low = (row.published.get((measure, heading)) for row in (better, than))
+        if high is not None and low is not None:
+            paper[measure] = high - low
+        first, second = (
+            {one.seed: one for one in same_budget(comparison.by_seed(row, measure, heading))}
+            for row in (better, than)
+        )
+        pairs = [
+            (first[seed], second[seed])
+            for seed in sorted(first.keys() & second.keys())
+            if first[seed].examples == second[seed].examples
+        ]
+        if pairs:
+            gains = [one.value - other.value for one, other in pairs]
+            ours[measure] = Gain(
+                mean=float(np.mean(gains)),
+                spread=float(np.std(gains, ddof=1)) if len(gains) > 1 else None,
+                num_seeds=len(gains),
+                collapsed=sum(one.collapsed + other.collapsed for one, other in pairs),
+            )
+    return Finding(question=question, paper=paper, ours=ours)

@@ -1,0 +1,99 @@
+"""How a table of the paper is laid out: rows, columns, and what one cell is the mean of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dynabert.reproduction.measures import tasks_of
+from dynabert.reproduction.published import Score
+from dynabert.subnet import Subnet
+
+Family = Literal["bert", "roberta"]
+WHOLE = ""  # the heading of tables that have one column for a measure
+
+
+@dataclass(frozen=True)
+class Part:
+    """One sub-network of what a recipe leaves behind."""
+
+    recipe: str
+    subnet: Subnet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of a table. A cell is the mean over its parts."""
+
+    label: str  # as the paper writes it
+    parts: Mapping[str, tuple[Part, ...]]  # by heading
+    published: Mapping[tuple[str, str], Score] = field(default_factory=dict)  # by measure, heading
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the paper has no such row."""
+        return not self.published
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """Names of the presets to train, each once."""
+        return tuple(dict.fromkeys(part.recipe for parts in self.parts.values() for part in parts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Something a table decides by comparing two of its rows, trained alike but for one thing."""
+
+    text: str
+    better: str  # labels of rows: the answer is yes where this one scores more ...
+    than: str  # ... than this one
+    heading: str = WHOLE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One table of the paper."""
+
+    name: str  # as a command or a link calls it
+    number: str  # as the paper does
+    title: str
+    cell: str  # what one cell is, in words
+    measures: tuple[str, ...]
+    rows: tuple[Row, ...]
+    headings: tuple[str, ...] = (WHOLE,)
+    family: Family = "bert"
+    questions: tuple[Question, ...] = ()
+    about: str = ""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tasks_of(self.measures)
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """Names of all presets that its rows need, each once, in the order of the rows."""
+        return tuple(dict.fromkeys(recipe for row in self.rows for recipe in row.recipes))
+
+    def row(self, label: str) -> Row:
+        return next(row for row in self.rows if row.label == label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """Figure 3 or 4: methods compared by what their sub-networks cost and score."""
+
+    name: str
+    number: str
+    title: str
+    tasks: tuple[str, ...]
+    methods: Mapping[str, str]  # recipe: what it is called
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        return tuple(self.methods)
+
+
+def times(mult: float) -> str:
+    """As the paper writes a multiplier: "1.0x", "0.25x"."""
+    return f"{mult:.2g}x" if mult < 1 else f"{mult:.1f}x"

@@ -1,0 +1,77 @@
+"""Figures 3 and 4: methods by what they cost and score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from dynabert import plots
+from dynabert.reproduction.layout import Figure
+from dynabert.reproduction.methods import (
+    COSTS,
+    Cost,
+    FigureScore,
+    method_gaps,
+    method_points,
+    scores_of,
+)
+from dynabert.reproduction.results import Result
+from pages.shared import saving, wording
+from pages.shared.results.common import choose, show_circumstances, show_gaps
+
+
+def show(
+    figure: Figure, results: Sequence[Result], backbone: str, without: Mapping[str, str]
+) -> None:
+    scores = scores_of(figure)
+    there = {result.task for result in results if result.recipe in figure.methods}
+    first = next((key for key, score in scores.items() if score.task in there), next(iter(scores)))
+    left, right = st.columns(2, gap="large")
+    with left:
+        key = choose("Score", "score", {key: one.title for key, one in scores.items()}, first)
+    with right:
+        cost = COSTS[
+            choose("Against", "against", {key: wording.capital(key) for key in COSTS}, "parameters")
+        ]
+    score = scores[key]
+    points = method_points(figure, results, backbone, score)
+    recipes = set(points["recipe"]) if len(points) else set()
+    used = [
+        result
+        for result in results
+        if (result.backbone, result.task) == (backbone, score.task) and result.recipe in recipes
+    ]
+    show_circumstances(used, backbone, otherwise="there is nothing to draw")
+    if len(points):
+        _draw(figure, points, score, cost, backbone)
+    show_gaps(method_gaps(figure, points, backbone, score, without))
+
+
+def _draw(
+    figure: Figure, points: pd.DataFrame, score: FigureScore, cost: Cost, backbone: str
+) -> None:
+    if points[cost.column].isna().all():
+        st.info("Latency has not been measured with these results.", icon=":material/timer_off:")
+        return
+    title = f"{score.title}, percent"
+    saving.chart(
+        plots.methods_by_cost(
+            points, cost.column, cost_title=cost.title, score_title=title, scale=cost.unit
+        ),
+        run=None,
+        table=points,
+        key=f"{figure.name}-{score.key}",
+        alt=f"Figure {figure.number}, {title} against {cost.title}, backbone {backbone}",
+    )
+    machine = points["latency_machine"].dropna()
+    st.caption(
+        "Means over the seeds with their standard deviation. Each TinyBERT and DistilBERT is a network of "
+        "its own; the sub-networks of the others share one."
+        + (
+            f" Latency was measured on {wording.escape(machine.iloc[0])}, in 32 bits, with 128 tokens."
+            if len(machine) and cost.column.startswith("latency")
+            else ""
+        )
+    )

@@ -1,0 +1,193 @@
+"""Means over sub-networks and seeds, differences, findings, and why a cell is empty."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from made_results import SHAPE, made_result
+
+from dynabert.reproduction.compare import Comparison, gaps
+from dynabert.reproduction.findings import findings
+from dynabert.reproduction.markdown import readme, show
+from dynabert.reproduction.tables import TABLES
+from dynabert.subnet import Subnet
+
+WIDTHS = [Subnet(width) for width in (1.0, 0.75, 0.5, 0.25)]
+
+
+def four(*scores: float) -> dict[Subnet, float]:
+    return dict(zip(WIDTHS, scores, strict=True))
+
+
+def table3(*results, without=None) -> Comparison:
+    return Comparison(TABLES["table3"], "minilm", results, without or {})
+
+
+def test_a_cell_is_the_mean_of_its_sub_networks_and_then_of_the_seeds():
+    comparison = table3(
+        made_result("mrpc", "vanilla-w", 0, four(0.80, 0.70, 0.60, 0.50)),  # 65
+        made_result("mrpc", "vanilla-w", 1, four(0.90, 0.70, 0.60, 0.48)),  # 67
+        made_result("mrpc", "vanilla-w", 2, four(0.90, 0.80, 0.60, 0.46)),  # 69
+    )
+    cell = comparison.cells["Vanilla DynaBERT_w", "mrpc", ""]
+    assert cell.ours == pytest.approx(67.0)
+    assert cell.spread == pytest.approx(2.0)  # sqrt((4 + 0 + 4) / 2)
+    assert cell.seeds == (0, 1, 2)
+    assert (cell.paper, cell.difference) == (80.5, pytest.approx(-13.5))
+
+
+def test_separate_networks_are_averaged_over_four_results_and_a_seed_needs_all_of_them():
+    results = [
+        made_result(
+            "rte", f"separate-w{width:.2f}", seed, {Subnet(width): 0.5 + seed / 10 + width / 10}
+        )
+        for seed in (0, 1)
+        for width in (1.0, 0.75, 0.5, 0.25)
+    ]
+    cell = table3(*results).cells["Separate network", "rte", ""]
+    assert cell.ours == pytest.approx((56.25 + 66.25) / 2)
+    cell = table3(*results[:-1]).cells["Separate network", "rte", ""]
+    assert (cell.ours, cell.seeds) == (pytest.approx(56.25), (0,))
+    cell = table3(*results[:3]).cells["Separate network", "rte", ""]
+    assert cell.ours is None
+    assert cell.missing == ("separate-w0.25",)
+
+
+def test_a_collapsed_sub_network_is_counted_and_said():
+    result = made_result(collapsed=[Subnet(0.25), Subnet(0.5)], scores=four(0.8, 0.8, 0.6, 0.6))
+    comparison = table3(result)
+    cell = comparison.cells["Vanilla DynaBERT_w", "mrpc", ""]
+    assert (cell.collapsed, cell.num_subnets) == (2, 4)
+    assert cell.ours == pytest.approx(70.0)
+    assert "70.0 (1, 2/4 collapsed)" in show(comparison)
+
+
+def test_seeds_of_another_budget_are_left_out_and_named():
+    comparison = table3(
+        made_result(seed=0, scores=four(0.6, 0.6, 0.6, 0.6)),
+        made_result(seed=1, scores=four(0.7, 0.7, 0.7, 0.7)),
+        made_result(seed=2, scores=four(0.1, 0.1, 0.1, 0.1), num_train=100),
+    )
+    cell = comparison.cells["Vanilla DynaBERT_w", "mrpc", ""]
+    assert cell.ours == pytest.approx(65.0)
+    assert (cell.seeds, cell.left_out) == ((0, 1), (2,))
+
+
+def test_the_average_needs_all_nine_scores():
+    tasks = ("mnli", "qqp", "qnli", "sst2", "cola", "stsb", "mrpc", "rte")
+    results = [made_result(task, scores=four(*[0.5] * 4)) for task in tasks[:-1]]
+    row = "Vanilla DynaBERT_w"
+    comparison = table3(*results)
+    assert comparison.cells[row, "avg", ""].ours is None
+    assert "every one" in comparison.cells[row, "avg", ""].why
+    comparison = table3(*results, made_result("rte", scores=four(*[0.95] * 4)))
+    # MNLI counts twice: matched and mismatched.
+    assert comparison.cells[row, "avg", ""].ours == pytest.approx((8 * 50 + 95) / 9)
+
+
+def test_another_backbone_and_another_family_do_not_mix_in():
+    scores = four(0.8, 0.8, 0.8, 0.8)
+    roberta = SHAPE.model_copy(update={"family": "roberta"})
+    comparison = table3(
+        made_result(scores=scores, backbone="bert-base-uncased"),
+        made_result(scores=scores, shape=roberta, seed=1),
+    )
+    cell = comparison.cells["Vanilla DynaBERT_w", "mrpc", ""]
+    assert cell.ours is None
+    assert "not a backbone of the kind" in cell.why
+
+
+def test_rewiring_helps_by_the_mean_of_paired_differences():
+    comparison = table3(
+        *(made_result("mrpc", "vanilla-w", s, four(*[0.60 + s / 100] * 4)) for s in (0, 1, 2)),
+        *(
+            made_result("mrpc", "rewired-w", s, four(*[0.60 + s / 100 + gain] * 4))
+            for s, gain in ((0, 0.01), (1, 0.02), (2, 0.06))
+        ),
+    )
+    finding = next(f for f in findings(comparison) if f.question.text == "Does rewiring help?")
+    gain = finding.ours["mrpc"]
+    assert gain.mean == pytest.approx(3.0)
+    assert gain.spread == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
+    assert gain.num_seeds == 3
+    assert finding.paper["mrpc"] == pytest.approx(83.8 - 80.5)
+    assert finding.paper_mean == pytest.approx(2.4, abs=0.05)
+    assert finding.verdict("mrpc") == "as in the paper"
+    assert finding.sentence() == (
+        "Does rewiring help? Paper: +2.4 points on average over 9 scores. "
+        "Here: +3.0 ± 2.6 (3 seeds) on MRPC. "
+        "Direction: as in the paper on MRPC."
+    )
+
+
+def test_only_the_same_examples_are_paired():
+    comparison = table3(
+        made_result("mrpc", "vanilla-w", 0, four(*[0.6] * 4)),
+        made_result("mrpc", "rewired-w", 0, four(*[0.7] * 4), fingerprint="others"),
+        made_result("mrpc", "rewired-w", 1, four(*[0.7] * 4)),
+    )
+    (finding,) = (f for f in findings(comparison) if f.question.text == "Does rewiring help?")
+    assert not finding.ours
+    assert finding.sentence().endswith("Here: not yet measured.")
+
+
+def test_a_verdict_needs_more_than_one_seed_and_more_than_the_spread():
+    def verdict(*gains: float) -> str:
+        comparison = table3(
+            *(made_result("rte", "vanilla-w", s, four(*[0.6] * 4)) for s in range(len(gains))),
+            *(
+                made_result("rte", "rewired-w", s, four(*[0.6 + gain / 100] * 4))
+                for s, gain in enumerate(gains)
+            ),
+        )
+        (finding,) = (f for f in findings(comparison) if f.question.text == "Does rewiring help?")
+        return finding.verdict("rte")
+
+    assert verdict(5) == "undecided"
+    assert verdict(5, -5) == "undecided"
+    assert verdict(-3, -4) == "unlike the paper"
+    assert verdict(3, 4) == "as in the paper"
+
+
+def test_gaps_name_the_recipes_and_the_command_or_why_there_can_be_nothing():
+    comparison = table3(made_result(scores=four(*[0.6] * 4)), without={"qqp": "no data"})
+    found = {gap.columns: gap for gap in gaps(comparison)}
+    assert found["QQP",].why == "no data"
+    mrpc = found["MRPC",]
+    assert mrpc.why.startswith("not run yet: separate-w1.00, separate-w0.75")
+    assert "vanilla-w" not in mrpc.why
+    assert mrpc.command == "python -m dynabert reproduce table3 --task mrpc --data-dir path/to/data"
+    assert not any("Vanilla" in column for gap in found.values() for column in gap.columns)
+
+
+def test_a_table_in_markdown_has_each_number_in_its_column():
+    comparison = table3(made_result(scores=four(0.80, 0.70, 0.60, 0.50)))
+    text = show(comparison)
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("|")]
+    column = [cell.strip() for cell in rows[0]].index("MRPC")
+    start = next(n for n, row in enumerate(rows) if row[1].strip() == "Vanilla DynaBERT_w")
+    assert [row[column].strip() for row in rows[start : start + 3]] == ["80.5", "65.0 (1)", "-15.5"]
+    assert "minilm is not BERT-base: 6 layers x 384" in text
+    assert "MRPC: all 3,668 training examples, judged on 408 dev examples." in text
+
+
+def test_less_training_is_said():
+    limits = ("stage width: 1 instead of 3 epochs",)
+    result = made_result(
+        "sst2", scores=four(*[0.6] * 4), num_train=6000, num_train_total=67349, limits=limits
+    )
+    text = show(table3(result))
+    assert (
+        "SST-2: 6,000 of 67,349 training examples, judged on 408 dev examples; vanilla-w shortened"
+        in text
+    )
+    assert "width: 1 instead of 3 epochs" in text
+
+
+def test_a_readme_of_nothing_says_so():
+    assert "Nothing has been measured yet." in readme([], {})
+    text = readme([made_result(scores=four(*[0.6] * 4))], {})
+    assert "Nothing measured of: Table 1, Table 2, Table 4" in text
+    assert "| MRPC | vanilla-w | 0 | 345 | 3 min |" in text
+    assert "QQP |" not in text

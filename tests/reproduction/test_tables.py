@@ -1,0 +1,76 @@
+"""What the rows of the tables are: recipes, and the sub-networks that are averaged."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynabert.errors import UserError
+from dynabert.reproduction.layout import WHOLE
+from dynabert.reproduction.measures import MEASURES
+from dynabert.reproduction.tables import FIGURES, TABLES, all_recipes, find
+from dynabert.subnet import Subnet
+from dynabert.training import RECIPES
+
+
+def test_every_recipe_is_a_preset():
+    missing = [name for name in all_recipes() if name not in RECIPES]
+    if missing:
+        pytest.xfail(f"presets to come: {', '.join(missing)}")
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_recipe_reports_the_sub_networks_that_are_averaged(table):
+    for row in table.rows:
+        for part in (part for parts in row.parts.values() for part in parts):
+            if part.recipe in RECIPES:
+                assert part.subnet in set(RECIPES[part.recipe].reported)
+
+
+def test_the_separate_networks_are_four_recipes_with_one_sub_network_each():
+    parts = TABLES["table3"].row("Separate network").parts[WHOLE]
+    assert [(part.recipe, part.subnet.key) for part in parts] == [
+        ("separate-w1.00", "w1.00-d1.00"),
+        ("separate-w0.75", "w0.75-d1.00"),
+        ("separate-w0.50", "w0.50-d1.00"),
+        ("separate-w0.25", "w0.25-d1.00"),
+    ]
+
+
+def test_tables_average_over_what_the_paper_says():
+    sizes = {
+        name: {len(parts) for row in table.rows for parts in row.parts.values()}
+        for name, table in TABLES.items()
+    }
+    assert sizes["table3"] == sizes["table8"] == {4}
+    assert sizes["table4"] == sizes["table5"] == {12}
+    assert sizes["table7"] == {4, 12}
+    assert sizes["table1"] == sizes["table2"] == sizes["table6"] == {1}
+    assert TABLES["table6"].row("DynaBERT_d").parts["0.5x"][0].subnet == Subnet(1.0, 0.5)
+    assert TABLES["table1"].row("DynaBERT, 0.25x").parts["0.75x"][0].subnet == Subnet(0.25, 0.75)
+
+
+def test_questions_ask_for_rows_and_headings_that_exist():
+    for table in TABLES.values():
+        for question in table.questions:
+            for label in (question.better, question.than):
+                assert question.heading in table.row(label).parts
+
+
+@pytest.mark.parametrize("name", ["3", "Table 3", "table3", "TABLE3"])
+def test_a_table_has_several_spellings(name):
+    assert find(name) is TABLES["table3"]
+
+
+def test_a_table_that_does_not_exist_is_named():
+    with pytest.raises(UserError, match="there is no 'table9'; there are table1"):
+        find("table9")
+    assert find("figure4") is FIGURES["figure4"]
+
+
+def test_metrics_are_those_of_the_tasks():
+    from dynabert.data.tasks import TASKS
+
+    for measure in MEASURES.values():
+        if measure.task in TASKS:
+            metric = measure.metric.removesuffix("_mismatched")
+            assert metric in TASKS[measure.task].metrics
