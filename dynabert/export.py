@@ -10,9 +10,10 @@ from pathlib import Path
 
 from dynabert.analysis.choices import find_row
 from dynabert.evaluation.cost import PAPER_TOKENS, count_macs, num_params, num_params_total
-from dynabert.modeling.models import DynaBertForSequenceClassification
-from dynabert.runs import Run
+from dynabert.modeling.models import TaskModel
+from dynabert.runs import Run, TaskInfo
 from dynabert.subnet import Subnet
+from dynabert.task_models import PIPELINES
 
 CARD = "README.md"
 
@@ -22,7 +23,7 @@ def export_subnet(
     subnet: Subnet,
     folder: Path,
     *,
-    model: DynaBertForSequenceClassification | None = None,
+    model: TaskModel | None = None,
     half: bool = False,
 ) -> None:
     """Write a sub-network as a dense model with its tokenizer and a model card.
@@ -44,7 +45,7 @@ def zip_subnet(
     run: Run,
     subnet: Subnet,
     *,
-    model: DynaBertForSequenceClassification | None = None,
+    model: TaskModel | None = None,
     half: bool = False,
 ) -> bytes:
     """The files of `export_subnet` in a zip archive, in one folder named after run and sub-network."""
@@ -71,16 +72,12 @@ def export_command(run: Run, subnet: Subnet, *, half: bool = False) -> str:
     )
 
 
-def export_bytes(
-    model: DynaBertForSequenceClassification, subnet: Subnet, *, half: bool = False
-) -> int:
+def export_bytes(model: TaskModel, subnet: Subnet, *, half: bool = False) -> int:
     """Size of its weights on disk, without the few kilobytes around them."""
     return num_params_total(model, subnet) * (2 if half else 4)
 
 
-def model_card(
-    run: Run, model: DynaBertForSequenceClassification, subnet: Subnet, *, half: bool = False
-) -> str:
+def model_card(run: Run, model: TaskModel, subnet: Subnet, *, half: bool = False) -> str:
     """What the sub-network is, what it scored, and how to load it, in Markdown."""
     info, task, resolved = run.info, run.info.task, subnet.resolve(model.config.shape)
     row = find_row(run.results, resolved)
@@ -97,7 +94,7 @@ def model_card(
         ("Neurons in each", ", ".join(map(str, resolved.neurons))),
         ("Backbone", _plain(info.backbone)),
         ("Task", f"{_plain(task.title)}, {_plain(task.source)}"),
-        ("Labels", "a number" if task.labels is None else ", ".join(map(_plain, task.labels))),
+        ("Answers", _answers(task)),
         ("Scores", scores),
         (
             "Parameters",
@@ -123,7 +120,7 @@ def model_card(
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"""---
 library_name: transformers
-pipeline_tag: text-classification
+pipeline_tag: {PIPELINES[task.kind]}
 tags:
 - dynabert
 ---
@@ -139,21 +136,39 @@ trained in. It is dense: it computes what the sub-network computes there, and no
 
 ```python
 import dynabert  # teaches the library this kind of model
-from transformers import pipeline
-
-classify = pipeline("text-classification", "path/to/this/folder", truncation=True)
-classify({example_input(run)})
+{usage(run, "path/to/this/folder")}
 ```
 
 Taken away with `{export_command(run, subnet, half=half)}`.
 """
 
 
+def usage(run: Run, folder: str) -> str:
+    """Python lines that use the folder."""
+    task = PIPELINES[run.info.task.kind]
+    verb, options = (
+        ("answer", "") if run.info.task.kind == "spans" else ("classify", ", truncation=True")
+    )
+    return f"""from transformers import pipeline
+
+{verb} = pipeline("{task}", "{folder}"{options})
+{verb}({example_input(run)})"""
+
+
 def example_input(run: Run) -> str:
-    """What to call a pipeline with, as Python: a text, or a pair where the task is about pairs."""
+    """What to call a pipeline with, as Python: a text, a pair, or a question and its passage."""
+    if run.info.task.kind == "spans":
+        return 'question="...", context="..."'
     if len(run.info.task.text_columns) == 2:
         return '{"text": "...", "text_pair": "..."}'
     return '"..."'
+
+
+def _answers(task: TaskInfo) -> str:
+    """What it answers, in words."""
+    if task.labels is not None:
+        return ", ".join(map(_plain, task.labels))
+    return "a part of the passage" if task.kind == "spans" else "a number"
 
 
 def _plain(text: object) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from dynabert.evaluation.quality import Evaluation
+from dynabert.evaluation.labels import LabelEvaluation
 
 LOST, GAINED, OTHER = "right → wrong", "wrong → right", "wrong → other wrong"
 CHANGES = (LOST, GAINED, OTHER)
@@ -23,8 +23,8 @@ def _own(name: str) -> str:
 
 
 def changed_answers(
-    full: Evaluation,
-    small: Evaluation,
+    full: LabelEvaluation,
+    small: LabelEvaluation,
     columns: Mapping[str, Sequence[object]],
     names: Sequence[str],
 ) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def changed_answers(
 
 
 def changed_values(
-    full: Evaluation, small: Evaluation, columns: Mapping[str, Sequence[object]]
+    full: LabelEvaluation, small: LabelEvaluation, columns: Mapping[str, Sequence[object]]
 ) -> pd.DataFrame:
     """A row per example of a regression, the largest change of its value first.
 

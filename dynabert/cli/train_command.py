@@ -16,7 +16,6 @@ from dynabert.cli.options import RUNS_DIR, RunsDir
 from dynabert.data.source import CsvSource, DataSource
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError, explain
-from dynabert.evaluation.cost import PAPER_TOKENS
 from dynabert.evaluation.latency import LatencySetup
 from dynabert.runs import check_run_name
 from dynabert.training import TrainingPlan, discard_unfinished, find_recipe
@@ -31,7 +30,7 @@ def train(
     task: Annotated[
         str,
         typer.Argument(
-            help="A GLUE task (cola, sst2, mrpc, rte, stsb, wnli, qnli, qqp, mnli), teaching, or "
+            help="A GLUE task (cola, sst2, mrpc, rte, stsb, wnli, qnli, qqp, mnli), squad, teaching, or "
             "the path of a CSV file with training rows."
         ),
     ],
@@ -44,8 +43,8 @@ def train(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with the task's files: original ones (CoLA/train.tsv, ...) or a copy of "
-            "the hub's repository. Left out: the hub."
+            help="Folder with the task's files: original ones (CoLA/train.tsv, SQuAD/train-v1.1.json, "
+            "...) or a copy of the hub's repository. Left out: the hub."
         ),
     ] = None,
     recipe: Annotated[
@@ -81,8 +80,11 @@ def train(
         bool, typer.Option("--regression", help="CSV only: labels are numbers to predict.")
     ] = False,
     tokens: Annotated[
-        int, typer.Option(help="Tokens per sentence for MACs and latency in the results.")
-    ] = PAPER_TOKENS,
+        int | None,
+        typer.Option(
+            help="Tokens per sentence for MACs and latency in the results. [128; squad: 384]"
+        ),
+    ] = None,
     half: Annotated[
         bool, typer.Option("--half", help="Store the weights in 16 bits: half the size.")
     ] = False,
@@ -111,7 +113,7 @@ def train(
         recipe=changed(find_recipe(recipe), change or []),
         seed=seed,
         precision=precision,
-        latency=LatencySetup(tokens=tokens),
+        latency="usual" if tokens is None else LatencySetup(tokens=tokens),
         half_precision_file=half,
         command=shlex.join(["python", "-m", "dynabert", *sys.argv[1:]]),
     )
@@ -141,12 +143,14 @@ def _source(
         if used:
             raise UserError(f"{used[0]} is for CSV files only, and {task!r} is not one.")
         if known.name == "teaching" and data_dir is not None:
-            raise UserError("--data-dir is for GLUE tasks; the teaching set is generated.")
+            raise UserError(
+                "--data-dir is for GLUE tasks and squad; the teaching set is generated."
+            )
         # Absolute, so that the run's examples are found again from another folder.
         folder = data_dir and data_dir.resolve()
         return DataSource(task=task, data_dir=folder, num_train=num_train, seed=seed)
     if data_dir is not None:
-        raise UserError("--data-dir is for GLUE tasks; give a CSV file with its path.")
+        raise UserError("--data-dir is for GLUE tasks and squad; give a CSV file with its path.")
     dev_file: Path | None = csv_options["--dev-file"]
     csv = CsvSource(
         train_file=Path(task).resolve(),

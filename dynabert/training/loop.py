@@ -15,10 +15,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from dynabert.data.encoding import EncodedSplit, bucketed_batches
+from dynabert.data.encoding import Encoded, bucketed_batches
 from dynabert.errors import UserError
-from dynabert.evaluation.quality import Evaluation, evaluate_many
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.evaluation.quality import evaluate_many
+from dynabert.evaluation.tally import Evaluation
+from dynabert.modeling.models import TaskModel
 from dynabert.training.checkpoint import Position, Workspace
 from dynabert.training.events import Advanced, Evaluated, OnEvent, StageStarted, StepDone, Working
 from dynabert.training.memory import release_unused
@@ -40,8 +41,8 @@ class Setting:
 
     accelerator: Accelerator
     precision: str  # "bf16" or "fp32"
-    train: EncodedSplit
-    dev: EncodedSplit
+    train: Encoded
+    dev: Encoded
     metrics: tuple[str, ...]
     batch_size: int
     seed: int
@@ -59,8 +60,8 @@ class Setting:
 def train_stage(
     stage: Train,
     number: int,
-    student: DynaBertForSequenceClassification,
-    teacher: DynaBertForSequenceClassification | None,
+    student: TaskModel,
+    teacher: TaskModel | None,
     setting: Setting,
 ) -> float:
     """Train the student in place through one stage; returns the seconds it took.
@@ -80,8 +81,8 @@ class _StageRun:
         self,
         stage: Train,
         number: int,
-        student: DynaBertForSequenceClassification,
-        teacher: DynaBertForSequenceClassification | None,
+        student: TaskModel,
+        teacher: TaskModel | None,
         setting: Setting,
     ) -> None:
         self.stage, self.number = stage, number

@@ -11,7 +11,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -20,14 +20,14 @@ from accelerate import Accelerator
 
 from dynabert import __version__
 from dynabert.backbones import find_backbone, load_tokenizer
-from dynabert.data.encoding import EncodedSplit, drawn_rows, encode, sorted_batches
+from dynabert.data.encoding import Encoded, drawn_rows, encode_task, sorted_batches
 from dynabert.data.source import DataSource
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import DEFAULT_SETUP, LatencySetup, describe_machine
 from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.table import sweep
 from dynabert.importance import Granularity, Importance, compute_importance
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.models import TaskModel
 from dynabert.rewiring import rewire_
 from dynabert.runs import (
     IMPORTANCE,
@@ -39,6 +39,7 @@ from dynabert.runs import (
     write_run,
     write_text_atomically,
 )
+from dynabert.task_models import head_config, model_class
 from dynabert.training.checkpoint import FinishedStage, Workspace, reading
 from dynabert.training.events import Notice, OnEvent, StageStarted, Working, ignore, together
 from dynabert.training.lock import locked
@@ -64,7 +65,8 @@ class TrainingPlan:
     recipe: Recipe
     seed: int = 0
     precision: Precision = "auto"
-    latency: LatencySetup | None = DEFAULT_SETUP  # of the final table; None: not measured
+    # Of the final table. "usual": for as many tokens as the task's inputs may have; None: not measured.
+    latency: LatencySetup | Literal["usual"] | None = "usual"
     half_precision_file: bool = False  # store the weights in 16 bits: half the size
     command: str = ""  # what repeats it, for the record
 
@@ -136,7 +138,8 @@ class _Training:
         self.model = self._initial_model(source)
         self.tokenizer = load_tokenizer(source)
         self.recipe = plan.recipe.for_hidden_size(self.model.config.hidden_size)
-        self.max_tokens = min(self.recipe.max_tokens, self.model.config.max_tokens)
+        self.wanted_tokens = self.recipe.max_tokens or self.data.task.max_tokens
+        self.max_tokens = min(self.wanted_tokens, self.model.config.max_tokens)
         self.latency = self._possible_latency()
         self.train_split = self._encode(self.data.train)
         self.dev_splits = {name: self._encode(split) for name, split in self.data.dev.items()}
@@ -173,44 +176,45 @@ class _Training:
             results=results,
         )
 
-    def _initial_model(self, source: str) -> DynaBertForSequenceClassification:
+    def _initial_model(self, source: str) -> TaskModel:
         task = self.data.task
-        changes: dict[str, Any] = {"num_labels": 1, "problem_type": "regression"}
-        if task.labels is not None:
-            changes = {
-                "id2label": dict(enumerate(task.labels)),
-                "label2id": {label: number for number, label in enumerate(task.labels)},
-                "problem_type": "single_label_classification",
-            }
         with torch.random.fork_rng():
             torch.manual_seed(seed_from(self.plan.seed))  # a new head is random
-            model = DynaBertForSequenceClassification.from_hf(
-                source, depth_choice=self.plan.recipe.depth_choice, **changes
+            model = model_class(task.kind).from_hf(
+                source, depth_choice=self.plan.recipe.depth_choice, **head_config(task)
             )
         return model.to(self.accelerator.device)
 
     def _possible_latency(self) -> LatencySetup | None:
         wanted, most = self.plan.latency, self.model.config.max_tokens
-        if wanted is None or wanted.tokens <= most:
-            return wanted
-        if wanted != DEFAULT_SETUP:
+        if wanted == "usual":  # as long as the task's inputs may be
+            return replace(DEFAULT_SETUP, tokens=min(self.data.task.max_tokens, most))
+        if wanted is not None and wanted.tokens > most:
             raise UserError(
                 f"this backbone reads at most {most} tokens, got --tokens {wanted.tokens}."
             )
-        return replace(wanted, tokens=most)
+        return wanted
 
-    def _encode(self, split: Any) -> EncodedSplit:
-        return encode(split, self.data.task, self.tokenizer, max_tokens=self.max_tokens)
+    def _encode(self, split: Any) -> Encoded:
+        return encode_task(
+            split,
+            self.data.task,
+            self.tokenizer,
+            max_tokens=self.max_tokens,
+            doc_stride=self.recipe.doc_stride,
+        )
 
     def _collect_notices(self) -> tuple[str, ...]:
         splits = {"train": self.train_split, **self.dev_splits}
         cut = [f"{name}: {split.notice}" for name, split in splits.items() if split.notice]
-        if self.max_tokens < self.recipe.max_tokens:
+        if self.max_tokens < self.wanted_tokens:
+            asking = "task" if self.recipe.max_tokens is None else "recipe"
             cut.append(
-                f"the backbone reads at most {self.max_tokens} tokens, fewer than the recipe's "
-                f"{self.recipe.max_tokens}"
+                f"the backbone reads at most {self.max_tokens} tokens, fewer than the {asking}'s "
+                f"{self.wanted_tokens}"
             )
-        if self.latency is not None and self.latency != self.plan.latency:
+        usual = self.plan.latency == "usual"
+        if usual and self.latency and self.latency.tokens < self.data.task.max_tokens:
             cut.append(f"MACs and latency are for {self.latency.tokens} tokens, all it reads")
         return (*self.data.notices, *cut)
 
@@ -255,7 +259,7 @@ class _Training:
             stop=self.stop,
         )
 
-    def _teacher(self, stage: Train) -> DynaBertForSequenceClassification | None:
+    def _teacher(self, stage: Train) -> TaskModel | None:
         if stage.teacher is None:
             return None
         teacher = copy.deepcopy(self.model).requires_grad_(False).eval()
@@ -334,15 +338,17 @@ class _Training:
                 title=task.title,
                 text_columns=task.text_columns,
                 labels=task.labels,
+                kind=task.kind,
                 metrics=task.metrics,
                 source=self.data.source,
                 fingerprint=self.data.fingerprint,
-                num_train=len(self.train_split),
-                num_dev=len(next(iter(self.dev_splits.values()))),
+                num_train=self.train_split.num_examples,
+                num_dev=next(iter(self.dev_splits.values())).num_examples,
             ),
             data=plan.data,
             recipe=self.recipe.model_dump(mode="json"),
             max_tokens=self.max_tokens,
+            doc_stride=self.recipe.doc_stride,
             seed=plan.seed,
             precision=self.precision,
             machine=describe_machine(self.accelerator.device),
@@ -361,8 +367,8 @@ def _versions() -> dict[str, str]:
 
 
 def calibrate(
-    model: DynaBertForSequenceClassification,
-    split: EncodedSplit,
+    model: TaskModel,
+    split: Encoded,
     *,
     num_examples: int | None,
     per: Granularity = "example",
@@ -371,6 +377,8 @@ def calibrate(
     on_event: OnEvent = ignore,
 ) -> Importance:
     """Importance on some examples of a split, drawn without replacement; None takes all of them.
+
+    Of a task of spans an example is a window.
 
     Raises:
         UserError: fewer than one example.

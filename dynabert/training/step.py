@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from dynabert.data.encoding import Batch
-from dynabert.distillation import hidden_loss, matched_states, prediction_loss
+from dynabert.distillation import hidden_loss, matched_states, prediction_losses
 from dynabert.errors import UserError
-from dynabert.modeling.heads import classification_loss
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.models import TaskModel
 from dynabert.subnet import FULL, Subnet
 from dynabert.training.recipe import Losses
 
@@ -22,17 +21,17 @@ from dynabert.training.recipe import Losses
 class Answer(NamedTuple):
     """What a network gives a loss to work with."""
 
-    logits: Tensor  # (B, C)
+    logits: tuple[Tensor, ...]  # the task's sets: (B, C), or start and end (B, S) each
     states: tuple[Tensor, ...]  # embedding output, then each executed layer's, (B, S, D); or none
 
 
 def accumulate_gradients(
-    student: DynaBertForSequenceClassification,
+    student: TaskModel,
     batch: Batch,
     subnets: Sequence[Subnet],
     losses: Losses,
     *,
-    teacher: DynaBertForSequenceClassification | None = None,
+    teacher: TaskModel | None = None,
     teacher_width: str = "same",
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     backward: Callable[[Tensor], None] = torch.Tensor.backward,
@@ -52,16 +51,14 @@ def accumulate_gradients(
     # Where nothing is padded, the cheaper unmasked losses and attention do the same.
     needed_mask = None if mask.device.type == "cpu" and bool(mask.all()) else mask
 
-    def answer(
-        model: DynaBertForSequenceClassification, embedding_output: Tensor, subnet: Subnet
-    ) -> Answer:
+    def answer(model: TaskModel, embedding_output: Tensor, subnet: Subnet) -> Answer:
         out = model(
             embedding_output=embedding_output,
             attention_mask=needed_mask,
             subnet=subnet,
             output_hidden_states=losses.hidden > 0,
         )
-        return Answer(out.logits, out.hidden_states or ())
+        return Answer(model.logits_of(out, needed_mask), out.hidden_states or ())
 
     def teacher_subnet(subnet: Subnet) -> Subnet:
         if teacher_width != "same":
@@ -102,7 +99,7 @@ def accumulate_gradients(
 
 
 def subnet_loss(
-    student: DynaBertForSequenceClassification,
+    student: TaskModel,
     subnet: Subnet,
     given: Answer,
     taught: Answer | None,
@@ -114,12 +111,11 @@ def subnet_loss(
     config = student.config
     terms = []
     if losses.labels:
-        label_loss = classification_loss(given.logits, batch["labels"], config.problem_type)
-        terms.append(losses.labels * label_loss)
+        terms.append(losses.labels * student.label_loss(given.logits, batch))
     if losses.need_teacher:
         assert taught is not None  # a recipe that distils has a teacher
         if losses.prediction:
-            terms.append(losses.prediction * prediction_loss(given.logits, taught.logits))
+            terms.append(losses.prediction * prediction_losses(given.logits, taught.logits))
         if losses.hidden:
             layers = subnet.resolve(config.shape).layers
             matched = matched_states(layers, config.num_hidden_layers, config.depth_choice)
@@ -129,5 +125,5 @@ def subnet_loss(
     return torch.stack(terms).sum()
 
 
-def _embed(model: DynaBertForSequenceClassification, batch: Batch) -> Tensor:
+def _embed(model: TaskModel, batch: Batch) -> Tensor:
     return model.backbone.embeddings(batch["input_ids"], batch.get("token_type_ids"))

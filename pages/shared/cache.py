@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 from transformers import PreTrainedTokenizerBase
 
-from dynabert import DynaBertForSequenceClassification, Subnet
+from dynabert import Subnet
 from dynabert.analysis.answers import Answer, answer_all
 from dynabert.analysis.attention_maps import AttentionMaps, attention_maps
 from dynabert.analysis.attention_maps import kept_heads as find_kept_heads
@@ -34,6 +34,7 @@ from dynabert.analysis.sentences import (
 )
 from dynabert.errors import UserError
 from dynabert.examples import RunExamples, load_examples
+from dynabert.modeling.models import TaskModel
 from dynabert.runs import ABLATION, MANIFEST, MEASURED, Run
 from dynabert.web import read_atlas
 from pages.shared import wording
@@ -82,7 +83,7 @@ def _open_run(folder: str, changed: int) -> Run:
 
 
 @st.cache_resource(max_entries=3, show_spinner="Loading the model …", hash_funcs=_RUN)
-def model(run: Run) -> DynaBertForSequenceClassification:
+def model(run: Run) -> TaskModel:
     loaded = run.model()
     # What is loaded stays; the garbage collector need not look at it after each click.
     gc.collect()
