@@ -13,7 +13,7 @@ from dynabert.evaluation.cost import PAPER_TOKENS, count_macs, num_params, num_p
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run, TaskInfo
 from dynabert.subnet import Subnet
-from dynabert.task_models import PIPELINES
+from dynabert.task_models import HUB_TASKS
 
 CARD = "README.md"
 
@@ -120,7 +120,7 @@ def model_card(run: Run, model: TaskModel, subnet: Subnet, *, half: bool = False
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"""---
 library_name: transformers
-pipeline_tag: {PIPELINES[task.kind]}
+pipeline_tag: {HUB_TASKS[task.kind]}
 tags:
 - dynabert
 ---
@@ -143,22 +143,30 @@ Taken away with `{export_command(run, subnet, half=half)}`.
 """
 
 
+def loading(run: Run, folder: str) -> str:
+    """The call that loads the folder."""
+    if run.info.task.kind == "spans":
+        return f'AutoModelForQuestionAnswering.from_pretrained("{folder}")'
+    return f'pipeline("text-classification", "{folder}")'
+
+
 def usage(run: Run, folder: str) -> str:
     """Python lines that use the folder."""
-    task = PIPELINES[run.info.task.kind]
-    verb, options = (
-        ("answer", "") if run.info.task.kind == "spans" else ("classify", ", truncation=True")
-    )
+    if run.info.task.kind == "spans":
+        return f"""from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+from dynabert.analysis.span_answers import answer_question
+
+model = AutoModelForQuestionAnswering.from_pretrained("{folder}").eval()
+tokenizer = AutoTokenizer.from_pretrained("{folder}")
+answer_question(model, tokenizer, "a question", "a passage")"""
     return f"""from transformers import pipeline
 
-{verb} = pipeline("{task}", "{folder}"{options})
-{verb}({example_input(run)})"""
+classify = pipeline("text-classification", "{folder}", truncation=True)
+classify({example_input(run)})"""
 
 
 def example_input(run: Run) -> str:
-    """What to call a pipeline with, as Python: a text, a pair, or a question and its passage."""
-    if run.info.task.kind == "spans":
-        return 'question="...", context="..."'
+    """What to call a pipeline with, as Python: a text, or a pair where the task is about pairs."""
     if len(run.info.task.text_columns) == 2:
         return '{"text": "...", "text_pair": "..."}'
     return '"..."'

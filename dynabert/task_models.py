@@ -16,8 +16,8 @@ _CLASSES: dict[TaskKind, type[TaskModel]] = {
     "regression": DynaBertForSequenceClassification,
     "spans": DynaBertForQuestionAnswering,
 }
-# What the `transformers` library calls the job, in `pipeline(...)` and on a model card.
-PIPELINES: dict[TaskKind, str] = {
+# What the hub calls the job, on a model card.
+HUB_TASKS: dict[TaskKind, str] = {
     "classification": "text-classification",
     "regression": "text-classification",
     "spans": "question-answering",

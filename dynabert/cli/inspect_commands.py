@@ -40,10 +40,9 @@ from dynabert.evaluation.latency import LatencySetup, describe_machine
 from dynabert.evaluation.quality import evaluate as evaluate_subnet
 from dynabert.evaluation.table import sweep as sweep_subnets
 from dynabert.examples import RunExamples, load_examples
-from dynabert.export import export_subnet
+from dynabert.export import export_subnet, loading
 from dynabert.importance import Granularity, Importance
 from dynabert.runs import Run, find_run, list_runs
-from dynabert.task_models import PIPELINES
 from dynabert.training import calibrate
 from dynabert.training.events import Working
 from dynabert.training.pipeline import MAX_SEED
@@ -306,9 +305,7 @@ def extract(
         f"{num_params(model, chosen):,} in the Transformer layers), "
         f"{count_macs(model, chosen) / 1e6:,.0f} million MACs at {PAPER_TOKENS} tokens"
     )
-    console.print(
-        f'Written to {out}. Load it: import dynabert; pipeline("{PIPELINES[opened.info.task.kind]}", "{out}")'
-    )
+    console.print(f"Written to {out}. Load it: import dynabert; {loading(opened, str(out))}")
 
 
 def runs(runs_dir: RunsDir = RUNS_DIR) -> None:

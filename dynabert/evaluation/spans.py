@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
@@ -26,14 +27,27 @@ N_BEST, MAX_ANSWER_TOKENS = 20, 30
 COLLAPSED_SHARE = 0.99  # of the questions, that are answered alike
 
 
+class SpanAnswers(NamedTuple):
+    """What one network answers to N questions."""
+
+    texts: Sequence[str]  # exact parts of the passages; "" where it found no answer
+    letters: np.ndarray  # (N, 2) of the passage: the answer's first, and the one after its last
+    # (N,) softmax of the starts times softmax of the ends, over the window that the answer is from.
+    probabilities: np.ndarray
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpanEvaluation(Evaluation):
     """What one sub-network answered to the N questions of a split."""
 
     ids: Sequence[str]
-    texts: Sequence[str]  # exact parts of the passages; "" where it found no answer
+    found: SpanAnswers
     f1: np.ndarray  # (N,) of each question
     em: np.ndarray  # (N,)
+
+    @property
+    def texts(self) -> Sequence[str]:
+        return self.found.texts
 
     @property
     def answers(self) -> dict[str, str]:
@@ -83,6 +97,7 @@ class SpanTally(Tally):
         self.best = np.full(shape, -np.inf, dtype=np.float32)
         self.first = np.zeros(shape, dtype=np.int32)  # tokens of the passage
         self.last = np.zeros(shape, dtype=np.int32)
+        self.log_probability = np.zeros(shape, dtype=np.float32)
         self.loss = np.zeros(shape, dtype=np.float32)
         self.gold = [tuple(map(normalized, answers)) for answers in split.gold]
         self.known: dict[tuple[int, str], AnswerScore] = {}  # sub-networks often agree
@@ -93,27 +108,38 @@ class SpanTally(Tally):
         begins = split.context_start[at]
         tokens = np.arange(start.shape[-1])
         inside = (tokens >= begins[:, None]) & (tokens < (begins + split.num_tokens[at])[:, None])
-        first, last, self.best[:, at] = best_spans(start, end, inside)
+        first, last, best = best_spans(start, end, inside)
+        of_starts, of_ends = (logsumexp(logits, axis=-1) for logits in (start, end))  # (K, B)
+        self.best[:, at] = best
+        self.log_probability[:, at] = best - of_starts - of_ends
         # From places in the window to tokens of the passage.
         self.first[:, at] = first - begins + split.first_token[at]
         self.last[:, at] = last - begins + split.first_token[at]
         self.loss[:, at] = (
-            _cross_entropy(start, split.start_positions[at])
-            + _cross_entropy(end, split.end_positions[at])
+            (of_starts - _logits_at(start, split.start_positions[at]))
+            + (of_ends - _logits_at(end, split.end_positions[at]))
         ) / 2
+
+    def answers(self, number: int) -> SpanAnswers:
+        """What network `number` answers to each question; all rows must have been read."""
+        rows = self._best_rows(number)
+        return SpanAnswers(
+            texts=[self._text(number, row) for row in rows],
+            letters=np.array([self._letters(number, row) for row in rows]),
+            probabilities=np.exp(self.log_probability[number, rows].astype(float)),
+        )
 
     def evaluation(self, number: int, subnet: Subnet, metrics: tuple[str, ...]) -> SpanEvaluation:
         every = np.arange(self.split.num_examples)
-        rows = self._best_rows(number)
-        texts = [self._text(number, row) for row in rows]
+        found = self.answers(number)
         earned = self._earned(number, every)
         return SpanEvaluation(
             subnet=subnet,
             metrics=_means(earned, metrics),
             loss=float(self.losses(number).mean()),
-            collapsed=self._collapsed(number, rows, texts),
+            collapsed=self._collapsed(number, found.texts),
             ids=self.split.ids,
-            texts=texts,
+            found=found,
             f1=earned[:, 0],
             em=earned[:, 1],
         )
@@ -143,11 +169,15 @@ class SpanTally(Tally):
         order = np.lexsort((-self.best[number], question_of))  # windows of a question stay together
         return order[np.searchsorted(question_of, np.arange(self.split.num_examples))]
 
-    def _text(self, number: int, row: int) -> str:
+    def _letters(self, number: int, row: int) -> tuple[int, int]:
         if self.best[number, row] == -np.inf:
-            return ""
+            return 0, 0
         passage = self.split.passages[self.split.passage_of[self.split.question_of[row]]]
-        return passage.text_of(self.first[number, row], self.last[number, row])
+        return passage.letters_of(self.first[number, row], self.last[number, row])
+
+    def _text(self, number: int, row: int) -> str:
+        passage = self.split.passages[self.split.passage_of[self.split.question_of[row]]]
+        return passage.text[slice(*self._letters(number, row))]
 
     def _earned(self, number: int, examples: np.ndarray) -> np.ndarray:
         """(n, 2) F1 and exact match of some questions."""
@@ -160,10 +190,10 @@ class SpanTally(Tally):
             earned[place] = self.known[example, text]
         return earned
 
-    def _collapsed(self, number: int, rows: np.ndarray, texts: Sequence[str]) -> bool:
+    def _collapsed(self, number: int, texts: Sequence[str]) -> bool:
         """Whether (nearly) all questions get one text, or an answer that starts or ends at one place,
         although the right answers differ in that."""
-        split = self.split
+        split, rows = self.split, self._best_rows(number)
         (right,) = np.nonzero(split.start_positions)
         moved = split.first_token[right] - split.context_start[right]
         return (
@@ -183,11 +213,10 @@ def _largest_share(values: Sequence[object] | np.ndarray) -> float:
     return float(counts.max() / counts.sum()) if len(counts) else 1.0
 
 
-def _cross_entropy(logits: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """(K, B) of logits (K, B, S) against positions (B,)."""
+def _logits_at(logits: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """(K, B) of logits (K, B, S) those at positions (B,)."""
     at = np.broadcast_to(positions[None, :, None], (*logits.shape[:2], 1))
-    loss: np.ndarray = logsumexp(logits, axis=-1) - np.take_along_axis(logits, at, -1)[..., 0]
-    return loss
+    return np.take_along_axis(logits, at, -1)[..., 0]
 
 
 def _place(metric: str) -> int:

@@ -8,9 +8,10 @@ when its batch is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,9 +75,12 @@ class Passage:
         last = int(np.searchsorted(self.offsets[:, 0], end, side="left")) - 1
         return (first, last) if first <= last else None
 
+    def letters_of(self, first: int, last: int) -> tuple[int, int]:
+        """The first letter of a first token, and the one after the last of a last token."""
+        return int(self.offsets[first, 0]), int(self.offsets[last, 1])
+
     def text_of(self, first: int, last: int) -> str:
-        """The letters from a first to a last token."""
-        return self.text[self.offsets[first, 0] : self.offsets[last, 1]]
+        return self.text[slice(*self.letters_of(first, last))]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -189,7 +193,7 @@ class EncodedWindows:
 
 
 def encode_windows(
-    split: Dataset,
+    split: Dataset | Mapping[str, Sequence[Any]],
     tokenizer: PreTrainedTokenizerBase,
     *,
     max_tokens: int,
