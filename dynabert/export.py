@@ -11,7 +11,7 @@ from pathlib import Path
 from dynabert.analysis.choices import find_row
 from dynabert.evaluation.cost import PAPER_TOKENS, count_macs, num_params, num_params_total
 from dynabert.modeling.models import TaskModel
-from dynabert.runs import Run, TaskInfo
+from dynabert.runs import Run
 from dynabert.subnet import Subnet
 from dynabert.task_models import HUB_TASKS
 
@@ -94,7 +94,7 @@ def model_card(run: Run, model: TaskModel, subnet: Subnet, *, half: bool = False
         ("Neurons in each", ", ".join(map(str, resolved.neurons))),
         ("Backbone", _plain(info.backbone)),
         ("Task", f"{_plain(task.title)}, {_plain(task.source)}"),
-        ("Answers", _answers(task)),
+        ("Answers", ", ".join(map(_plain, task.answers))),
         ("Scores", scores),
         (
             "Parameters",
@@ -170,13 +170,6 @@ def example_input(run: Run) -> str:
     if len(run.info.task.text_columns) == 2:
         return '{"text": "...", "text_pair": "..."}'
     return '"..."'
-
-
-def _answers(task: TaskInfo) -> str:
-    """What it answers, in words."""
-    if task.labels is not None:
-        return ", ".join(map(_plain, task.labels))
-    return "a part of the passage" if task.kind == "spans" else "a number"
 
 
 def _plain(text: object) -> str:

@@ -89,6 +89,13 @@ class TaskInfo(BaseModel):
     def metric(self) -> str:
         return self.metrics[0]
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What an answer can be, in words."""
+        if self.labels is not None:
+            return self.labels
+        return ("a part of the passage",) if self.kind == "spans" else ("a number",)
+
 
 class RunInfo(BaseModel):
     """The contents of `recipe.yaml`."""

@@ -49,7 +49,7 @@ with st.container(horizontal=True):
     st.metric(
         f"Dev {wording.metric_title(task.metric)}",
         "–" if row is None else f"{row[task.metric]:.3f}",
-        help=wording.metric_help(task.metric),
+        help=wording.metric_help(task.metric, task.kind),
         border=True,
     )
 st.caption(

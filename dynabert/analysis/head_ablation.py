@@ -139,7 +139,7 @@ def ablate_heads(
             without.add(rows, [logits.float().cpu().numpy() for logits in lacking])
             done += len(rows)
             if on_progress is not None:
-                on_progress(done, len(part))
+                on_progress(done * part.num_examples // len(part), part.num_examples)
     finally:
         model.train(was_training)
 

@@ -149,10 +149,13 @@ def span_table(
     return pd.DataFrame(rows)
 
 
-def marked_pieces(passage: str, answers: Sequence[SpanAnswer]) -> list[tuple[str, int]]:
-    """The passage cut where an answer begins or ends; each piece with the number of answers it is in."""
+def marked_pieces(passage: str, answers: Sequence[SpanAnswer]) -> list[tuple[str, tuple[int, ...]]]:
+    """The passage cut where an answer begins or ends; each piece with the numbers of those it is in."""
     edges = sorted({0, len(passage), *(edge for one in answers for edge in (one.start, one.end))})
     return [
-        (passage[a:b], sum(one.start <= a and b <= one.end for one in answers))
+        (
+            passage[a:b],
+            tuple(n for n, one in enumerate(answers) if one.start <= a and b <= one.end),
+        )
         for a, b in zip(edges, edges[1:], strict=False)
     ]

@@ -67,7 +67,7 @@ def evaluate(
     resolved = chosen.resolve(model.config.shape)
     examples = _examples(opened, data_dir)
     with TrainingDisplay() as display:
-        total = len(examples.dev)
+        total = examples.dev.num_examples
         result = evaluate_subnet(
             model,
             examples.dev,

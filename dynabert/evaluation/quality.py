@@ -47,7 +47,7 @@ def evaluate_many(
     once for all sub-networks. metrics: names from `dynabert.evaluation.metrics.METRICS`, of spans from
     `dynabert.evaluation.answer_scores.ANSWER_METRICS`.
     batch_size: None is what suits the kind of task.
-    on_batch: called with the number of rows of the split done (by all sub-networks).
+    on_batch: called with the number of examples done (by all sub-networks).
     """
     subnets = list(subnets)
     tally = new_tally(model, split, len(subnets))
@@ -58,8 +58,8 @@ def evaluate_many(
         for rows in sorted_batches(split.lengths, batch_size or tally.batch_size):
             tally.add(rows, batch_logits(model, split.batch(rows), subnets))
             done += len(rows)
-            if on_batch is not None:
-                on_batch(done)
+            if on_batch is not None:  # so many examples' worth of rows
+                on_batch(done * split.num_examples // len(split))
     finally:
         model.train(was_training)
     return [tally.evaluation(number, subnet, metrics) for number, subnet in enumerate(subnets)]

@@ -46,7 +46,7 @@ def sweep(
         subnets,
         metrics=metrics,
         batch_size=batch_size,
-        on_batch=report("evaluate", len(split)),
+        on_batch=report("evaluate", split.num_examples),
     )
     latencies: list[Latency | None] = [None] * len(subnets)
     if latency is not None:

@@ -245,7 +245,7 @@ class _StageRun:
             self.setting.on_event(event)
 
     def _evaluate(self, step: int) -> None:
-        total = len(self.setting.dev)
+        total = self.setting.dev.num_examples
         evaluations = evaluate_many(
             self.student,
             self.setting.dev,

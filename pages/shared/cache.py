@@ -32,7 +32,9 @@ from dynabert.analysis.sentences import (
 from dynabert.analysis.sentences import (
     cut_to_fit as cut_text,
 )
+from dynabert.analysis.span_answers import SpanAnswer, answer_question, time_answers
 from dynabert.errors import UserError
+from dynabert.evaluation import Latency
 from dynabert.examples import RunExamples, load_examples
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import ABLATION, MANIFEST, MEASURED, Run
@@ -218,6 +220,42 @@ def answers(
     loaded, reader = model(run), tokenizer(run)
     with _TOKENIZER:  # and no two texts are timed at once
         return answer_all(loaded, reader, texts, subnets, max_tokens=run.info.max_tokens)
+
+
+@st.cache_data(max_entries=32, show_spinner="Asking every sub-network …", hash_funcs=_RUN)
+def span_answers(
+    run: Run, question: str, passage: str, subnets: tuple[Subnet, ...]
+) -> list[SpanAnswer]:
+    """The answers of a run that answers questions."""
+    loaded, reader, info = model(run), tokenizer(run), run.info
+    with _TOKENIZER:
+        return answer_question(
+            loaded,
+            reader,
+            question,
+            passage,
+            subnets=subnets,
+            max_tokens=info.max_tokens,
+            doc_stride=info.doc_stride,
+        )
+
+
+@st.cache_data(max_entries=32, show_spinner="Timing every sub-network …", hash_funcs=_RUN)
+def span_latencies(
+    run: Run, question: str, passage: str, subnets: tuple[Subnet, ...]
+) -> list[Latency]:
+    """How long they take for them."""
+    loaded, reader, info = model(run), tokenizer(run), run.info
+    with _TOKENIZER:  # and no two texts are timed at once
+        return time_answers(
+            loaded,
+            reader,
+            question,
+            passage,
+            subnets=subnets,
+            max_tokens=info.max_tokens,
+            doc_stride=info.doc_stride,
+        )
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading the sentence …", hash_funcs=_RUN)

@@ -132,7 +132,7 @@ def test_evaluation_is_that_of_windows_read_one_by_one(windows: EncodedWindows) 
     done: list[int] = []
     found = evaluate_many(model, windows, SUBNETS, metrics=METRICS, on_batch=done.append)
     assert model.training
-    assert done[-1] == len(windows)
+    assert done[-1] == windows.num_examples
     model.eval()
     for subnet, evaluation in zip(SUBNETS, found, strict=True):
         answers, losses = reference_answers(model, windows, subnet)
