@@ -32,7 +32,8 @@ def show(run: Run) -> None:
     subnets = controls.reported_grid(run)
     answers = cache.span_answers(run, question, passage, subnets)
     st.markdown(_verdict(answers))
-    st.markdown(f"> {_marked(passage, answers)}")
+    with st.container(border=True):
+        st.markdown(_marked(passage, answers))
     table = span_table(answers, cache.span_latencies(run, question, passage, subnets), run)
     controls.chart(
         plots.answers(table),
@@ -74,8 +75,14 @@ def _marked(passage: str, answers: Sequence[SpanAnswer]) -> str:
     ]
     shown = []
     for colour, pieces in groupby(coloured, key=lambda piece: piece[1]):
-        text = wording.escape("".join(text for text, _ in pieces))
-        shown.append(f":{colour}-background[{text}]" if colour else text)
+        text = "".join(text for text, _ in pieces)
+        inner = text.strip()
+        if colour and inner:
+            # Markdown makes nothing bold that begins or ends with a space.
+            before, after = text.split(inner, 1)
+            shown.append(f"{before}:{colour}-background[**{wording.escape(inner)}**]{after}")
+        else:
+            shown.append(wording.escape(text))
     return "".join(shown)
 
 

@@ -64,8 +64,8 @@ def test_every_sub_network_answers_a_question(open_app, squad: Run) -> None:
     assert (table["latency_ms"] > 0).all()
     (figure,) = charts(at)
     assert any(text.startswith("cat") for text in figure["data"][1]["text"])
-    (marked,) = [text for text in texts(at) if text.startswith("> ")]
-    assert f"good :blue-background[{expected[0].text}" in marked
+    marked = texts(at)[-1]
+    assert f"good :blue-background[**{expected[0].text}**]" in marked
     at.text_area(key="text2").set_value("  ").run()
     assert "Type a question and a passage" in at.info[0].value
 
@@ -74,9 +74,9 @@ def test_hostile_texts(open_app, squad: Run) -> None:
     hostile = "</script><img src=x onerror=alert(1)> ]:red[x] **b** good cat"
     at = open_app(squad.folder.parent, "try_it", text=hostile, text2=hostile)
     assert not at.error
-    (marked,) = [text for text in texts(at) if text.startswith("> ")]
+    marked = texts(at)[-1]
     # Nothing of it means anything to Markdown: taken out with our own marks, each sign stands escaped.
-    plain = re.sub(r":(?:blue|orange)-background\[((?:\\.|[^\\\]])*)\]", r"\1", marked[2:])
+    plain = re.sub(r":(?:blue|orange)-background\[\*\*((?:\\.|[^\\\]])*?)\*\*\]", r"\1", marked)
     assert re.fullmatch(r"(?:\\[^\w\s]|[\w\s=/])*", plain), plain
     assert plain.replace("\\", "") == hostile
 
