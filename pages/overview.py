@@ -105,7 +105,8 @@ def show_facts(info: RunInfo) -> None:
         "Data": task.source,
         "Answers": ", ".join(task.answers),
         "Backbone": info.backbone,
-        "Longest input": wording.count(info.max_tokens, "token"),
+        "Longest input": wording.count(info.max_tokens, "token")
+        + (f", windows {info.doc_stride} apart" if task.kind == "spans" else ""),
         "Seed": str(info.seed),
         "Precision": info.precision,
         "Machine": info.machine,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from safetensors.torch import load_file
+from small_squad import write_squad
 from squad_run import RECIPE, squad_plan
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 from typer.testing import CliRunner
@@ -116,6 +117,22 @@ def test_the_command_line(run: Run, tmp_path: Path) -> None:
     )
     assert (alone.text, alone.start) == (inside.text, inside.start)
     assert alone.probability == pytest.approx(inside.probability, rel=1e-4)
+
+
+def test_trained_from_the_command_line_as_long_as_usual(
+    tiny_backbone: Path, tmp_path: Path
+) -> None:
+    data = write_squad(tmp_path / "data" / "squad", train=40, dev=8)
+    arguments = ["train", "squad", "--backbone", str(tiny_backbone), "--name", "q", "--seed", "1"]
+    arguments += ["--data-dir", str(data.parent), "--num-train", "24", "--recipe", "fine-tune"]
+    arguments += ["--set", "fine-tune.epochs=1", "--set", "doc_stride=7", "--precision", "fp32"]
+    done = CliRunner().invoke(app, [*arguments, "--runs-dir", str(tmp_path / "runs")])
+    assert done.exit_code == 0, done.output
+    info = Run.load(tmp_path / "runs" / "q").info
+    assert (info.task.num_train, info.doc_stride) == (24, 7)
+    # 384 tokens are usual; this backbone has 40.
+    assert info.max_tokens == 40
+    assert "the backbone reads at most 40 tokens, fewer than the task's 384" in info.notices
 
 
 def test_an_answer_is_a_part_of_the_passage_and_marked_in_it(run: Run) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from small_squad import FILES, content, write_squad
 
-from dynabert.data import find_task, load_task_data
+from dynabert.data import find_task, load_task_data, loading
 from dynabert.data.loading import tasks_in
 from dynabert.data.source import DataSource
 from dynabert.data.squad import files, read_squad
@@ -77,6 +77,17 @@ def test_a_copy_of_the_hub_has_the_same_examples(below: str, tmp_path: Path) -> 
     pd.DataFrame({"id": ["x"]}).to_parquet(folder / "train-00000-of-00001.parquet")
     with pytest.raises(UserError, match="has no column 'question'; it has id"):
         load_task_data(SQUAD, tmp_path / "copy")
+
+
+def test_the_hub_is_asked_for_its_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = load_task_data(SQUAD, write_squad(tmp_path, train=4, dev=3))
+    splits = {"train": original.train, "validation": original.dev["dev"]}
+    asked = []
+    monkeypatch.setattr(loading, "hub_answers", lambda: True)
+    monkeypatch.setattr(loading, "load_dataset", lambda *names: asked.append(names) or splits)
+    hub = load_task_data(SQUAD)
+    assert asked == [("rajpurkar/squad", "plain_text")]
+    assert hub.fingerprint == original.fingerprint
 
 
 def test_some_questions_and_another_answer_change_the_fingerprint(tmp_path: Path) -> None:
