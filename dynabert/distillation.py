@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -34,6 +35,18 @@ def prediction_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) 
     if student.shape[-1] == 1:
         return F.mse_loss(at_least_float32(student), at_least_float32(teacher))
     return soft_cross_entropy(student, teacher, temperature)
+
+
+def prediction_losses(
+    student: Sequence[Tensor], teacher: Sequence[Tensor], temperature: float = 1.0
+) -> Tensor:
+    """The mean of `prediction_loss` over the sets of logits that a task has.
+
+    A span has two, start and end over the tokens: the mean of their soft cross-entropies, as
+    TinyBERT and Dynamic-TinyBERT learn it.
+    """
+    pairs = zip(student, teacher, strict=True)
+    return torch.stack([prediction_loss(*pair, temperature) for pair in pairs]).mean()
 
 
 def hidden_loss(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from dynabert.data.encoding import EncodedSplit, encode
+from dynabert.data.encoding import Encoded, encode_task
 from dynabert.data.loading import TaskData
 from dynabert.runs import Run
 
@@ -21,26 +21,33 @@ class RunExamples:
     data: TaskData
     tokenizer: PreTrainedTokenizerBase
     max_tokens: int
+    doc_stride: int
     notices: tuple[str, ...]
 
     @cached_property
-    def train(self) -> EncodedSplit:
+    def train(self) -> Encoded:
         return self._encode("train")
 
     @cached_property
-    def dev(self) -> EncodedSplit:
+    def dev(self) -> Encoded:
         """The split that the run's metric refers to (of MNLI, the matched genres)."""
         return self._encode(next(iter(self.data.dev)))
 
     @cached_property
-    def all_dev(self) -> Mapping[str, EncodedSplit]:
+    def all_dev(self) -> Mapping[str, Encoded]:
         """Every dev split by its name."""
         first, *others = self.data.dev
         return {first: self.dev, **{name: self._encode(name) for name in others}}
 
-    def _encode(self, name: str) -> EncodedSplit:
+    def _encode(self, name: str) -> Encoded:
         split = self.data.train if name == "train" else self.data.dev[name]
-        return encode(split, self.data.task, self.tokenizer, max_tokens=self.max_tokens)
+        return encode_task(
+            split,
+            self.data.task,
+            self.tokenizer,
+            max_tokens=self.max_tokens,
+            doc_stride=self.doc_stride,
+        )
 
 
 def load_examples(run: Run, data_dir: Path | None = None) -> RunExamples:
@@ -61,4 +68,5 @@ def load_examples(run: Run, data_dir: Path | None = None) -> RunExamples:
             f"the examples found now ({data.source}) are not those that {run.name} was trained on "
             "(their fingerprint differs); scores cannot be compared with the run's"
         )
-    return RunExamples(data, run.tokenizer(), run.info.max_tokens, tuple(notices))
+    info = run.info
+    return RunExamples(data, run.tokenizer(), info.max_tokens, info.doc_stride, tuple(notices))

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from dynabert.analysis.choices import find_row
 from dynabert.evaluation.cost import PAPER_TOKENS, count_macs, num_params, num_params_total
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
 from dynabert.subnet import Subnet
+from dynabert.task_models import HUB_TASKS
 
 CARD = "README.md"
 
@@ -22,7 +23,7 @@ def export_subnet(
     subnet: Subnet,
     folder: Path,
     *,
-    model: DynaBertForSequenceClassification | None = None,
+    model: TaskModel | None = None,
     half: bool = False,
 ) -> None:
     """Write a sub-network as a dense model with its tokenizer and a model card.
@@ -44,7 +45,7 @@ def zip_subnet(
     run: Run,
     subnet: Subnet,
     *,
-    model: DynaBertForSequenceClassification | None = None,
+    model: TaskModel | None = None,
     half: bool = False,
 ) -> bytes:
     """The files of `export_subnet` in a zip archive, in one folder named after run and sub-network."""
@@ -71,16 +72,12 @@ def export_command(run: Run, subnet: Subnet, *, half: bool = False) -> str:
     )
 
 
-def export_bytes(
-    model: DynaBertForSequenceClassification, subnet: Subnet, *, half: bool = False
-) -> int:
+def export_bytes(model: TaskModel, subnet: Subnet, *, half: bool = False) -> int:
     """Size of its weights on disk, without the few kilobytes around them."""
     return num_params_total(model, subnet) * (2 if half else 4)
 
 
-def model_card(
-    run: Run, model: DynaBertForSequenceClassification, subnet: Subnet, *, half: bool = False
-) -> str:
+def model_card(run: Run, model: TaskModel, subnet: Subnet, *, half: bool = False) -> str:
     """What the sub-network is, what it scored, and how to load it, in Markdown."""
     info, task, resolved = run.info, run.info.task, subnet.resolve(model.config.shape)
     row = find_row(run.results, resolved)
@@ -97,7 +94,7 @@ def model_card(
         ("Neurons in each", ", ".join(map(str, resolved.neurons))),
         ("Backbone", _plain(info.backbone)),
         ("Task", f"{_plain(task.title)}, {_plain(task.source)}"),
-        ("Labels", "a number" if task.labels is None else ", ".join(map(_plain, task.labels))),
+        ("Answers", ", ".join(map(_plain, task.answers))),
         ("Scores", scores),
         (
             "Parameters",
@@ -123,7 +120,7 @@ def model_card(
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"""---
 library_name: transformers
-pipeline_tag: text-classification
+pipeline_tag: {HUB_TASKS[task.kind]}
 tags:
 - dynabert
 ---
@@ -139,14 +136,33 @@ trained in. It is dense: it computes what the sub-network computes there, and no
 
 ```python
 import dynabert  # teaches the library this kind of model
-from transformers import pipeline
-
-classify = pipeline("text-classification", "path/to/this/folder", truncation=True)
-classify({example_input(run)})
+{usage(run, "path/to/this/folder")}
 ```
 
 Taken away with `{export_command(run, subnet, half=half)}`.
 """
+
+
+def loading(run: Run, folder: str) -> str:
+    """The call that loads the folder."""
+    if run.info.task.kind == "spans":
+        return f'AutoModelForQuestionAnswering.from_pretrained("{folder}")'
+    return f'pipeline("text-classification", "{folder}")'
+
+
+def usage(run: Run, folder: str) -> str:
+    """Python lines that use the folder."""
+    if run.info.task.kind == "spans":
+        return f"""from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+from dynabert.analysis.span_answers import answer_question
+
+model = AutoModelForQuestionAnswering.from_pretrained("{folder}").eval()
+tokenizer = AutoTokenizer.from_pretrained("{folder}")
+answer_question(model, tokenizer, "a question", "a passage")"""
+    return f"""from transformers import pipeline
+
+classify = pipeline("text-classification", "{folder}", truncation=True)
+classify({example_input(run)})"""
 
 
 def example_input(run: Run) -> str:

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dynabert.modeling.encoder import ElasticLayer
-from dynabert.modeling.models import DynaBertPreTrainedModel
+from dynabert.modeling.models import DynaBertPreTrainedModel, TaskModel
 
 Granularity = Literal["example", "batch"]
 
@@ -80,7 +80,7 @@ def in_original_order(
 
 
 def compute_importance(
-    model: DynaBertPreTrainedModel,
+    model: TaskModel,
     batches: Iterable[Mapping[str, Tensor]],
     *,
     per: Granularity = "example",
@@ -118,12 +118,14 @@ def compute_importance(
             # and frozen models can be measured too.
             texts = {name: inputs.pop(name) for name in _EMBEDDED if name in inputs}
             embedding_output = model.backbone.embeddings(**texts).detach().requires_grad_()
-            loss = model(embedding_output=embedding_output, **inputs).loss
-            if loss is None:
+            out = model(embedding_output=embedding_output, **inputs)
+            if out.loss is None:
                 raise ValueError(
                     "importance needs labels: every batch must hold labels (or start_positions and "
                     "end_positions)."
                 )
+            # The loss that training lessens: padding is no place for an answer.
+            loss = model.label_loss(model.logits_of(out, inputs.get("attention_mask")), inputs)
             size, counting = len(embedding_output), _num_counting(inputs, embedding_output.shape[1])
             tensors = [tensor for layer in captured for tensor in layer.tensors]
             gradients = iter(torch.autograd.grad(loss, tensors))

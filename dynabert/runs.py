@@ -33,17 +33,20 @@ from typing import Any, Self
 import pandas as pd
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.backbones import load_tokenizer
 from dynabert.data.source import DataSource
+from dynabert.data.squad.windows import DEFAULT_STRIDE
+from dynabert.data.tasks import TaskKind
 from dynabert.errors import BROKEN_FILES, UserError, explain, first_line
 from dynabert.importance import Importance
 from dynabert.modeling.configuration import DynaBertConfig
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.models import TaskModel
+from dynabert.task_models import model_class
 
 MANIFEST = "manifest.json"
 RECIPE = "recipe.yaml"
@@ -66,16 +69,32 @@ class TaskInfo(BaseModel):
     name: str
     title: str
     text_columns: tuple[str, ...]
-    labels: tuple[str, ...] | None  # None: a regression
+    labels: tuple[str, ...] | None  # of a classification
+    kind: TaskKind = "classification"
     metrics: tuple[str, ...]
     source: str  # in words
     fingerprint: str  # sha256 of all texts and labels
     num_train: int
     num_dev: int
 
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_of_older_runs(cls, values: Any) -> Any:
+        """Before there were tasks of spans a run did not say."""
+        if isinstance(values, dict) and "kind" not in values and values.get("labels") is None:
+            return {**values, "kind": "regression"}
+        return values
+
     @property
     def metric(self) -> str:
         return self.metrics[0]
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What an answer can be, in words."""
+        if self.labels is not None:
+            return self.labels
+        return ("a part of the passage",) if self.kind == "spans" else ("a number",)
 
 
 class RunInfo(BaseModel):
@@ -90,6 +109,7 @@ class RunInfo(BaseModel):
     data: DataSource
     recipe: dict[str, Any]
     max_tokens: int
+    doc_stride: int = DEFAULT_STRIDE  # of the windows, where the task has some
     seed: int
     precision: str
     machine: str
@@ -145,10 +165,10 @@ class Run:
     def name(self) -> str:
         return self.folder.name
 
-    def model(self, device: str | torch.device = "cpu") -> DynaBertForSequenceClassification:
+    def model(self, device: str | torch.device = "cpu") -> TaskModel:
         """The trained elastic model, in float32, in eval mode; a new one on each call."""
         try:
-            model = DynaBertForSequenceClassification.from_pretrained(
+            model = model_class(self.info.task.kind).from_pretrained(
                 self.folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
             )
         except BROKEN_FILES as error:

@@ -32,7 +32,17 @@ controls.header(
 )
 
 
-def show_answer(title: str, maps: AttentionMaps, task: TaskInfo) -> None:
+def show_answer(title: str, one: Subnet, maps: AttentionMaps, task: TaskInfo) -> None:
+    if task.kind == "spans":
+        (answer,) = cache.span_answers(run, *texts, (one,))
+        st.metric(
+            title,
+            wording.escape(answer.text or "–"),
+            f"probability {answer.probability:.1%}",
+            "off",
+            delta_arrow="off",
+        )
+        return
     if task.labels is None:
         st.metric(title, f"{maps.logits[0]:.2f}")
         return
@@ -143,7 +153,7 @@ for column, name, one, maps in (
     (right, f"Width {subnet.width_mult:.3g}, depth {subnet.depth_mult:.3g}", subnet, small),
 ):
     with column:
-        show_answer(name, maps, task)
+        show_answer(name, one, maps, task)
         st.caption(f"{wording.capital(wording.subnet_counts(one, config.shape))}.")
         show_mark(one)
 st.caption(

@@ -24,7 +24,7 @@ with st.container(horizontal=True):
         f"Dev {metric_title}, full network",
         f"{full[task.metric]:.3f}" + (" ✕" if full["collapsed"] else ""),
         border=True,
-        help=wording.metric_help(task.metric),
+        help=wording.metric_help(task.metric, task.kind),
     )
     st.metric("Sub-networks", len(results), border=True)
     st.metric("Parameters", f"{full['num_params_total'] / 1e6:.1f} M", border=True)
@@ -103,9 +103,10 @@ def show_facts(info: RunInfo) -> None:
         "Task": task.title,
         "Examples": f"{task.num_train:,} to train on, {task.num_dev:,} dev",
         "Data": task.source,
-        "Labels": "a number" if task.labels is None else ", ".join(task.labels),
+        "Answers": ", ".join(task.answers),
         "Backbone": info.backbone,
-        "Longest input": wording.count(info.max_tokens, "token"),
+        "Longest input": wording.count(info.max_tokens, "token")
+        + (f", windows {info.doc_stride} apart" if task.kind == "spans" else ""),
         "Seed": str(info.seed),
         "Precision": info.precision,
         "Machine": info.machine,

@@ -6,11 +6,11 @@ import torch
 from dynabert.analysis.choices import find_row
 from dynabert.evaluation import count_macs, num_params_total
 from dynabert.export import (
-    example_input,
     export_bytes,
     export_command,
     export_name,
     model_card,
+    usage,
     zip_subnet,
 )
 from pages.shared import by_layer, cache, controls, wording
@@ -49,7 +49,7 @@ with st.container(horizontal=True):
     st.metric(
         f"Dev {wording.metric_title(task.metric)}",
         "–" if row is None else f"{row[task.metric]:.3f}",
-        help=wording.metric_help(task.metric),
+        help=wording.metric_help(task.metric, task.kind),
         border=True,
     )
 st.caption(
@@ -75,11 +75,7 @@ st.markdown("The same from the command line:")
 st.code(export_command(run, subnet, half=half), language="bash")
 st.markdown("Then, with this package installed:")
 st.code(
-    f"""import dynabert
-from transformers import pipeline
-
-classify = pipeline("text-classification", "{name}", truncation=True)
-classify({example_input(run)})""",
+    f"import dynabert\n{usage(run, name)}",
     language="python",
 )
 with st.expander("The model card that goes with it"):

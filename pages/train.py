@@ -81,13 +81,14 @@ def ask_augmentation() -> Path | None:
 
 
 def ask_data_dir(task: str) -> Path | None:
-    """Where the examples of a GLUE task are; None: the hub is asked."""
+    """Where the examples of a named task are; None: the hub is asked."""
     typed = ask_text(
         "Folder with the data",
         "train-data",
         os.environ.get("DYNABERT_DATA_DIR", ""),
-        help="On the machine the app runs on: the folder with GLUE's original files (CoLA/train.tsv, ...) or "
-        "a copy of the hub's repository. Left empty, the Hugging Face hub is asked.",
+        help="On the machine the app runs on: the folder with GLUE's original files (CoLA/train.tsv, ...), "
+        "SQuAD's (train-v1.1.json, ...), or a copy of the hub's repository. Left empty, the Hugging Face hub "
+        "is asked.",
     )
     if not typed:
         st.caption("Left empty, the Hugging Face hub is asked, if there is a network.")

@@ -5,10 +5,13 @@ import streamlit as st
 from dynabert import plots
 from dynabert.analysis.answers import Answer, answer_table, first_to_disagree
 from dynabert.runs import TaskInfo
-from pages.shared import cache, controls, state, wording
+from pages.shared import cache, controls, state, try_spans, wording
 
 run = controls.open_run()
 task = run.info.task
+if task.kind == "spans":
+    try_spans.show(run)
+    state.end_page()
 results = cache.results(run)
 
 controls.header(

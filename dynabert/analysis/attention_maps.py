@@ -13,7 +13,8 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from dynabert.errors import UserError
 from dynabert.modeling.configuration import DynaBertConfig
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.heads import joined
+from dynabert.modeling.models import TaskModel
 from dynabert.subnet import FULL, ResolvedSubnet, Subnet
 
 
@@ -27,7 +28,7 @@ class AttentionMaps:
 
     tokens: tuple[str, ...]  # (S,) special tokens included
     maps: np.ndarray
-    logits: np.ndarray  # (C,)
+    logits: np.ndarray  # (C,); of spans (2, S), start and end
     num_cut: int  # tokens left out because the text was too long
 
     @property
@@ -43,7 +44,7 @@ class AttentionMaps:
 
 @torch.inference_mode()
 def attention_maps(
-    model: DynaBertForSequenceClassification,
+    model: TaskModel,
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     subnet: Subnet = FULL,
@@ -66,7 +67,7 @@ def attention_maps(
     return AttentionMaps(
         tokens=tokens,
         maps=maps,
-        logits=out.logits[0].float().cpu().numpy(),
+        logits=joined(model.logits_of(out))[0].float().cpu().numpy(),
         num_cut=num_cut,
     )
 
@@ -106,7 +107,7 @@ def as_inputs(encoded: BatchEncoding, device: torch.device) -> dict[str, Tensor]
 
 
 def in_original_places(
-    model: DynaBertForSequenceClassification, subnet: Subnet, attentions: Sequence[Tensor]
+    model: TaskModel, subnet: Subnet, attentions: Sequence[Tensor]
 ) -> np.ndarray:
     """(B, L, H, S, S) probabilities, where those layers and heads were in the original network.
 
@@ -121,9 +122,7 @@ def in_original_places(
     return maps
 
 
-def original_places(
-    model: DynaBertForSequenceClassification, resolved: ResolvedSubnet
-) -> np.ndarray:
+def original_places(model: TaskModel, resolved: ResolvedSubnet) -> np.ndarray:
     """(K, 2) layer and head, in the original network, of each head that a sub-network executes."""
     layer_ids = model.config.layer_ids or []
     return np.array(
@@ -135,7 +134,7 @@ def original_places(
     )
 
 
-def kept_heads(model: DynaBertForSequenceClassification, subnet: Subnet) -> np.ndarray:
+def kept_heads(model: TaskModel, subnet: Subnet) -> np.ndarray:
     """(L, H) whether a sub-network has that head; numbered as in `AttentionMaps.maps`."""
     kept = np.zeros(_original_size(model.config), dtype=np.bool_)
     layers, heads = original_places(model, subnet.resolve(model.config.shape)).T

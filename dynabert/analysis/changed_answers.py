@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from dynabert.evaluation.quality import Evaluation
+from dynabert.evaluation.answer_scores import normalized
+from dynabert.evaluation.labels import LabelEvaluation
+from dynabert.evaluation.spans import SpanEvaluation
 
 LOST, GAINED, OTHER = "right → wrong", "wrong → right", "wrong → other wrong"
 CHANGES = (LOST, GAINED, OTHER)
@@ -23,8 +25,8 @@ def _own(name: str) -> str:
 
 
 def changed_answers(
-    full: Evaluation,
-    small: Evaluation,
+    full: LabelEvaluation,
+    small: LabelEvaluation,
     columns: Mapping[str, Sequence[object]],
     names: Sequence[str],
 ) -> pd.DataFrame:
@@ -55,8 +57,37 @@ def changed_answers(
     return table.iloc[order].reset_index(drop=True)
 
 
+def changed_spans(
+    full: SpanEvaluation, small: SpanEvaluation, columns: Mapping[str, Sequence[object]]
+) -> pd.DataFrame:
+    """A row per question whose answer the sub-network gives in other words, the largest loss first.
+
+    Articles, punctuation and case make no other words (`dynabert.evaluation.answer_scores`).
+    columns: what to show of each question, (N,) each.
+    Columns: change (of the answer's F1), those given, full and full_probability, subnet and
+    subnet_probability.
+    """
+    change = small.f1 - full.f1
+    rows = [
+        number
+        for number, texts in enumerate(zip(full.texts, small.texts, strict=True))
+        if len(set(map(normalized, texts))) > 1
+    ]
+    rows.sort(key=lambda number: change[number])
+    return pd.DataFrame(
+        {
+            "change": change[rows],
+            **{_own(name): [values[row] for row in rows] for name, values in columns.items()},
+            "full": [full.texts[row] for row in rows],
+            "full_probability": full.found.probabilities[rows],
+            "subnet": [small.texts[row] for row in rows],
+            "subnet_probability": small.found.probabilities[rows],
+        }
+    )
+
+
 def changed_values(
-    full: Evaluation, small: Evaluation, columns: Mapping[str, Sequence[object]]
+    full: LabelEvaluation, small: LabelEvaluation, columns: Mapping[str, Sequence[object]]
 ) -> pd.DataFrame:
     """A row per example of a regression, the largest change of its value first.
 

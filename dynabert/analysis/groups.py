@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from dynabert.evaluation.quality import Evaluation
+from dynabert.evaluation.labels import LabelEvaluation
 
 
-def accuracy_by_group(evaluations: dict[str, Evaluation], groups: Sequence[str]) -> pd.DataFrame:
+def accuracy_by_group(
+    evaluations: dict[str, LabelEvaluation], groups: Sequence[str]
+) -> pd.DataFrame:
     """A row per group: its name, number of examples, and the accuracy of each evaluation.
 
     evaluations: by the name of their column; all of one classification split.

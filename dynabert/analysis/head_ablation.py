@@ -22,16 +22,14 @@ from safetensors.numpy import save_file
 from scipy import stats
 
 from dynabert.analysis.removed_heads import logits_without_each_head
-from dynabert.data.encoding import EncodedSplit, drawn_rows, sorted_batches
+from dynabert.data.encoding import Encoded, drawn_rows, sorted_batches
 from dynabert.errors import UserError
-from dynabert.evaluation.metrics import predictions_from_logits, score
+from dynabert.evaluation.quality import new_tally
 from dynabert.importance import compute_importance, in_original_order
-from dynabert.modeling.heads import example_losses
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.models import TaskModel
 
 Values = NDArray[np.floating]
 
-BATCH_SIZE = 64
 _MAPS = ("importance", "loss_change", "loss_change_error", "loss_moved", "metric_change")
 
 
@@ -44,7 +42,8 @@ class HeadAblation:
     """
 
     importance: Values  # first-order estimate, in the same network on the same examples
-    loss_change: Values  # mean over the examples of: loss without the head - loss with it
+    # Mean over the examples (of spans: the windows) of: loss without the head - loss with it.
+    loss_change: Values
     loss_change_error: Values  # standard error of that mean
     loss_moved: Values  # mean of the absolute change: what first-order importance estimates
     metric_change: Values  # metric without the head - metric with it
@@ -92,20 +91,20 @@ class HeadAblation:
 
 
 def ablate_heads(
-    model: DynaBertForSequenceClassification,
-    split: EncodedSplit,
+    model: TaskModel,
+    split: Encoded,
     *,
     metric: str,
     split_name: str = "dev",
     num_examples: int | None = None,
     seed: int = 0,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> HeadAblation:
     """Remove each head of the full network in turn and measure its loss and metric on a split.
 
     Runs in the model's own precision, without dropout.
-    metric: a name from `dynabert.evaluation.metrics.METRICS`.
+    metric: a name as `dynabert.evaluation.quality.evaluate_many` takes them.
     split_name: what to call the split.
     num_examples: at most so many, drawn without replacement from seed; None takes all.
     on_progress: called with the number of examples done, and the total.
@@ -113,56 +112,46 @@ def ablate_heads(
     Raises:
         UserError: fewer than two examples.
     """
-    if min(len(split), len(split) if num_examples is None else num_examples) < 2:
+    total = split.num_examples
+    if min(total, total if num_examples is None else num_examples) < 2:
         raise UserError(
-            f"heads are removed on at least 2 examples; there are {len(split)}, asked for "
+            f"heads are removed on at least 2 examples; there are {total}, asked for "
             f"{'all' if num_examples is None else num_examples}."
         )
     config = model.config
     shape = config.shape
     size = (shape.num_layers, max(shape.heads))
     places = [(layer, head) for layer in range(size[0]) for head in range(shape.heads[layer])]
-    drawn = drawn_rows(len(split), num_examples, seed)
-    batches = sorted_batches(split.lengths[drawn], batch_size)  # of places in `drawn`
-    num_outputs = config.num_labels or 1
-    full = np.zeros((len(drawn), num_outputs), np.float32)
+    part = split.select(drawn_rows(total, num_examples, seed))
+    full, without = new_tally(model, part, 1), new_tally(model, part, len(places))
     importance = np.zeros(size)
-    without = np.zeros((len(places), len(drawn), num_outputs), np.float32)
     was_training = model.training
     model.eval()
     done = 0
     try:
-        for rows in batches:  # estimate and removal of a batch together: progress is of both
-            batch = split.batch(drawn[rows].tolist())
+        # Estimate and removal of a batch together: progress is of both.
+        for rows in sorted_batches(part.lengths, batch_size or full.batch_size):
+            batch = part.batch(rows)
             estimate = compute_importance(model, [batch]).heads.double()
-            importance += estimate.numpy() * (len(rows) / len(drawn))
-            full[rows], without[:, rows] = (
-                logits.float().cpu().numpy() for logits in logits_without_each_head(model, batch)
-            )
+            importance += estimate.numpy() * (len(rows) / len(part))
+            whole, lacking = logits_without_each_head(model, batch)
+            full.add(rows, [logits.float().cpu().numpy()[None] for logits in whole])
+            without.add(rows, [logits.float().cpu().numpy() for logits in lacking])
             done += len(rows)
             if on_progress is not None:
-                on_progress(done, len(drawn))
+                on_progress(done * part.num_examples // len(part), part.num_examples)
     finally:
         model.train(was_training)
 
-    labels = split.labels[drawn]
-
-    def losses_of(logits: np.ndarray) -> np.ndarray:
-        answers, wanted = torch.from_numpy(logits), torch.from_numpy(labels)
-        return example_losses(answers, wanted, config.problem_type).double().numpy()
-
-    def score_of(logits: np.ndarray) -> float:
-        return score((metric,), labels, predictions_from_logits(logits))[metric]
-
-    base_losses, base_score = losses_of(full), score_of(full)
+    base_losses, base_score = full.losses(0), full.scores(0, (metric,))[metric]
     maps = {name: np.full(size, np.nan) for name in _MAPS}
     maps["importance"] = importance
-    for place, logits in zip(places, without, strict=True):
-        change = losses_of(logits) - base_losses
+    for number, place in enumerate(places):
+        change = without.losses(number) - base_losses
         maps["loss_change"][place] = change.mean()
         maps["loss_change_error"][place] = change.std(ddof=1) / np.sqrt(len(change))
         maps["loss_moved"][place] = np.abs(change).mean()
-        maps["metric_change"][place] = score_of(logits) - base_score
+        maps["metric_change"][place] = without.scores(number, (metric,))[metric] - base_score
     return HeadAblation(
         **{
             name: in_original_order(model, torch.from_numpy(values), "heads").numpy()
@@ -171,7 +160,7 @@ def ablate_heads(
         metric=metric,
         score=base_score,
         loss=float(base_losses.mean()),
-        num_examples=len(drawn),
+        num_examples=part.num_examples,
         split=split_name,
     )
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.models import TaskModel
 from dynabert.subnet import NetworkShape, Subnet
 
 
-def head_order(model: DynaBertForSequenceClassification) -> np.ndarray:
+def head_order(model: TaskModel) -> np.ndarray:
     """(L, H) the original number of the head that stands at each place of a layer; -1 where none does.
 
     A width keeps the first places of every layer. DynaBERT, Sec. 2.1 (network rewiring).

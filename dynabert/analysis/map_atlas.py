@@ -27,7 +27,7 @@ from dynabert.analysis.attention_maps import (
 )
 from dynabert.analysis.rollout import layer_averages, network_average, rollout
 from dynabert.analysis.together import Reading, read_together
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.models import TaskModel
 from dynabert.subnet import ResolvedSubnet, Subnet
 
 MOST_BYTES = 1_900_000
@@ -52,7 +52,7 @@ class MapAtlas:
     numbers: tuple[np.ndarray, ...]
     maps: np.ndarray  # (M, s, s) bytes, as `to_bytes` makes them
     averages: tuple[Averages, ...] | None  # where `block` > 1: merged cells cannot be averaged
-    logits: np.ndarray  # (N, C)
+    logits: np.ndarray  # (N, C); of spans (N, 2, S), start and end
 
     def maps_of(self, number: int) -> np.ndarray:
         """(K, s, s) bytes of one sub-network."""
@@ -91,7 +91,7 @@ class Averages:
 
 @torch.inference_mode()
 def build_atlas(
-    model: DynaBertForSequenceClassification,
+    model: TaskModel,
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     *,
@@ -194,23 +194,21 @@ class _Drawer:
         return np.arange(self.count - len(maps), self.count)
 
 
-def _placed(model: DynaBertForSequenceClassification, reading: Reading) -> np.ndarray:
+def _placed(model: TaskModel, reading: Reading) -> np.ndarray:
     """(L, H, S, S) in the original places."""
     rows = [maps[None] for maps in reading.attentions]
     return np.asarray(in_original_places(model, reading.subnet, rows)[0])
 
 
 def _resolved(
-    model: DynaBertForSequenceClassification, widths: Sequence[float], depths: Sequence[float]
+    model: TaskModel, widths: Sequence[float], depths: Sequence[float]
 ) -> list[ResolvedSubnet]:
     return [
         Subnet(width, depth).resolve(model.config.shape) for width in widths for depth in depths
     ]
 
 
-def _num_maps(
-    model: DynaBertForSequenceClassification, widths: Sequence[float], depths: Sequence[float]
-) -> int:
+def _num_maps(model: TaskModel, widths: Sequence[float], depths: Sequence[float]) -> int:
     """How many different maps there are."""
     heads: dict[_Before, int] = {}
     for one in _resolved(model, widths, depths):
@@ -219,7 +217,5 @@ def _num_maps(
     return sum(heads.values())
 
 
-def _num_averages(
-    model: DynaBertForSequenceClassification, widths: Sequence[float], depths: Sequence[float]
-) -> int:
+def _num_averages(model: TaskModel, widths: Sequence[float], depths: Sequence[float]) -> int:
     return sum(len(one.layers) + 2 for one in _resolved(model, widths, depths))

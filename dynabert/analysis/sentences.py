@@ -14,7 +14,7 @@ from dynabert.analysis.attention_maps import in_original_places
 from dynabert.data.encoding import sorted_batches
 from dynabert.data.teaching import Link, LinkKind, generate_teaching_set
 from dynabert.errors import UserError
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.models import TaskModel
 from dynabert.subnet import Subnet
 
 _BATCH_SIZE = 32
@@ -152,7 +152,7 @@ def teaching_sentences(
 
 @torch.inference_mode()
 def attention_of(
-    model: DynaBertForSequenceClassification, sentences: Sequence[Sentence], subnet: Subnet
+    model: TaskModel, sentences: Sequence[Sentence], subnet: Subnet
 ) -> list[np.ndarray]:
     """The attention maps (L, H, S, S) of a sub-network in each sentence, in their order.
 
@@ -168,7 +168,7 @@ def attention_of(
 
 
 def _batch_maps(
-    model: DynaBertForSequenceClassification, sentences: list[Sentence], subnet: Subnet
+    model: TaskModel, sentences: list[Sentence], subnet: Subnet
 ) -> Iterator[np.ndarray]:
     longest = max(map(len, sentences))
     input_ids = torch.full((len(sentences), longest), model.config.pad_token_id or 0)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.heads import joined
+from dynabert.modeling.models import TaskModel
 from dynabert.subnet import ResolvedSubnet, Subnet
 
 
@@ -24,13 +25,13 @@ class Reading:
 
     subnet: Subnet
     resolved: ResolvedSubnet
-    logits: Tensor  # (C,)
+    logits: Tensor  # (C,); of spans (2, S), start and end
     attentions: tuple[Tensor, ...]  # (h, S, S) of each executed layer
 
 
 @torch.inference_mode()
 def read_together(
-    model: DynaBertForSequenceClassification,
+    model: TaskModel,
     inputs: Mapping[str, Tensor],
     subnets: Sequence[Subnet],
 ) -> list[Reading]:
@@ -62,11 +63,11 @@ def read_together(
 
 
 def _read_group(
-    model: DynaBertForSequenceClassification,
+    model: TaskModel,
     embedding_output: Tensor,
     group: Sequence[ResolvedSubnet],
 ) -> tuple[Tensor, list[Tensor]]:
-    """Sub-networks of the same layers: logits (B, C), and of each layer probabilities (B, h, S, S)."""
+    """Sub-networks of the same layers: logits (B, ...), and of each layer probabilities (B, h, S, S)."""
     hidden = embedding_output.expand(len(group), -1, -1)
     attentions = []
     for place, index in enumerate(group[0].layers):
@@ -83,7 +84,7 @@ def _read_group(
         hidden = layer.feed_forward(hidden, int(neurons.max()), neuron_mask=_first(neurons))
         assert probs is not None  # asked for
         attentions.append(probs)
-    return model.head(hidden), attentions
+    return joined(model.read(hidden)), attentions
 
 
 def _first(counts: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from dynabert.errors import UserError
 TaskOrCsv = Annotated[
     str,
     typer.Argument(
-        help="A GLUE task (cola, sst2, mrpc, rte, stsb, wnli, qnli, qqp, mnli), teaching, or "
-        "the path of a CSV file with training rows."
+        help="A GLUE task (cola, sst2, mrpc, rte, stsb, wnli, qnli, qqp, mnli), squad, teaching, "
+        "or the path of a CSV file with training rows."
     ),
 ]
 DevFile = Annotated[
@@ -63,12 +63,14 @@ def chosen_source(
         if used:
             raise UserError(f"{used[0]} is for CSV files only, and {task!r} is not one.")
         if known.name == "teaching" and data_dir is not None:
-            raise UserError("--data-dir is for GLUE tasks; the teaching set is generated.")
+            raise UserError(
+                "--data-dir is for GLUE tasks and squad; the teaching set is generated."
+            )
         # Absolute, so that the run's examples are found again from another folder.
         folder = data_dir and data_dir.resolve()
         return DataSource(task=task, data_dir=folder, num_train=num_train, seed=seed)
     if data_dir is not None:
-        raise UserError("--data-dir is for GLUE tasks; give a CSV file with its path.")
+        raise UserError("--data-dir is for GLUE tasks and squad; give a CSV file with its path.")
     dev_file: Path | None = csv_options["--dev-file"]
     csv = CsvSource(
         train_file=Path(task).resolve(),

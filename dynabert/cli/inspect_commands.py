@@ -28,7 +28,6 @@ from dynabert.cli.options import (
     RunName,
     RunsDir,
     SubnetKey,
-    Tokens,
     Width,
     Widths,
     check_out_file,
@@ -41,7 +40,7 @@ from dynabert.evaluation.latency import LatencySetup, describe_machine
 from dynabert.evaluation.quality import evaluate as evaluate_subnet
 from dynabert.evaluation.table import sweep as sweep_subnets
 from dynabert.examples import RunExamples, load_examples
-from dynabert.export import export_subnet
+from dynabert.export import export_subnet, loading
 from dynabert.importance import Granularity, Importance
 from dynabert.runs import Run, find_run, list_runs
 from dynabert.training import calibrate
@@ -68,7 +67,7 @@ def evaluate(
     resolved = chosen.resolve(model.config.shape)
     examples = _examples(opened, data_dir)
     with TrainingDisplay() as display:
-        total = len(examples.dev)
+        total = examples.dev.num_examples
         result = evaluate_subnet(
             model,
             examples.dev,
@@ -103,7 +102,10 @@ def sweep(
     run: RunName,
     widths: Widths = ALL_WIDTHS,
     depths: Depths = ALL_DEPTHS,
-    tokens: Tokens = PAPER_TOKENS,
+    tokens: Annotated[
+        int | None,
+        typer.Option(help="Tokens per sentence for MACs and latency. [as the run's own results]"),
+    ] = None,
     latency_batch: LatencyBatch = 1,
     out: Annotated[
         Path | None, typer.Option(help="Write the table to this .csv or .parquet file.")
@@ -118,9 +120,13 @@ def sweep(
 
     Example: python -m dynabert sweep demo --widths 1,0.5,0.25 --depths 1,0.5 --out sweep.csv
     """
-    setup = LatencySetup(tokens=tokens, batch_size=latency_batch)
+    LatencySetup(tokens=tokens or PAPER_TOKENS, batch_size=latency_batch)  # refuses at once
     check_out_file(out, ".csv", ".parquet")
     opened = find_run(run, runs_dir)
+    setup = LatencySetup(
+        tokens=int(opened.results["tokens"].iloc[0]) if tokens is None else tokens,
+        batch_size=latency_batch,
+    )
     model = opened.model()
     space = chosen_space(widths, depths, model.config.shape)
     examples = _examples(opened, data_dir)
@@ -137,7 +143,7 @@ def sweep(
         )
     console.print(results_table(results, opened.info.task.metrics, f"{opened.name}, dev"))
     console.print(
-        f"MACs and latency: {tokens} tokens, batch {latency_batch}, "
+        f"MACs and latency: {setup.tokens} tokens, batch {latency_batch}, "
         f"{describe_machine(torch.device('cpu'))}; ± half the interquartile range."
     )
     if out is not None:
@@ -299,9 +305,7 @@ def extract(
         f"{num_params(model, chosen):,} in the Transformer layers), "
         f"{count_macs(model, chosen) / 1e6:,.0f} million MACs at {PAPER_TOKENS} tokens"
     )
-    console.print(
-        f'Written to {out}. Load it: import dynabert; pipeline("text-classification", "{out}")'
-    )
+    console.print(f"Written to {out}. Load it: import dynabert; {loading(opened, str(out))}")
 
 
 def runs(runs_dir: RunsDir = RUNS_DIR) -> None:

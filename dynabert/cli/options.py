@@ -39,7 +39,6 @@ Depths = Annotated[
     str,
     typer.Option(help="Depth multipliers, separated by commas; or all: every number of layers."),
 ]
-Tokens = Annotated[int, typer.Option(help="Tokens per sentence for MACs and latency.")]
 LatencyBatch = Annotated[int, typer.Option("--latency-batch", help="Sentences per timed pass.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 

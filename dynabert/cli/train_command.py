@@ -23,7 +23,6 @@ from dynabert.cli.data_options import (
 from dynabert.cli.display import TrainingDisplay, console, results_table
 from dynabert.cli.options import RUNS_DIR, RunsDir
 from dynabert.errors import UserError, explain
-from dynabert.evaluation.cost import PAPER_TOKENS
 from dynabert.evaluation.latency import LatencySetup
 from dynabert.runs import check_run_name
 from dynabert.training import TrainingPlan, discard_unfinished, find_recipe
@@ -45,8 +44,8 @@ def train(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with the task's files: original ones (CoLA/train.tsv, ...) or a copy of "
-            "the hub's repository. Left out: the hub."
+            help="Folder with the task's files: original ones (CoLA/train.tsv, SQuAD/train-v1.1.json, "
+            "...) or a copy of the hub's repository. Left out: the hub."
         ),
     ] = None,
     augmentation: Annotated[
@@ -82,8 +81,11 @@ def train(
     label_column: LabelColumn = "label",
     regression: Regression = False,
     tokens: Annotated[
-        int, typer.Option(help="Tokens per sentence for MACs and latency in the results.")
-    ] = PAPER_TOKENS,
+        int | None,
+        typer.Option(
+            help="Tokens per sentence for MACs and latency in the results. [128; squad: 384]"
+        ),
+    ] = None,
     half: Annotated[
         bool, typer.Option("--half", help="Store the weights in 16 bits: half the size.")
     ] = False,
@@ -109,7 +111,7 @@ def train(
         recipe=changed(find_recipe(recipe), change or []),
         seed=seed,
         precision=precision,
-        latency=LatencySetup(tokens=tokens),
+        latency="usual" if tokens is None else LatencySetup(tokens=tokens),
         half_precision_file=half,
         command=shlex.join(["python", "-m", "dynabert", *sys.argv[1:]]),
     )

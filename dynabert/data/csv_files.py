@@ -67,6 +67,7 @@ def load_csv(
         title=train_file.name,
         text_columns=_task_columns(columns),
         labels=labels,
+        kind="regression" if columns.regression else "classification",
         metrics=("spearman", "pearson") if columns.regression else ("accuracy", "f1_macro"),
     )
     return TaskData(

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.data.ragged import RaggedRows
+from dynabert.data.squad.windows import DEFAULT_STRIDE, EncodedWindows, encode_windows
 from dynabert.data.tasks import Task
 from dynabert.errors import UserError
 
@@ -37,6 +38,11 @@ class EncodedSplit:
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+    @property
+    def num_examples(self) -> int:
+        """How many are scored; of `EncodedWindows`, which is used alike, fewer than there are rows."""
+        return len(self)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -70,6 +76,20 @@ class EncodedSplit:
         """One batch for each list of rows."""
         return (self.batch(rows) for rows in order)
 
+    def rows_of(self, examples: np.ndarray) -> np.ndarray:
+        """The rows of some examples: here the same."""
+        return examples
+
+    def select(self, examples: np.ndarray) -> EncodedSplit:
+        """Some examples alone, in the order of `examples`."""
+        types = self.token_type_ids
+        return replace(
+            self,
+            input_ids=[self.input_ids[row] for row in examples],
+            token_type_ids=None if types is None else [types[row] for row in examples],
+            labels=self.labels[examples],
+        )
+
     @property
     def notice(self) -> str | None:
         """What to tell the user about truncation, if anything."""
@@ -79,6 +99,23 @@ class EncodedSplit:
             f"{self.num_truncated} of {len(self)} examples are longer than {self.max_tokens} tokens "
             "and were cut"
         )
+
+
+Encoded = EncodedSplit | EncodedWindows
+
+
+def encode_task(
+    split: Dataset,
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_tokens: int,
+    doc_stride: int = DEFAULT_STRIDE,
+) -> Encoded:
+    """A split as the model of its task reads it: see `encode`, and of spans `encode_windows`."""
+    if task.kind == "spans":
+        return encode_windows(split, tokenizer, max_tokens=max_tokens, doc_stride=doc_stride)
+    return encode(split, task, tokenizer, max_tokens=max_tokens)
 
 
 def encode(

@@ -15,6 +15,7 @@ import numpy as np
 from datasets import Dataset, concatenate_datasets, load_dataset
 from datasets.exceptions import DatasetsError
 
+from dynabert.data.squad import check_questions, read_squad
 from dynabert.data.tasks import TASKS, OriginalFiles, Task
 from dynabert.errors import UserError
 from dynabert.hub import hub_answers
@@ -24,7 +25,10 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)  # targets of a regression are kep
 
 @dataclass(frozen=True, kw_only=True)
 class TaskData:
-    """The examples of one task: its text columns and "label", and what else the source had."""
+    """The examples of one task: its text columns and "label", and what else the source had.
+
+    Of a task of spans "answers" stands for "label", as `dynabert.data.squad.read_squad` has it.
+    """
 
     task: Task
     train: Dataset
@@ -44,10 +48,9 @@ class TaskData:
 
     def _sha256(self, splits: Mapping[str, Dataset]) -> str:
         digest = hashlib.sha256()
-        columns = [*self.task.text_columns, "label"]
         for name, split in splits.items():
             digest.update(f"{name}:{len(split)}\n".encode())
-            for row in zip(*(split[column] for column in columns), strict=True):
+            for row in zip(*(split[name] for name in self.task.columns), strict=True):
                 digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
         return digest.hexdigest()
 
@@ -72,8 +75,9 @@ class TaskData:
 def load_task_data(task: Task, data_dir: Path | None = None, *, seed: int = 0) -> TaskData:
     """The training and dev examples of a named task.
 
-    data_dir: a folder with the task's original files (`CoLA/train.tsv`, ...) or with a copy of the
-        hub's repository (`cola/train-00000-of-00001.parquet`, ...). Left out: the hub.
+    data_dir: a folder with the task's original files (`CoLA/train.tsv`, `SQuAD/train-v1.1.json`, ...)
+        or with a copy of the hub's repository (`cola/train-00000-of-00001.parquet`, ...), or one that
+        holds such a folder as `glue/` or `squad/`. Left out: the hub.
     seed: of the teaching set; the other tasks do not depend on it.
 
     Raises:
@@ -87,14 +91,25 @@ def load_task_data(task: Task, data_dir: Path | None = None, *, seed: int = 0) -
         raise UserError(f"data folder {data_dir} does not exist.")
     assert task.original is not None  # true of every named task but teaching
     assert task.hub is not None
-    if (data_dir / task.original.folder).is_dir():
-        return _from_original_files(task, task.original, data_dir)
-    if (data_dir / task.hub[1]).is_dir():
-        return _from_hub_copy(task, data_dir / task.hub[1], data_dir)
+    for root in (data_dir, data_dir / task.collection):
+        if (folder := _original_folder(task.original, root)) is not None:
+            return _from_original_files(task, task.original, folder, data_dir)
+        if (root / task.hub[1]).is_dir():
+            return _from_hub_copy(task, root / task.hub[1], data_dir)
     raise UserError(
-        f"{data_dir} has neither {task.original.folder}/ (the original files, with train.tsv in it) nor "
-        f"{task.hub[1]}/ (a copy of the hub's repository, with train-*.parquet in it)."
+        f"{data_dir} has neither {task.original.folder}/ (the original files, with "
+        f"{task.original.train_file} in it) nor {task.hub[1]}/ (a copy of the hub's repository, with "
+        "train-*.parquet in it)."
     )
+
+
+def _original_folder(original: OriginalFiles, root: Path) -> Path | None:
+    """Where in a folder the original files are: below it or, if their names say whose they are, in it."""
+    if (root / original.folder).is_dir():
+        return root / original.folder
+    names = [original.train_file, original.train_subset, *(name for _, name in original.dev_files)]
+    tells = not original.train_file.startswith("train.")  # train.tsv may be any task's
+    return root if tells and any((root / name).is_file() for name in names) else None
 
 
 def tasks_in(data_dir: Path) -> list[str]:
@@ -104,7 +119,10 @@ def tasks_in(data_dir: Path) -> list[str]:
         for task in TASKS.values()
         if task.original
         and task.hub
-        and any(os.path.isdir(data_dir / folder) for folder in (task.original.folder, task.hub[1]))
+        and any(
+            _original_folder(task.original, root) or os.path.isdir(root / task.hub[1])
+            for root in (data_dir, data_dir / task.collection)
+        )
     ]
 
 
@@ -173,12 +191,18 @@ def read_parquet(path: Path) -> Dataset:
         ) from error
 
 
-def _from_original_files(task: Task, original: OriginalFiles, data_dir: Path) -> TaskData:
-    folder = data_dir / original.folder
-    notices = []
-    train_file = folder / "train.tsv"
-    if not train_file.is_file() and (folder / "train_subset.tsv").is_file():
-        train_file = folder / "train_subset.tsv"
+def _from_original_files(
+    task: Task, original: OriginalFiles, folder: Path, data_dir: Path
+) -> TaskData:
+    def read(path: Path) -> Dataset:
+        if task.kind == "spans":
+            return read_squad(path)
+        return _read_tsv(path, task, original, notices)
+
+    notices: list[str] = []
+    train_file = folder / original.train_file
+    if not train_file.is_file() and (folder / original.train_subset).is_file():
+        train_file = folder / original.train_subset
         notices.append(
             f"{task.name}: only a subset of the training data is here ({train_file.name}); scores are not "
             "scores for the task"
@@ -186,14 +210,14 @@ def _from_original_files(task: Task, original: OriginalFiles, data_dir: Path) ->
     dev = {}
     for name, file_name in original.dev_files:
         if (folder / file_name).is_file():
-            dev[name] = _read_tsv(folder / file_name, task, original, notices)
+            dev[name] = read(folder / file_name)
         else:
             notices.append(f"{task.name}: {file_name} is missing, so there is no {name} score")
     if not train_file.is_file() or not dev:
-        wanted = ["train.tsv", *(file_name for _, file_name in original.dev_files)]
+        wanted = [original.train_file, *(file_name for _, file_name in original.dev_files)]
         missing = [file_name for file_name in wanted if not (folder / file_name).is_file()]
         raise UserError(f"{folder} lacks {', '.join(missing)}.")
-    train = _read_tsv(train_file, task, original, notices)
+    train = read(train_file)
     return TaskData(
         task=task,
         train=train,
@@ -310,6 +334,8 @@ def checked_split(split: Dataset, task: Task, where: str) -> Dataset:
     Raises:
         UserError: a column is missing, or a value is none; names the row, and `where` it is.
     """
+    if task.kind == "spans":
+        return check_questions(split, where)
     check_columns(split.column_names, [*task.text_columns, "label"], where)
     if not len(split):
         raise UserError(f"{where} has no rows; download it again.")

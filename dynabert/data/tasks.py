@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dynabert.errors import UserError
+
+# What is predicted of an example: one of some classes, a number, or where in a passage the answer stands.
+TaskKind = Literal["classification", "regression", "spans"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class OriginalFiles:
-    """The task's original tab-separated files (the GLUE download).
+    """The task's original files: tab-separated ones (the GLUE download), or SQuAD's JSON.
 
-    Columns are named by their header or, where a file has none, by their position from 0.
+    Columns of the former are named by their header or, where a file has none, by their position from 0.
     """
 
     folder: str
-    text_columns: tuple[str | int, ...]
-    label_column: str | int
+    text_columns: tuple[str | int, ...] = ()
+    label_column: str | int = "label"
     labels: tuple[str, ...] | None = None  # spelling of each class in the file; None: a number
+    train_file: str = "train.tsv"
+    train_subset: str = "train_subset.tsv"  # what part of it is called, where it is not all there
     dev_files: tuple[tuple[str, str], ...] = (("dev", "dev.tsv"),)
     leaves_out_short_lines: bool = False  # as every reader of these files does; said in a notice
 
@@ -29,20 +35,31 @@ class Task:
     name: str
     title: str
     text_columns: tuple[str, ...]  # one or two, named as on the hub
-    labels: tuple[str, ...] | None  # class names in the order of their numbers; None: regression
+    labels: tuple[str, ...] | None  # class names in the order of their numbers; else None
     metrics: tuple[str, ...]  # the first one chooses checkpoints and is what "the metric" means
+    kind: TaskKind = "classification"
+    max_tokens: int = 128  # of an input, where the recipe does not say
     hub: tuple[str, str] | None = None  # repository and configuration
     hub_dev_splits: tuple[tuple[str, str], ...] = (("dev", "validation"),)
     original: OriginalFiles | None = None
+    collection: str = "glue"  # folder that a download of several tasks may hold it in
     label_range: tuple[float, float] | None = None  # of a regression
+
+    def __post_init__(self) -> None:
+        assert (self.labels is not None) == (self.kind == "classification"), self.name
 
     @property
     def is_regression(self) -> bool:
-        return self.labels is None
+        return self.kind == "regression"
 
     @property
     def num_labels(self) -> int:
         return 1 if self.labels is None else len(self.labels)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What a split must have for training and scores."""
+        return (*self.text_columns, "answers" if self.kind == "spans" else "label")
 
     @property
     def metric(self) -> str:
@@ -105,6 +122,7 @@ _TASKS = (
         title="STS-B (similarity)",
         text_columns=("sentence1", "sentence2"),
         labels=None,
+        kind="regression",
         label_range=(0.0, 5.0),
         metrics=("spearman", "pearson"),
         hub=(_GLUE, "stsb"),
@@ -173,6 +191,23 @@ _TASKS = (
             labels=("entailment", "neutral", "contradiction"),
             dev_files=(("matched", "dev_matched.tsv"), ("mismatched", "dev_mismatched.tsv")),
         ),
+    ),
+    Task(
+        name="squad",
+        title="SQuAD v1.1 (where does the passage answer the question?)",
+        text_columns=("question", "context"),
+        labels=None,
+        kind="spans",
+        metrics=("f1", "em"),
+        max_tokens=384,
+        hub=("rajpurkar/squad", "plain_text"),
+        original=OriginalFiles(
+            folder="SQuAD",
+            train_file="train-v1.1.json",
+            train_subset="train-v1.1-subset.json",
+            dev_files=(("dev", "dev-v1.1.json"),),
+        ),
+        collection="squad",
     ),
     Task(
         name="teaching",

@@ -76,6 +76,20 @@ def score_interval(
     )
 
 
+def mean_interval(values: np.ndarray, total: int) -> Interval:
+    """The mean of a score from 0 to 1 that each example has (n,), and its interval on all `total`.
+
+    The normal interval, whose variance counts a 0 and a 1 more than were seen: as with the bootstrap
+    above, a faultless beginning does not make sure.
+    """
+    value = float(values.mean())
+    seen = np.append(values, (0.0, 1.0))
+    spread = Z * correction(len(values), total) * seen.std(ddof=1) / math.sqrt(len(seen))
+    return Interval(
+        value=value, low=max(0.0, value - float(spread)), high=min(1.0, value + float(spread))
+    )
+
+
 def correction(read: int, total: int) -> float:
     """The finite-population correction: 1 of endlessly many examples, 0 when all are read."""
     return math.sqrt((total - read) / (total - 1)) if total > read else 0.0

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dynabert.data.encoding import EncodedSplit, sorted_batches
-from dynabert.evaluation.intervals import Interval, score_interval
-from dynabert.evaluation.metrics import predictions_from_logits
-from dynabert.evaluation.quality import Evaluation, batch_logits, judge
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.data.encoding import Encoded, sorted_batches
+from dynabert.evaluation.intervals import Interval
+from dynabert.evaluation.quality import batch_logits, new_tally
+from dynabert.evaluation.tally import Evaluation, Tally
+from dynabert.modeling.models import TaskModel
 from dynabert.subnet import FULL, Subnet
 
 # The first block is small, for an early estimate. The later ones are large and cut into small batches,
@@ -33,8 +33,8 @@ class Estimate:
 
 
 def evaluate_gradually(
-    model: DynaBertForSequenceClassification,
-    split: EncodedSplit,
+    model: TaskModel,
+    split: Encoded,
     subnet: Subnet = FULL,
     *,
     metrics: tuple[str, ...],
@@ -48,63 +48,48 @@ def evaluate_gradually(
 
     The order of the examples is random, so that each estimate is of a random sample (for accuracy
     unbiased), with an interval for the whole split (`dynabert.evaluation.intervals`). Within a block
-    they are sorted by length. The caller may stop at any time by asking for no more.
+    they are sorted by length; of a question all windows belong to one block. The caller may stop at any
+    time by asking for no more.
     metrics: names from `dynabert.evaluation.metrics.METRICS`.
     generator: of the order; its seed is also that of the intervals' bootstrap.
     on_batch: called after each batch; it may raise to stop.
     """
-    total, config = len(split), model.config
+    total = split.num_examples
+    tally = new_tally(model, split, 1)
     samples = np.random.default_rng(generator.initial_seed())
     order = torch.randperm(total, generator=generator).numpy()
-    logits = np.zeros((total, config.num_labels or 1), dtype=np.float32)
     lengths = split.lengths
     read = 0
     while read < total:
         block = order[read : read + (first_block if read == 0 else later_blocks)]
-        _read_block(model, split, subnet, block, logits, batch_size, on_batch)
+        _read_block(model, split, subnet, split.rows_of(block), tally, batch_size, on_batch)
         read += len(block)
-        rows = order[:read]
-        predictions = predictions_from_logits(logits[rows])
         yield Estimate(
             subnet=subnet,
-            metrics={
-                name: score_interval(
-                    name,
-                    split.labels[rows],
-                    predictions,
-                    total,
-                    num_classes=logits.shape[1],
-                    generator=samples,
-                )
-                for name in metrics
-            },
+            metrics=tally.intervals(0, metrics, order[:read], samples),
             num_read=read,
             num_examples=total,
-            share_of_tokens=float(lengths[rows].sum() / lengths.sum()),
-            evaluation=(
-                judge(subnet, logits, split.labels, metrics, config.problem_type)
-                if read == total
-                else None
-            ),
+            share_of_tokens=float(lengths[split.rows_of(order[:read])].sum() / lengths.sum()),
+            evaluation=tally.evaluation(0, subnet, metrics) if read == total else None,
         )
 
 
 def _read_block(
-    model: DynaBertForSequenceClassification,
-    split: EncodedSplit,
+    model: TaskModel,
+    split: Encoded,
     subnet: Subnet,
     block: np.ndarray,
-    logits: np.ndarray,
+    tally: Tally,
     batch_size: int,
     on_batch: Callable[[], None] | None,
 ) -> None:
-    """Fill in the logits (N, C) of the rows of a block."""
+    """Fill in the answers to the rows of a block."""
     was_training = model.training
     model.eval()
     try:
         for places in sorted_batches(split.lengths[block], batch_size):
             rows = block[places].tolist()
-            (logits[rows],) = batch_logits(model, split.batch(rows), [subnet])
+            tally.add(rows, batch_logits(model, split.batch(rows), [subnet]))
             if on_batch is not None:
                 on_batch()
     finally:

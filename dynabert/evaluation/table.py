@@ -6,22 +6,23 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-from dynabert.data.encoding import EncodedSplit
+from dynabert.data.encoding import Encoded
 from dynabert.evaluation.cost import count_macs, num_params, num_params_total
 from dynabert.evaluation.latency import DEFAULT_SETUP, Latency, LatencySetup, measure_latency
-from dynabert.evaluation.quality import BATCH_SIZE, Evaluation, evaluate_many
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.evaluation.quality import evaluate_many
+from dynabert.evaluation.tally import Evaluation
+from dynabert.modeling.models import TaskModel
 from dynabert.subnet import PAPER_SPACE, Subnet
 
 
 def sweep(
-    model: DynaBertForSequenceClassification,
-    split: EncodedSplit,
+    model: TaskModel,
+    split: Encoded,
     subnets: Iterable[Subnet] = PAPER_SPACE,
     *,
     metrics: tuple[str, ...],
     latency: LatencySetup | None = DEFAULT_SETUP,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> pd.DataFrame:
     """One row per sub-network: what it scores and what it costs.
@@ -45,7 +46,7 @@ def sweep(
         subnets,
         metrics=metrics,
         batch_size=batch_size,
-        on_batch=report("evaluate", len(split)),
+        on_batch=report("evaluate", split.num_examples),
     )
     latencies: list[Latency | None] = [None] * len(subnets)
     if latency is not None:
@@ -60,7 +61,7 @@ def sweep(
 
 
 def result_row(
-    model: DynaBertForSequenceClassification,
+    model: TaskModel,
     evaluation: Evaluation,
     latency: Latency | None,
     setup: LatencySetup,

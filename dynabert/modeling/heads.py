@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.dropout import Dropout
 
+NEVER = -1e9  # a logit whose share is 0, and that still can be scaled by a temperature
+
 
 class ClassificationHead(nn.Module):
     """Dense, tanh and output layer on the first token; regression is the case of one output.
@@ -78,6 +80,21 @@ def _losses(logits: Tensor, labels: Tensor, problem_type: str | None, *, reducti
         labels = labels.to(logits.dtype)
         return F.binary_cross_entropy_with_logits(logits, labels, reduction=reduction)
     return F.cross_entropy(logits, labels.reshape(-1), reduction=reduction)
+
+
+def at_real_tokens(logits: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Logits (B, S) over the tokens of a text, such that a softmax gives padding no share.
+
+    attention_mask: (B, S), 1 where there is a token.  Hugging Face's classes lack this: there the loss
+    depends on how far a batch was padded.
+    """
+    logits = at_least_float32(logits)
+    return logits if attention_mask is None else logits.masked_fill(attention_mask == 0, NEVER)
+
+
+def joined(sets: tuple[Tensor, ...]) -> Tensor:
+    """A task's sets of logits as one tensor: (B, C), or (B, 2, S) of start and end."""
+    return sets[0] if len(sets) == 1 else torch.stack(sets, dim=1)
 
 
 def span_loss(start: Tensor, end: Tensor, start_positions: Tensor, end_positions: Tensor) -> Tensor:

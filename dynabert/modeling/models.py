@@ -6,6 +6,7 @@ They are `PreTrainedModel`s: `from_pretrained`, `save_pretrained`, `push_to_hub`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -36,7 +37,13 @@ from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.embeddings import Embeddings
 from dynabert.modeling.encoder import ElasticEncoder
 from dynabert.modeling.feed_forward import ElasticFeedForward
-from dynabert.modeling.heads import ClassificationHead, SpanHead, classification_loss, span_loss
+from dynabert.modeling.heads import (
+    ClassificationHead,
+    SpanHead,
+    at_real_tokens,
+    classification_loss,
+    span_loss,
+)
 from dynabert.subnet import FULL, DepthChoice, Subnet
 
 
@@ -183,6 +190,9 @@ class DynaBertModel(DynaBertPreTrainedModel):
 class DynaBertForSequenceClassification(DynaBertPreTrainedModel):
     """Classification and, with one label, regression."""
 
+    # Whether the head reads the last layer's output of every token, or of the first one only.
+    reads_all_tokens = False
+
     def __init__(self, config: DynaBertConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
@@ -227,9 +237,27 @@ class DynaBertForSequenceClassification(DynaBertPreTrainedModel):
             loss=loss, logits=logits, hidden_states=out.hidden_states, attentions=out.attentions
         )
 
+    def read(
+        self, last_hidden_state: Tensor, attention_mask: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """The sets of logits that the head makes of (B, S, D): here one, (B, C)."""
+        return (self.head(last_hidden_state),)
+
+    def logits_of(
+        self, output: SequenceClassifierOutput, attention_mask: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """The same sets, of what `forward` returned."""
+        return (cast(Tensor, output.logits),)
+
+    def label_loss(self, logits: tuple[Tensor, ...], batch: Mapping[str, Tensor]) -> Tensor:
+        """Mean loss of such sets against the labels of a batch."""
+        return classification_loss(logits[0], batch["labels"], self.config.problem_type)
+
 
 class DynaBertForQuestionAnswering(DynaBertPreTrainedModel):
     """Extractive question answering: where the answer starts and ends in the text."""
+
+    reads_all_tokens = True
 
     def __init__(self, config: DynaBertConfig) -> None:
         super().__init__(config)
@@ -278,6 +306,31 @@ class DynaBertForQuestionAnswering(DynaBertPreTrainedModel):
             hidden_states=out.hidden_states,
             attentions=out.attentions,
         )
+
+    def read(
+        self, last_hidden_state: Tensor, attention_mask: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """The sets of logits that the head makes of (B, S, D): of start and end, (B, S) each.
+
+        attention_mask: (B, S); padding is neither a start nor an end.
+        """
+        return tuple(at_real_tokens(one, attention_mask) for one in self.head(last_hidden_state))
+
+    def logits_of(
+        self, output: QuestionAnsweringModelOutput, attention_mask: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """The same sets, of what `forward` returned."""
+        both = cast(tuple[Tensor, Tensor], (output.start_logits, output.end_logits))
+        return tuple(at_real_tokens(one, attention_mask) for one in both)
+
+    def label_loss(self, logits: tuple[Tensor, ...], batch: Mapping[str, Tensor]) -> Tensor:
+        """Mean loss of such sets against the positions of a batch."""
+        start, end = logits
+        return span_loss(start, end, batch["start_positions"], batch["end_positions"])
+
+
+# A network with the head of a task.
+TaskModel = DynaBertForSequenceClassification | DynaBertForQuestionAnswering
 
 
 def key_mask(attention_mask: Tensor | None) -> Tensor | None:

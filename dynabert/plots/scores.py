@@ -23,6 +23,7 @@ from dynabert.plots.style import (
     tiles,
 )
 
+LONGEST_ANSWER = 24  # letters in a tile
 FAR = 1.0  # apart from the full network's, a number is as unlike as colours can say
 
 
@@ -120,7 +121,8 @@ def accuracy_by_group(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figur
 def answers(table: pd.DataFrame) -> go.Figure:
     """What every sub-network answers to one text: blue as the full network does, orange otherwise.
 
-    table: as from `dynabert.analysis.answers.answer_table`, the full network's row first.
+    table: as from `dynabert.analysis.answers.answer_table` or
+    `dynabert.analysis.span_answers.span_table`, the full network's row first.
     """
     full = table.iloc[0]
     if (
@@ -137,12 +139,17 @@ def answers(table: pd.DataFrame) -> go.Figure:
         table.assign(
             against=against,
             text=[
-                row["answer"] + more + " ✕" * row["collapsed"]
+                _shortened(row["answer"]) + more + " ✕" * row["collapsed"]
                 for row, more in zip(rows, sure, strict=True)
             ],
             hover=[f"{row['subnet']}: {row['answer']}, {row['latency_ms']:.1f} ms" for row in rows],
         )
     )
+
+
+def _shortened(answer: str) -> str:
+    """As much of an answer as a tile has room for."""
+    return answer if len(answer) <= LONGEST_ANSWER else f"{answer[: LONGEST_ANSWER - 1]}…"
 
 
 def differences(table: pd.DataFrame, metric: str) -> go.Figure:

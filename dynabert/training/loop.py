@@ -15,10 +15,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from dynabert.data.encoding import EncodedSplit, bucketed_batches
+from dynabert.data.encoding import Encoded, bucketed_batches
 from dynabert.errors import UserError
-from dynabert.evaluation.quality import Evaluation, evaluate_many
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.evaluation.quality import evaluate_many
+from dynabert.evaluation.tally import Evaluation
+from dynabert.modeling.models import TaskModel
 from dynabert.subnet import Subnet
 from dynabert.training.checkpoint import Position, Workspace
 from dynabert.training.events import Advanced, Evaluated, OnEvent, StageStarted, StepDone, Working
@@ -41,9 +42,9 @@ class Setting:
 
     accelerator: Accelerator
     precision: str  # "bf16" or "fp32"
-    train: EncodedSplit  # what the stage at work trains on
+    train: Encoded  # what the stage at work trains on
     epoch_examples: int  # how many of them an epoch has: the original training examples
-    dev: EncodedSplit
+    dev: Encoded
     metrics: tuple[str, ...]
     batch_size: int
     seed: int
@@ -61,8 +62,8 @@ class Setting:
 def train_stage(
     stage: Train,
     number: int,
-    student: DynaBertForSequenceClassification,
-    teacher: DynaBertForSequenceClassification | None,
+    student: TaskModel,
+    teacher: TaskModel | None,
     setting: Setting,
 ) -> float:
     """Train the student in place through one stage; returns the seconds it took.
@@ -82,8 +83,8 @@ class _StageRun:
         self,
         stage: Train,
         number: int,
-        student: DynaBertForSequenceClassification,
-        teacher: DynaBertForSequenceClassification | None,
+        student: TaskModel,
+        teacher: TaskModel | None,
         setting: Setting,
     ) -> None:
         self.stage, self.number = stage, number
@@ -256,7 +257,7 @@ class _StageRun:
             self.setting.on_event(event)
 
     def _evaluate(self, step: int) -> None:
-        total = len(self.setting.dev)
+        total = self.setting.dev.num_examples
         evaluations = evaluate_many(
             self.student,
             self.setting.dev,

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -24,8 +24,16 @@ from safetensors.torch import load_file
 
 from dynabert import __version__
 from dynabert.backbones import find_backbone, load_tokenizer
-from dynabert.data.augmentation import Augmentation
-from dynabert.data.encoding import EncodedSplit, drawn_rows, encode, joined, sorted_batches
+from dynabert.data.augmentation import Augmentation, check_augmentable
+from dynabert.data.encoding import (
+    Encoded,
+    EncodedSplit,
+    drawn_rows,
+    encode,
+    encode_task,
+    joined,
+    sorted_batches,
+)
 from dynabert.data.loading import TaskData
 from dynabert.data.source import DataSource
 from dynabert.errors import UserError
@@ -33,7 +41,7 @@ from dynabert.evaluation.latency import DEFAULT_SETUP, LatencySetup, describe_ma
 from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.table import sweep
 from dynabert.importance import Granularity, Importance, compute_importance
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.models import TaskModel
 from dynabert.rewiring import rewire_
 from dynabert.runs import (
     IMPORTANCE,
@@ -45,6 +53,7 @@ from dynabert.runs import (
     write_run,
     write_text_atomically,
 )
+from dynabert.task_models import head_config, model_class
 from dynabert.training.checkpoint import FinishedStage, Workspace, reading
 from dynabert.training.events import Notice, OnEvent, StageStarted, Working, ignore, together
 from dynabert.training.lock import locked
@@ -71,7 +80,8 @@ class TrainingPlan:
     recipe: Recipe
     seed: int = 0
     precision: Precision = "auto"
-    latency: LatencySetup | None = DEFAULT_SETUP  # of the final table; None: not measured
+    # Of the final table. "usual": for as many tokens as the task's inputs may have; None: not measured.
+    latency: LatencySetup | Literal["usual"] | None = "usual"
     half_precision_file: bool = False  # store the weights in 16 bits: half the size
     command: str = ""  # what repeats it, for the record
 
@@ -149,7 +159,8 @@ class _Training:
         self.model = self._initial_model(source)
         self.tokenizer = load_tokenizer(source)
         self.recipe = plan.recipe.for_hidden_size(self.model.config.hidden_size)
-        self.max_tokens = min(self.recipe.max_tokens, self.model.config.max_tokens)
+        self.wanted_tokens = self.recipe.max_tokens or self.data.task.max_tokens
+        self.max_tokens = min(self.wanted_tokens, self.model.config.max_tokens)
         self.latency = self._possible_latency()
         self.train_split = self._encode(self.data.train)
         self.dev_splits = {name: self._encode(split) for name, split in self.data.dev.items()}
@@ -188,34 +199,33 @@ class _Training:
             results=results,
         )
 
-    def _initial_model(self, source: str) -> DynaBertForSequenceClassification:
+    def _initial_model(self, source: str) -> TaskModel:
         task = self.data.task
-        changes: dict[str, Any] = {"num_labels": 1, "problem_type": "regression"}
-        if task.labels is not None:
-            changes = {
-                "id2label": dict(enumerate(task.labels)),
-                "label2id": {label: number for number, label in enumerate(task.labels)},
-                "problem_type": "single_label_classification",
-            }
         with torch.random.fork_rng():
             torch.manual_seed(seed_from(self.plan.seed))  # a new head is random
-            model = DynaBertForSequenceClassification.from_hf(
-                source, depth_choice=self.plan.recipe.depth_choice, **changes
+            model = model_class(task.kind).from_hf(
+                source, depth_choice=self.plan.recipe.depth_choice, **head_config(task)
             )
         return model.to(self.accelerator.device)
 
     def _possible_latency(self) -> LatencySetup | None:
         wanted, most = self.plan.latency, self.model.config.max_tokens
-        if wanted is None or wanted.tokens <= most:
-            return wanted
-        if wanted != DEFAULT_SETUP:
+        if wanted == "usual":  # as long as the task's inputs may be
+            return replace(DEFAULT_SETUP, tokens=min(self.data.task.max_tokens, most))
+        if wanted is not None and wanted.tokens > most:
             raise UserError(
                 f"this backbone reads at most {most} tokens, got --tokens {wanted.tokens}."
             )
-        return replace(wanted, tokens=most)
+        return wanted
 
-    def _encode(self, split: Any) -> EncodedSplit:
-        return encode(split, self.data.task, self.tokenizer, max_tokens=self.max_tokens)
+    def _encode(self, split: Any) -> Encoded:
+        return encode_task(
+            split,
+            self.data.task,
+            self.tokenizer,
+            max_tokens=self.max_tokens,
+            doc_stride=self.recipe.doc_stride,
+        )
 
     def _encode_augmented(self) -> EncodedSplit | None:
         """The original rows and the augmented ones."""
@@ -223,11 +233,14 @@ class _Training:
         if augmentation is None:
             return None
 
+        task, original = self.data.task, self.train_split
+        assert isinstance(original, EncodedSplit)  # of other tasks there is no augmentation
+
         def parts() -> Iterator[EncodedSplit]:
-            yield self.train_split
+            yield original
             done, total = 0, augmentation.manifest.num_rows
-            for shard in augmentation.shards(self.data.task):
-                yield self._encode(shard)
+            for shard in augmentation.shards(task):
+                yield encode(shard, task, self.tokenizer, max_tokens=self.max_tokens)
                 done += len(shard)
                 self.on_event(Working(what="tokenize", done=done, total=total))
 
@@ -236,12 +249,14 @@ class _Training:
     def _collect_notices(self) -> tuple[str, ...]:
         splits = {"train": self.train_split, **self.dev_splits}
         cut = [f"{name}: {split.notice}" for name, split in splits.items() if split.notice]
-        if self.max_tokens < self.recipe.max_tokens:
+        if self.max_tokens < self.wanted_tokens:
+            asking = "task" if self.recipe.max_tokens is None else "recipe"
             cut.append(
-                f"the backbone reads at most {self.max_tokens} tokens, fewer than the recipe's "
-                f"{self.recipe.max_tokens}"
+                f"the backbone reads at most {self.max_tokens} tokens, fewer than the {asking}'s "
+                f"{self.wanted_tokens}"
             )
-        if self.latency is not None and self.latency != self.plan.latency:
+        usual = self.plan.latency == "usual"
+        if usual and self.latency and self.latency.tokens < self.data.task.max_tokens:
             cut.append(f"MACs and latency are for {self.latency.tokens} tokens, all it reads")
         return (*self.data.notices, *self._augmentation_notices(), *cut)
 
@@ -340,6 +355,8 @@ class _Training:
             "seed": self.plan.seed,
             "stages": stages,
         }
+        if self.data.task.kind == "spans":
+            values["doc_stride"] = recipe.doc_stride
         if self.augmentation is not None and any(stage.get("data") for stage in stages):
             values["augmented data"] = self.augmentation.fingerprint
         return StageCache.key(values)
@@ -370,13 +387,13 @@ class _Training:
             stop=self.stop,
         )
 
-    def _stage_data(self, stage: Train) -> EncodedSplit:
+    def _stage_data(self, stage: Train) -> Encoded:
         if stage.data == "original":
             return self.train_split
         assert self.augmented_split is not None  # `find_augmentation` has seen to it
         return self.augmented_split
 
-    def _teacher(self, stage: Train) -> DynaBertForSequenceClassification | None:
+    def _teacher(self, stage: Train) -> TaskModel | None:
         if stage.teacher is None:
             return None
         teacher = copy.deepcopy(self.model).requires_grad_(False).eval()
@@ -455,15 +472,17 @@ class _Training:
                 title=task.title,
                 text_columns=task.text_columns,
                 labels=task.labels,
+                kind=task.kind,
                 metrics=task.metrics,
                 source=self.data.source,
                 fingerprint=self.data.fingerprint,
-                num_train=len(self.train_split),
-                num_dev=len(next(iter(self.dev_splits.values()))),
+                num_train=self.train_split.num_examples,
+                num_dev=next(iter(self.dev_splits.values())).num_examples,
             ),
             data=plan.data,
             recipe=self.recipe.model_dump(mode="json"),
             max_tokens=self.max_tokens,
+            doc_stride=self.recipe.doc_stride,
             seed=plan.seed,
             precision=self.precision,
             machine=describe_machine(self.accelerator.device),
@@ -484,6 +503,7 @@ def find_augmentation(source: DataSource, data: TaskData, recipe: Recipe) -> Aug
     """
     if not recipe.augmented_stages:
         return None
+    check_augmentable(data.task)
     if source.augmentation is None:
         raise UserError(
             f"the recipe {recipe.name} trains on augmented data ({', '.join(recipe.augmented_stages)}), so "
@@ -504,8 +524,8 @@ def _versions() -> dict[str, str]:
 
 
 def calibrate(
-    model: DynaBertForSequenceClassification,
-    split: EncodedSplit,
+    model: TaskModel,
+    split: Encoded,
     *,
     num_examples: int | None,
     per: Granularity = "example",
@@ -514,6 +534,8 @@ def calibrate(
     on_event: OnEvent = ignore,
 ) -> Importance:
     """Importance on some examples of a split, drawn without replacement; None takes all of them.
+
+    Of a task of spans an example is a window.
 
     Raises:
         UserError: fewer than one example.

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dynabert.attention_matching import AttentionOf
+from dynabert.data.squad.windows import DEFAULT_STRIDE
 from dynabert.errors import UserError, explain
 from dynabert.importance import Granularity
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, DepthChoice, SearchSpace
@@ -130,7 +131,8 @@ class Recipe(_Value):
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     depth_choice: DepthChoice = "paper"
     batch_size: Annotated[int, Field(ge=1)] = 32
-    max_tokens: Annotated[int, Field(ge=3)] = 128
+    max_tokens: Annotated[int, Field(ge=3)] | None = None  # None: what is usual for the task
+    doc_stride: Annotated[int, Field(ge=1)] = DEFAULT_STRIDE  # of windows over long passages
     # The sub-networks that are reported at the end.
     width_mults: Mults = PAPER_WIDTHS
     depth_mults: Mults = PAPER_DEPTHS

@@ -12,10 +12,9 @@ from torch import Tensor
 
 from dynabert.attention_matching import attention_loss, relation_loss
 from dynabert.data.encoding import Batch
-from dynabert.distillation import cosine_loss, hidden_loss, matched_states, prediction_loss
+from dynabert.distillation import cosine_loss, hidden_loss, matched_states, prediction_losses
 from dynabert.errors import UserError
-from dynabert.modeling.heads import classification_loss
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.models import TaskModel
 from dynabert.subnet import FULL, ResolvedSubnet, Subnet
 from dynabert.training.recipe import Losses, Teacher
 
@@ -25,24 +24,24 @@ TEACHING = Teacher()
 class Answer(NamedTuple):
     """What a network gives a loss to work with."""
 
-    network: DynaBertForSequenceClassification
+    network: TaskModel
     resolved: ResolvedSubnet  # which of its layers and heads answered
-    logits: Tensor  # (B, C)
+    logits: tuple[Tensor, ...]  # the task's sets: (B, C), or start and end (B, S) each
     states: tuple[Tensor, ...]  # embedding output, then each executed layer's, (B, S, D); or none
 
     def detached(self) -> Answer:
         """The same as a teacher's: nothing learns through it."""
         states = tuple(state.detach() for state in self.states)
-        return self._replace(logits=self.logits.detach(), states=states)
+        return self._replace(logits=tuple(logits.detach() for logits in self.logits), states=states)
 
 
 def accumulate_gradients(
-    student: DynaBertForSequenceClassification,
+    student: TaskModel,
     batch: Batch,
     subnets: Sequence[Subnet],
     losses: Losses,
     *,
-    teacher: DynaBertForSequenceClassification | None = None,
+    teacher: TaskModel | None = None,
     teaching: Teacher = TEACHING,
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     backward: Callable[[Tensor], None] = torch.Tensor.backward,
@@ -65,9 +64,7 @@ def accumulate_gradients(
     # Where nothing is padded, the cheaper unmasked losses and attention do the same.
     needed_mask = None if mask.device.type == "cpu" and bool(mask.all()) else mask
 
-    def answer(
-        model: DynaBertForSequenceClassification, embedding_output: Tensor, subnet: Subnet
-    ) -> Answer:
+    def answer(model: TaskModel, embedding_output: Tensor, subnet: Subnet) -> Answer:
         out = model(
             embedding_output=embedding_output,
             attention_mask=needed_mask,
@@ -75,7 +72,7 @@ def accumulate_gradients(
             output_hidden_states=losses.need_states,
         )
         resolved = subnet.resolve(model.config.shape)
-        return Answer(model, resolved, out.logits, out.hidden_states or ())
+        return Answer(model, resolved, model.logits_of(out, needed_mask), out.hidden_states or ())
 
     with autocast():
         embedding_output = _embed(student, batch)
@@ -145,13 +142,12 @@ def subnet_loss(
     config = given.network.config
     terms = []
     if losses.labels:
-        label_loss = classification_loss(given.logits, batch["labels"], config.problem_type)
-        terms.append(losses.labels * label_loss)
+        terms.append(losses.labels * given.network.label_loss(given.logits, batch))
     if not losses.need_teacher:
         return torch.stack(terms).sum()
     assert taught is not None  # a recipe that distils has a teacher
     if losses.prediction:
-        loss = prediction_loss(given.logits, taught.logits, losses.temperature)
+        loss = prediction_losses(given.logits, taught.logits, losses.temperature)
         terms.append(losses.prediction * loss)
     if losses.hidden:
         layers = given.resolved.layers
@@ -198,5 +194,5 @@ def _last_vectors(answer: Answer) -> tuple[Tensor, Tensor, Tensor]:
     return query, key, value
 
 
-def _embed(model: DynaBertForSequenceClassification, batch: Batch) -> Tensor:
+def _embed(model: TaskModel, batch: Batch) -> Tensor:
     return model.backbone.embeddings(batch["input_ids"], batch.get("token_type_ids"))

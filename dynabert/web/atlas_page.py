@@ -13,7 +13,7 @@ from dynabert import plots
 from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.analysis.map_atlas import MapAtlas, build_atlas
 from dynabert.analysis.rollout import MapKind
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, Subnet
 from dynabert.web.page import Component, about_making, about_run, page, read_assets
@@ -47,7 +47,7 @@ def read_atlas(
     run: Run,
     texts: Sequence[str],
     *,
-    model: DynaBertForSequenceClassification | None = None,
+    model: TaskModel | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> MapAtlas:
     """The atlas of a run on a text, or a pair: every width and depth; of a long text, those it reports.

@@ -14,7 +14,7 @@ from dynabert.analysis.function_names import FUNCTIONS_DEFINED, FUSION_DEFINED, 
 from dynabert.analysis.functions import FunctionProfile, function_profile
 from dynabert.analysis.fusion import Fusion, measure_fusion
 from dynabert.analysis.sentences import Sentence, attention_of
-from dynabert.modeling.models import DynaBertForSequenceClassification
+from dynabert.modeling.models import TaskModel
 from dynabert.plots.functions import function_colours
 from dynabert.runs import Run
 from dynabert.subnet import FULL, ResolvedSubnet, Subnet
@@ -34,7 +34,7 @@ class SubnetFunctions:
 
 
 def measure_functions(
-    model: DynaBertForSequenceClassification,
+    model: TaskModel,
     sentences: Sequence[Sentence],
     subnets: Iterable[Subnet],
     on_progress: Callable[[int, int], None] | None = None,

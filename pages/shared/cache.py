@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 from transformers import PreTrainedTokenizerBase
 
-from dynabert import DynaBertForSequenceClassification, Subnet
+from dynabert import Subnet
 from dynabert.analysis.answers import Answer, answer_all
 from dynabert.analysis.attention_maps import AttentionMaps, attention_maps
 from dynabert.analysis.attention_maps import kept_heads as find_kept_heads
@@ -33,8 +33,11 @@ from dynabert.analysis.sentences import (
 from dynabert.analysis.sentences import (
     cut_to_fit as cut_text,
 )
+from dynabert.analysis.span_answers import SpanAnswer, answer_question, time_answers
 from dynabert.errors import UserError
+from dynabert.evaluation import Latency
 from dynabert.examples import RunExamples, load_examples
+from dynabert.modeling.models import TaskModel
 from dynabert.reproduction.plan import PLAN_FILE, read_plan
 from dynabert.reproduction.results import Result, list_results, read_result
 from dynabert.runs import ABLATION, MANIFEST, MEASURED, Run
@@ -85,7 +88,7 @@ def _open_run(folder: str, changed: int) -> Run:
 
 
 @st.cache_resource(max_entries=3, show_spinner="Loading the model …", hash_funcs=_RUN)
-def model(run: Run) -> DynaBertForSequenceClassification:
+def model(run: Run) -> TaskModel:
     loaded = run.model()
     # What is loaded stays; the garbage collector need not look at it after each click.
     gc.collect()
@@ -246,6 +249,42 @@ def answers(
     loaded, reader = model(run), tokenizer(run)
     with _TOKENIZER:  # and no two texts are timed at once
         return answer_all(loaded, reader, texts, subnets, max_tokens=run.info.max_tokens)
+
+
+@st.cache_data(max_entries=32, show_spinner="Asking every sub-network …", hash_funcs=_RUN)
+def span_answers(
+    run: Run, question: str, passage: str, subnets: tuple[Subnet, ...]
+) -> list[SpanAnswer]:
+    """The answers of a run that answers questions."""
+    loaded, reader, info = model(run), tokenizer(run), run.info
+    with _TOKENIZER:
+        return answer_question(
+            loaded,
+            reader,
+            question,
+            passage,
+            subnets=subnets,
+            max_tokens=info.max_tokens,
+            doc_stride=info.doc_stride,
+        )
+
+
+@st.cache_data(max_entries=32, show_spinner="Timing every sub-network …", hash_funcs=_RUN)
+def span_latencies(
+    run: Run, question: str, passage: str, subnets: tuple[Subnet, ...]
+) -> list[Latency]:
+    """How long they take for them."""
+    loaded, reader, info = model(run), tokenizer(run), run.info
+    with _TOKENIZER:  # and no two texts are timed at once
+        return time_answers(
+            loaded,
+            reader,
+            question,
+            passage,
+            subnets=subnets,
+            max_tokens=info.max_tokens,
+            doc_stride=info.doc_stride,
+        )
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading the sentence …", hash_funcs=_RUN)

@@ -17,6 +17,12 @@ from pages.shared import cache, notices, saving, state, wording
 PAGES_WITHOUT_RUN = ("train", "results")  # by their place in the address
 DEFAULT_TEXT = "the cat sat on the mat."
 DEFAULT_SECOND = "a cat was sitting on a mat."
+DEFAULT_QUESTION = "Where did the dog sleep?"
+DEFAULT_PASSAGE = (
+    "On Monday the cat sat on the mat while the dog slept under the kitchen table. The bird, which had "
+    "eaten the bread, sang in the old tree until the rain came."
+)
+_DEFAULTS = (DEFAULT_TEXT, DEFAULT_SECOND, DEFAULT_QUESTION, DEFAULT_PASSAGE)
 BY_LAYER_SHOWN = (
     "by-layer-shown"  # the plain sub-network that the heads by layer stand for, and they
 )
@@ -155,19 +161,27 @@ def set_subnet(subnet: Subnet) -> None:
         state.change("per_layer", ".".join(map(str, subnet.heads)))
 
 
-def choose_text(label: str, name: str, default: str) -> str:
+def choose_text(
+    label: str, name: str, default: str, field: Callable[..., str | None] = st.text_input
+) -> str:
+    """A text kept in the view.  field: Streamlit's control that it is typed into."""
     given = state.recall(name)
+    if given in _DEFAULTS:  # nobody typed it: it is that of a run with another task
+        given = None
     if given is not None and len(given) > state.LONGEST_TEXT:
         notices.fell_back("a text", given, f"its first {state.LONGEST_TEXT:,} letters are shown")
     take = state.show(name, (default if given is None else given)[: state.LONGEST_TEXT])
-    text = st.text_input(label, key=name, max_chars=state.LONGEST_TEXT, on_change=take)
+    text = field(label, key=name, max_chars=state.LONGEST_TEXT, on_change=take) or ""
     state.remember(name, text)
     return text
 
 
 def choose_texts(run: Run) -> tuple[str, ...]:
-    """A sentence, or a pair where the run's task is about pairs."""
+    """A sentence, or a pair where the run's task is about pairs, or a question and its passage."""
     columns = run.info.task.text_columns
+    if run.info.task.kind == "spans":
+        question = choose_text("Question", "text", DEFAULT_QUESTION)
+        return question, choose_text("Passage", "text2", DEFAULT_PASSAGE, st.text_area)
     if len(columns) == 1:
         return (choose_text("Sentence", "text", DEFAULT_TEXT),)
     first, second = columns

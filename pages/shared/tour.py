@@ -115,6 +115,14 @@ def narrow_or_shallow(run: Run) -> str:
 
 def who_disagrees_first(run: Run) -> str:
     columns = run.info.task.text_columns
+    if run.info.task.kind == "spans":
+        subnets = controls.reported_grid(run)
+        answers = cache.span_answers(run, CLAUSE, CLAUSE_WRONG, subnets)
+        others = sum(one.text != answers[0].text for one in answers)
+        return (
+            f"This run answers questions about a passage, so ask it one. Of {len(answers)} sub-networks "
+            f"{others} take another part of this one than the full network does."
+        )
     texts = (CLAUSE,) if len(columns) == 1 else (CLAUSE, CLAUSE_WRONG)
     answers, _ = cache.answers(run, texts, controls.reported_grid(run))
     labels = run.info.task.labels

@@ -7,6 +7,7 @@ import re
 from pydantic import ValidationError
 
 from dynabert.analysis.head_ablation import HeadAblation, RankCorrelation, rank_correlation
+from dynabert.data.tasks import TaskKind
 from dynabert.plots import span
 from dynabert.runs import RunInfo
 from dynabert.subnet import NetworkShape, Subnet
@@ -23,6 +24,15 @@ METRICS = {
     ),
     "pearson": ("Pearson", "Linear correlation of predictions and labels: 1 is perfect."),
     "spearman": ("Spearman", "Rank correlation of predictions and labels: 1 is perfect."),
+}
+# Of answers that are parts of a passage; other names are as above.
+SPAN_METRICS = {
+    "f1": (
+        "F1",
+        "Words that the answer shares with the right one: the harmonic mean of precision and recall, "
+        "averaged over the questions.",
+    ),
+    "em": ("exact match", "Share of the questions whose answer is the right one, word for word."),
 }
 COLLAPSED = "collapsed: it gives every dev example the same answer"
 NOTHING_TRAINED = (
@@ -50,11 +60,13 @@ def sentence(error: Exception) -> str:
 
 
 def metric_title(name: str) -> str:
-    return METRICS[name][0] if name in METRICS else name
+    known = SPAN_METRICS | METRICS  # of one name, one title
+    return known[name][0] if name in known else name
 
 
-def metric_help(name: str) -> str | None:
-    return METRICS[name][1] if name in METRICS else None
+def metric_help(name: str, kind: TaskKind = "classification") -> str | None:
+    known = METRICS | SPAN_METRICS if kind == "spans" else METRICS
+    return known[name][1] if name in known else None
 
 
 def capital(text: str) -> str:

@@ -318,7 +318,7 @@ def test_too_long_sentences_are_cut_with_a_notice(tiny_backbone: Path, tmp_path:
         *("--precision", "fp32", "--tokens", "8", "--runs-dir", tmp_path / "runs"),
     )
     assert "dev: 1 of 17 examples are longer than 40 tokens and were cut" in out
-    assert "the backbone reads at most 40 tokens, fewer than the recipe's 128" in out
+    assert "the backbone reads at most 40 tokens, fewer than the task's 128" in out
     assert len(Run.load(tmp_path / "runs" / "long").info.notices) == 2
 
 

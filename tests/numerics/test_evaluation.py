@@ -17,5 +17,5 @@ def test_answers_are_those_of_the_whole_model(model, batch, subnet):
     model.eval()
     with torch.no_grad():
         whole = model(**batch, subnet=subnet, output_attentions=True).logits
-    found = torch.from_numpy(batch_logits(model, batch, [Subnet(0.5), subnet])[1])
+    found = torch.from_numpy(batch_logits(model, batch, [Subnet(0.5), subnet])[0][1])
     torch.testing.assert_close(found, whole.float(), rtol=0, atol=1e-6)

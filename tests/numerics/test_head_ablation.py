@@ -84,7 +84,7 @@ def test_heads_removed_together_are_heads_removed_one_by_one(model, most_tokens)
     """Against one text, unpadded, and one head at a time."""
     lengths = (11, 7, 3)
     batch = make_batch(model.config.backbone, lengths=lengths, pad_to=13)
-    full, without = logits_without_each_head(model, batch, most_tokens=most_tokens)
+    (full,), (without,) = logits_without_each_head(model, batch, most_tokens=most_tokens)
     assert without.shape == (24, 3, 3)
     for row, length in enumerate(lengths):
         alone = {name: value[row : row + 1, :length] for name, value in batch.items()}
@@ -100,7 +100,7 @@ def test_heads_removed_together_are_heads_removed_one_by_one(model, most_tokens)
 def test_removed_heads_in_an_extracted_network_follow_its_own_layers(model):
     small = model.extract(Subnet(layers=(1, 3), heads=(6, 2), neurons=(60, 30))).eval()
     batch = make_batch(model.config.backbone, lengths=(5, 5))  # nothing is padded
-    _, without = logits_without_each_head(small, batch)
+    _, (without,) = logits_without_each_head(small, batch)
     places = [(0, head) for head in range(6)] + [(1, head) for head in range(2)]
     for logits, place in zip(without, places, strict=True):
         mask = torch.ones(2, 6, dtype=torch.float64)

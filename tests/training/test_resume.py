@@ -14,7 +14,7 @@ from small_data import write_csv
 
 from dynabert.data.source import CsvSource, DataSource
 from dynabert.errors import UserError
-from dynabert.evaluation.latency import DEFAULT_SETUP, LatencySetup
+from dynabert.evaluation.latency import LatencySetup
 from dynabert.runs import Run, list_runs, unfinished_folder
 from dynabert.training import (
     Grid,
@@ -232,7 +232,7 @@ def test_short_backbone_is_timed_at_all_it_reads(
     data: DataSource, tiny_backbone: Path, tmp_path: Path
 ) -> None:
     recipe = RECIPE.model_copy(update={"stages": RECIPE.stages[:1]})
-    run = train(plan(data, tiny_backbone, recipe=recipe, latency=DEFAULT_SETUP), tmp_path)
+    run = train(plan(data, tiny_backbone, recipe=recipe, latency="usual"), tmp_path)
     assert set(run.results["tokens"]) == {40}
     assert "MACs and latency are for 40 tokens, all it reads" in run.info.notices
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from dynabert.analysis.changed_answers import GAINED, LOST, OTHER, changed_answers, changed_values
-from dynabert.evaluation import Evaluation
+from dynabert.evaluation import LabelEvaluation
 from dynabert.subnet import FULL
 
 
-def evaluation(logits: np.ndarray, labels: np.ndarray) -> Evaluation:
-    return Evaluation(
+def evaluation(logits: np.ndarray, labels: np.ndarray) -> LabelEvaluation:
+    return LabelEvaluation(
         subnet=FULL, metrics={}, loss=0.0, collapsed=False, logits=logits, labels=labels
     )
 

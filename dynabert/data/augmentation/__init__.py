@@ -8,7 +8,7 @@ from dynabert.data.augmentation.candidates import Candidates
 from dynabert.data.augmentation.folder import Augmentation
 from dynabert.data.augmentation.glove import WordVectors
 from dynabert.data.augmentation.masked_lm import MaskedLanguageModel
-from dynabert.data.augmentation.settings import COPIES, Settings, default_copies
+from dynabert.data.augmentation.settings import COPIES, Settings, check_augmentable, default_copies
 from dynabert.data.augmentation.writing import augment
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "Settings",
     "WordVectors",
     "augment",
+    "check_augmentable",
     "default_copies",
 ]

@@ -86,6 +86,15 @@ class Manifest(_Value):
         return sum(shard.words.get(origin, 0) for shard in self.shards.values())
 
 
+def check_augmentable(task: Task) -> None:
+    """Raise a UserError unless the task's texts may be varied without losing what was labelled."""
+    if task.kind == "spans":
+        raise UserError(
+            f"{task.name} cannot be augmented: other words in a passage would move or lose its answers. "
+            "Choose a recipe without augmented stages."
+        )
+
+
 def default_copies(task: Task) -> int:
     """How often the official script tries to vary a text of a task.
 

@@ -27,7 +27,14 @@ from dynabert.data.augmentation.folder import (
 )
 from dynabert.data.augmentation.glove import WordVectors
 from dynabert.data.augmentation.masked_lm import MaskedLanguageModel
-from dynabert.data.augmentation.settings import Manifest, Plan, Resource, Settings, Shard
+from dynabert.data.augmentation.settings import (
+    Manifest,
+    Plan,
+    Resource,
+    Settings,
+    Shard,
+    check_augmentable,
+)
 from dynabert.data.loading import TaskData
 from dynabert.data.tasks import Task
 from dynabert.errors import UserError
@@ -61,6 +68,7 @@ def augment(
         UserError: bad input, or the folder holds anything but the beginning of the same
         augmentation.
     """
+    check_augmentable(data.task)
     vectors = WordVectors.read(glove, settings.glove_words)
     model = None if masked_lm is None else MaskedLanguageModel.load(masked_lm, device)
     plan = Plan(

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
+from pandas.api.types import is_numeric_dtype
 
 from dynabert import Subnet, plots
-from dynabert.analysis.changed_answers import CHANGES, changed_answers, changed_values
+from dynabert.analysis.changed_answers import (
+    CHANGES,
+    changed_answers,
+    changed_spans,
+    changed_values,
+)
 from dynabert.analysis.groups import accuracy_by_group
 from dynabert.evaluation import Evaluation
 from dynabert.runs import Run
@@ -80,7 +86,18 @@ def show_changes(
     if groups is not None:
         columns["phenomenon"] = groups
     file_name = f"{run.name}-changed-{subnet.key}.csv"
-    if task.labels is None:
+    if task.kind == "spans":
+        columns["right"] = [" / ".join(dict.fromkeys(gold["text"])) for gold in split["answers"]]
+        table = changed_spans(full, small, columns)
+        change = table["change"]
+        st.markdown(
+            f"Of {wording.count(full.num_examples, 'question')}, **{len(table)}** get another answer: "
+            f"**{int((change < 0).sum())}** a worse one, **{int((change > 0).sum())}** a better one (by F1)."
+        )
+        if table.empty:
+            return
+        _show_table(table, values=False)
+    elif task.labels is None:
         table = changed_values(full, small, columns)
         st.caption(
             f"The answers move by {table['change'].abs().mean():.2f} on average; the largest changes first."
@@ -132,7 +149,7 @@ def _show_table(table: pd.DataFrame, *, values: bool) -> None:
     """The first rows.  values: the answers are numbers, of a regression."""
     number = st.column_config.NumberColumn
     # Texts may be long: they stand last.
-    first = ["change", "label", "full", "full_probability", "subnet", "subnet_probability"]
+    first = ["change", "label", "right", "full", "full_probability", "subnet", "subnet_probability"]
     order = [name for name in [*first, "phenomenon"] if name in table]
     st.dataframe(
         table.head(MOST_ROWS),
@@ -143,11 +160,8 @@ def _show_table(table: pd.DataFrame, *, values: bool) -> None:
             "subnet": "sub-network" if not values else number("sub-network", format="%.2f"),
             "full_probability": number("its probability", format="%.2f"),
             "subnet_probability": number("its probability ", format="%.2f"),
-            **(
-                {}
-                if not values
-                else {"change": number(format="%+.2f"), "label": number(format="%.2f")}
-            ),
+            **({"label": number(format="%.2f")} if values else {}),
+            **({"change": number(format="%+.2f")} if is_numeric_dtype(table["change"]) else {}),
         },
     )
     if len(table) > MOST_ROWS:

@@ -57,6 +57,7 @@ class Numbers:
             return
         for metric, slot in self._scores.items():
             interval = estimate.metrics[metric]
+            about = wording.metric_help(metric, self.run.info.task.kind) or ""
             done = estimate.evaluation is not None
             _plain_tile(
                 slot,
@@ -65,7 +66,7 @@ class Numbers:
                 if done
                 else f"{interval.value:.3f} ± {interval.half_width:.3f}",
                 f"{estimate.num_read:,} of {estimate.num_examples:,} read",
-                f"{wording.metric_help(metric) or ''} ± half the 95 % interval for the whole dev set: "
+                f"{about} ± half the 95 % interval for the whole dev set: "
                 f"{interval.low:.3f} to {interval.high:.3f}.",
             )
         self._line.progress(
@@ -92,7 +93,7 @@ class Numbers:
                 f"{change:+.3f} vs full" if differs else "as the full",
                 "normal" if differs and not row["collapsed"] else "off",
                 delta_arrow="auto" if differs else "off",
-                help=wording.metric_help(metric),
+                help=wording.metric_help(metric, self.run.info.task.kind),
                 border=True,
             )
         known = not pd.isna(row["latency_ms"])

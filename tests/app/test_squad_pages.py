@@ -1,0 +1,137 @@
+"""Every page on a run that answers questions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from reading import charts, finished, metric, texts
+from squad_run import squad_plan
+
+from dynabert import SearchSpace, Subnet
+from dynabert.analysis.changed_answers import changed_spans
+from dynabert.analysis.span_answers import answer_question
+from dynabert.evaluation import evaluate_many
+from dynabert.examples import load_examples
+from dynabert.runs import Run
+from dynabert.training import train
+
+pytest_plugins = ["app_fixtures"]
+
+QUESTION, PASSAGE = "what is good ?", "the old red good cat is on the tree ."
+PAGES = (
+    *("overview", "importance", "attention", "fusion", "accuracy", "try_it", "compare"),
+    *("take_away", "learn", "train"),
+)
+SPACE = list(SearchSpace((1.0, 0.5), (1.0, 0.5)))
+
+
+@pytest.fixture(scope="module")
+def squad(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Run:
+    folder = tmp_path_factory.mktemp("squad")
+    return train(squad_plan(folder / "data", tiny_backbone), folder / "runs")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens(open_app, squad: Run, page: str) -> None:
+    at = open_app(squad.folder.parent, page)
+    assert not at.error, [error.value for error in at.error]
+
+
+@pytest.mark.parametrize("step", range(1, 7))
+def test_every_step_of_the_tour_has_an_answer(open_app, squad: Run, step: int) -> None:
+    at = open_app(squad.folder.parent, tour=str(step))
+    at.session_state[f"tour-answer-{step}"] = True
+    at.run()
+    assert not at.exception
+    assert not at.error
+
+
+def test_every_sub_network_answers_a_question(open_app, squad: Run) -> None:
+    at = open_app(squad.folder.parent, "try_it", text=QUESTION, text2=PASSAGE)
+    info = squad.info
+    expected = answer_question(
+        *(squad.model(), squad.tokenizer(), QUESTION, PASSAGE),
+        subnets=SPACE,
+        max_tokens=info.max_tokens,
+        doc_stride=info.doc_stride,
+    )
+    table = at.dataframe[0].value
+    assert table["subnet"].tolist() == [subnet.key for subnet in SPACE]
+    assert table["answer"].tolist() == [answer.text for answer in expected]
+    assert table["probability"].tolist() == pytest.approx([one.probability for one in expected])
+    assert (table["latency_ms"] > 0).all()
+    (figure,) = charts(at)
+    assert any(text.startswith("cat") for text in figure["data"][1]["text"])
+    marked = texts(at)[-1]
+    assert f"good :blue-background[**{expected[0].text}**]" in marked
+    at.text_area(key="text2").set_value("  ").run()
+    assert "Type a question and a passage" in at.info[0].value
+
+
+def test_hostile_texts(open_app, squad: Run) -> None:
+    hostile = "</script><img src=x onerror=alert(1)> ]:red[x] **b** good cat"
+    at = open_app(squad.folder.parent, "try_it", text=hostile, text2=hostile)
+    assert not at.error
+    marked = texts(at)[-1]
+    # Nothing of it means anything to Markdown: taken out with our own marks, each sign stands escaped.
+    plain = re.sub(r":(?:blue|orange)-background\[\*\*((?:\\.|[^\\\]])*?)\*\*\]", r"\1", marked)
+    assert re.fullmatch(r"(?:\\[^\w\s]|[\w\s=/])*", plain), plain
+    assert plain.replace("\\", "") == hostile
+
+
+def test_a_page_that_opens_on_another_task_asks_a_question(open_app, squad: Run) -> None:
+    at = open_app(squad.folder.parent, "try_it", text="the cat sat on the mat.")
+    assert at.text_input(key="text").value == "Where did the dog sleep?"
+    at = open_app(squad.folder.parent, "try_it", text="Who?")
+    assert at.text_input(key="text").value == "Who?"
+
+
+def test_attention_shows_the_answer(open_app, squad: Run) -> None:
+    at = open_app(squad.folder.parent, "attention", text=QUESTION, text2=PASSAGE)
+    (expected,) = answer_question(
+        *(squad.model(), squad.tokenizer(), QUESTION, PASSAGE), max_tokens=squad.info.max_tokens
+    )
+    assert metric(at, "Full network") == expected.text
+
+
+def test_a_new_sub_network_is_evaluated_and_its_changed_answers_are_shown(
+    open_app, squad: Run
+) -> None:
+    at = finished(open_app(squad.folder.parent, "accuracy", w="0.1667", d="0.5", auto="1"))
+    narrow = Subnet(1 / 6, 0.5)
+    dev = load_examples(squad).dev
+    full, small = evaluate_many(
+        squad.model(), dev, [Subnet(), narrow], metrics=squad.info.task.metrics
+    )
+    assert metric(at, "F1") == f"{small.metrics['f1']:.3f}"
+    assert metric(at, "Exact match") == f"{small.metrics['em']:.3f}"
+    (measured,) = squad.results[squad.results["subnet"] == narrow.key]["f1"]
+    assert measured == pytest.approx(small.metrics["f1"])
+    at.toggle(key="changes").set_value(True).run()
+    at = finished(at)
+    expected = changed_spans(full, small, {})
+    said = next(text for text in texts(at) if "get another answer" in text)
+    assert f"Of 24 questions, **{len(expected)}** get another answer" in said
+    table = at.dataframe[0].value
+    assert table["subnet"].tolist() == expected["subnet"].tolist()
+    assert table["change"].is_monotonic_increasing
+    gold = [set(answers) for answers in dev.gold]
+    for _, row in table.iterrows():
+        assert {row["right"]} in gold
+        assert row["full"] != row["subnet"]
+
+
+def test_what_is_taken_away_is_told_how_to_use(open_app, squad: Run) -> None:
+    at = open_app(squad.folder.parent, "take_away")
+    assert any("answer_question(model, tokenizer" in code.value for code in at.code)
+
+
+def test_heads_are_removed_one_by_one(open_app, squad: Run) -> None:
+    at = open_app(squad.folder.parent, "importance")
+    (button,) = [one for one in at.button if one.label == "Measure now"]
+    at = finished(button.click().run())
+    assert squad.ablation is not None
+    assert squad.ablation.metric == "f1"
+    assert squad.ablation.num_examples == 24
