@@ -1,0 +1,1 @@
+"""Which sub-network to take: choices beyond one width for all layers."""
