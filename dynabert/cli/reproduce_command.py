@@ -40,7 +40,7 @@ from dynabert.reproduction.results import RESULTS_DIR, backbone_name, read_resul
 from dynabert.reproduction.standing import kind_of, seconds_left, seconds_of, standing_of
 from dynabert.reproduction.tables import find
 from dynabert.training.events import Event
-from dynabert.training.pipeline import MAX_SEED
+from dynabert.training.plan import MAX_SEED
 from dynabert.training.precision import Precision
 from dynabert.training.stopping import StopSignal
 

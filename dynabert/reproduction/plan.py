@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError, explain
 from dynabert.reproduction.tables import find
-from dynabert.training.pipeline import MAX_SEED
+from dynabert.training.plan import MAX_SEED
 from dynabert.training.presets import RECIPES
 from dynabert.training.recipe import Recipe, Train
 

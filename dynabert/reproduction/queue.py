@@ -23,7 +23,8 @@ from dynabert.reproduction.standing import seconds_left, standing_of
 from dynabert.runs import MANIFEST, Run
 from dynabert.subnet import Subnet
 from dynabert.training.events import Event, Working
-from dynabert.training.pipeline import TrainingPlan, discard_unfinished, train
+from dynabert.training.pipeline import discard_unfinished, train
+from dynabert.training.plan import TrainingPlan
 from dynabert.training.precision import Precision
 from dynabert.training.presets import RECIPES
 from dynabert.training.stopping import StopSignal
