@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from dynabert.reproduction.budgets import trained_alike
 from dynabert.reproduction.layout import Row, Table
 from dynabert.reproduction.measures import MEASURES, title_of
 from dynabert.reproduction.plan import DATA_DIR
@@ -115,7 +116,7 @@ class Comparison:
         return result.backbone == self.backbone and result.shape.family == self.table.family
 
     def by_seed(self, row: Row, measure: str, heading: str) -> list[SeedValue]:
-        """What each seed measured for a cell; only seeds with all that belongs to it."""
+        """What each seed measured for a cell; only seeds with all that belongs to it, trained alike."""
         if measure == AVERAGE:
             return self._averages(row, heading)
         task, metric = MEASURES[measure].task, MEASURES[measure].metric
@@ -132,13 +133,16 @@ class Comparison:
         values = []
         for seed in complete:
             found = [measured[seed] for measured in by_seed]
+            results = _distinct(result for result, _, _ in found)
+            if not trained_alike(results):
+                continue
             values.append(
                 SeedValue(
                     seed=seed,
                     value=PERCENT * float(np.mean([score for _, score, _ in found])),
                     collapsed=sum(collapsed for _, _, collapsed in found),
                     num_subnets=len(found),
-                    results=_distinct(result for result, _, _ in found),
+                    results=results,
                 )
             )
         return values
@@ -201,7 +205,10 @@ class Comparison:
             return self.without[task]
         if missing := self._missing(row, measure):
             return f"{NOT_RUN}: {', '.join(missing)}"
-        return "not in what was run: another sub-network, score or seed"
+        return (
+            "not in what was run: another sub-network, score or seed, or networks of one row that were "
+            "given different numbers of epochs"
+        )
 
 
 def cell_table(comparison: Comparison) -> pd.DataFrame:

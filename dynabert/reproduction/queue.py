@@ -32,6 +32,7 @@ from dynabert.training.stopping import StopSignal
 logger = logging.getLogger(__name__)
 # In the runs folder, with a folder for each task and seed: what recipes share is trained once.
 STAGE_CACHE = ".reproduction-stages"
+AUGMENTATIONS_DIR = "path/to/augmentations"  # in commands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +106,15 @@ class Workshop:
             values["augmentation"] = self._augmentation(job)
         return DataSource.model_validate(values)
 
+    def command(self, job: Job) -> str:
+        """What repeats a training, wherever its data may be: its own command, and what is said here."""
+        words = [job.command]
+        if RECIPES[job.recipe].augmented_stages:
+            words.append(f"--augmentations {AUGMENTATIONS_DIR}")
+        if self.precision != "auto":
+            words.append(f"--precision {self.precision}")
+        return " ".join(words)
+
     def _augmentation(self, job: Job) -> Path:
         """The folder of augmented data of a task, or of the examples that a seed draws from it."""
         drawn = job.limits.num_train
@@ -155,6 +165,10 @@ def carry_out(
             outcome.skipped.append(JobSkipped(job=job, why=why))
             on_event(outcome.skipped[-1])
     for number, job in enumerate(wanted):
+        if number and (why := _why_skip(job, workshop)) is not None:  # another process was faster
+            outcome.skipped.append(JobSkipped(job=job, why=why))
+            on_event(outcome.skipped[-1])
+            continue
         seconds, unknown = seconds_left(wanted[number:], _readable(workshop.results))
         on_event(
             JobStarted(
@@ -225,11 +239,16 @@ def _why_skip(job: Job, workshop: Workshop) -> str | None:
         fingerprint = workshop.source(job).load().fingerprint
     except UserError:
         return "done; its data are not here to compare with"
-    if fingerprint == standing.result.fingerprint:
+    different = ""
+    if fingerprint != standing.result.fingerprint:
+        different = "of other examples"
+    elif workshop.precision not in ("auto", standing.result.precision):
+        different = f"in {standing.result.precision}"
+    if not different:
         return "done"
     if workshop.replace:
         return None
-    return "there is a result, but of other examples; --replace trains it again and replaces it"
+    return f"there is a result, but {different}; --replace trains it again and replaces it"
 
 
 def _readable(folder: Path) -> list[Result]:
@@ -256,7 +275,7 @@ def _carry_out_one(
         seed=job.seed,
         precision=workshop.precision,
         latency=None,  # measured once for all runs, below
-        command=job.command,
+        command=workshop.command(job),
     )
     total = len(source.model_copy(update={"num_train": None}).load().train)
     if workshop.restart:
@@ -278,7 +297,7 @@ def _carry_out_one(
         run,
         task=job.task,
         recipe=job.recipe,
-        command=job.command,
+        command=plan.command,
         commit=commit,
         limits=limits,
         num_train_total=total,
@@ -298,8 +317,13 @@ def _finished_before(plan: TrainingPlan, runs_dir: Path) -> Run | None:
     if not (folder / MANIFEST).is_file():
         return None
     run = Run.load(folder)
-    same_data = run.info.task.fingerprint == plan.data.load().fingerprint
     recipe = plan.recipe.for_hidden_size(run.config.hidden_size).model_dump(mode="json")
-    if same_data and run.info.recipe == recipe and run.info.seed == plan.seed:
+    if (
+        run.info.backbone == plan.backbone  # others may have a folder of the same name
+        and run.info.recipe == recipe
+        and run.info.seed == plan.seed
+        and plan.precision in ("auto", run.info.precision)
+        and run.info.task.fingerprint == plan.data.load().fingerprint
+    ):
         return run
     raise UserError(f"{folder} is another run than the one wanted; remove it first.")

@@ -153,17 +153,20 @@ def write_result(folder: Path, result: Result) -> Path:
 
 
 def as_json(result: Result) -> str:
-    """One line for each field and each sub-network, in a fixed order: a diff shows what changed."""
+    """One line for each field and each sub-network, in a fixed order: a diff shows what changed.
+
+    What was measured is rounded to seven digits; what it was measured with is not, for that is compared.
+    """
     values = result.model_dump(mode="json")
     rows = sorted(values.pop("rows"), key=lambda row: str(row["subnet"]), reverse=True)
     lines = [f" {json.dumps(name)}: {_compact(values[name])}" for name in sorted(values)]
-    table = ",\n".join(f"  {_compact(row)}" for row in rows)
+    table = ",\n".join(f"  {_compact(_rounded(row))}" for row in rows)
     lines.append(f' "rows": [\n{table}\n ]')
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _compact(value: object) -> str:
-    return json.dumps(_rounded(value), sort_keys=True, ensure_ascii=False)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _rounded(value: object) -> object:
