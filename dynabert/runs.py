@@ -117,6 +117,8 @@ class RunInfo(BaseModel):
     versions: dict[str, str]
     stage_seconds: dict[str, float]
     notices: tuple[str, ...] = ()  # what a reader of the scores must know
+    # How the augmented rows were made, where some stage trained on such.
+    augmentation: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

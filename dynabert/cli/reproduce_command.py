@@ -158,8 +158,10 @@ def reproduce(
     else:
         if chosen or task:
             raise UserError("--all is everything in the plan; leave out tables and --task.")
-        given = {"--seeds": seeds, "--num-train": num_train, "--epochs-scale": epochs_scale}
-        given |= {"--epochs": epochs or None, "--no-limits": no_limits or None}
+        given: dict[str, object] = {
+            **{"--seeds": seeds, "--num-train": num_train, "--epochs-scale": epochs_scale},
+            **{"--epochs": epochs or None, "--no-limits": no_limits or None},
+        }
         if used := [option for option, value in given.items() if value is not None]:
             raise UserError(f"--all is as the plan says; {used[0]} is for tables that you name.")
         asked = plan.model_copy(update={"backbone": backbone or plan.backbone})

@@ -18,7 +18,7 @@ from dynabert.training.plan import MAX_SEED
 from dynabert.training.presets import RECIPES
 from dynabert.training.recipe import Recipe, Train
 
-DATA_DIR = "path/to/data"
+DATA_DIR, AUGMENTATIONS_DIR = "path/to/data", "path/to/augmentations"  # in commands
 PLAN_FILE = Path("benchmarks/reproduction.yaml")  # in the checkout
 Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import torch
 
+from dynabert.data.augmentation.folder import MANIFEST as AUGMENTED
+from dynabert.data.augmentation.folder import read_manifest
 from dynabert.data.source import DataSource
 from dynabert.errors import UserError, first_line
 from dynabert.evaluation.latency import LatencySetup, describe_machine
 from dynabert.reproduction.collect import current_commit, result_of
 from dynabert.reproduction.latencies import PAPER_SETUPS, LatencyBook
-from dynabert.reproduction.plan import Job
+from dynabert.reproduction.plan import AUGMENTATIONS_DIR, Job
 from dynabert.reproduction.results import Result, backbone_folder, read_results, write_result
 from dynabert.reproduction.standing import seconds_left, standing_of
 from dynabert.runs import MANIFEST, Run
@@ -32,7 +34,6 @@ from dynabert.training.stopping import StopSignal
 logger = logging.getLogger(__name__)
 # In the runs folder, with a folder for each task and seed: what recipes share is trained once.
 STAGE_CACHE = ".reproduction-stages"
-AUGMENTATIONS_DIR = "path/to/augmentations"  # in commands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,11 +237,15 @@ def _why_skip(job: Job, workshop: Workshop) -> str | None:
     if job.recipe not in RECIPES:
         return "done"
     try:
-        fingerprint = workshop.source(job).load().fingerprint
+        source = workshop.source(job)
+        fingerprint = source.load().fingerprint
+        augmentation = source.augmentation and read_manifest(source.augmentation / AUGMENTED)
     except UserError:
         return "done; its data are not here to compare with"
     different = ""
-    if fingerprint != standing.result.fingerprint:
+    if augmentation and augmentation.plan.method != standing.result.augmentation:
+        different = "on rows that were augmented in another way"
+    elif fingerprint != standing.result.fingerprint:
         different = "of other examples"
     elif workshop.precision not in ("auto", standing.result.precision):
         different = f"in {standing.result.precision}"

@@ -93,6 +93,9 @@ class Result(_Value):
     num_dev: int
     fingerprint: str  # of the examples
     notices: tuple[str, ...]
+    augmentation: dict[str, Any] | None = (
+        None  # how the augmented rows were made, if there were any
+    )
     stage_seconds: dict[str, float]
     wall_seconds: float  # of the call that finished it, with evaluation
     steps: int  # of the optimiser, all stages
@@ -107,7 +110,8 @@ class Result(_Value):
     def budget(self) -> tuple[object, ...]:
         """What must agree before two results of different seeds may be averaged."""
         plain = {key: value for key, value in self.stages.items() if key not in ("name", "about")}
-        return self.num_train, self.num_dev, json.dumps(plain, sort_keys=True)
+        rest = json.dumps([plain, self.augmentation], sort_keys=True)
+        return self.num_train, self.num_dev, rest
 
 
 def backbone_folder(backbone: str) -> str:

@@ -392,7 +392,7 @@ class _Training:
         self.tokenizer.save_pretrained(folder)
 
     def _info(self) -> RunInfo:
-        plan, task = self.plan, self.data.task
+        plan, task, augmentation = self.plan, self.data.task, self.augmentation
         finished = self.workspace.finished_stages()
         return RunInfo(
             command=plan.command,
@@ -420,6 +420,7 @@ class _Training:
             versions=_versions(),
             stage_seconds={name: round(stage.seconds, 1) for name, stage in finished.items()},
             notices=self.notices,
+            augmentation=None if augmentation is None else augmentation.manifest.plan.method,
         )
 
 

@@ -76,6 +76,21 @@ def test_seeds_of_another_budget_are_left_out_and_named():
     assert (cell.seeds, cell.left_out) == ((0, 1), (2,))
 
 
+def test_seeds_on_rows_augmented_in_another_way_are_left_out():
+    better, worse = (
+        {"copies": copies, "glove": {"name": "g", "sha256": "0"}} for copies in (30, 5)
+    )
+    comparison = table3(
+        *(
+            made_result("mrpc", "dynabert-w-augmented", seed, four(*[score] * 4), augmentation=how)
+            for seed, score, how in ((0, 0.6, better), (1, 0.7, better), (2, 0.1, worse))
+        )
+    )
+    cell = comparison.cells["+ Distillation and DA", "mrpc", ""]
+    assert cell.ours == pytest.approx(65.0)
+    assert cell.left_out == (2,)
+
+
 def test_the_average_needs_all_nine_scores():
     tasks = ("mnli", "qqp", "qnli", "sst2", "cola", "stsb", "mrpc", "rte")
     results = [made_result(task, scores=four(*[0.5] * 4)) for task in tasks[:-1]]
@@ -236,7 +251,11 @@ def test_gaps_name_the_recipes_and_the_command_or_why_there_can_be_nothing():
     mrpc = found["MRPC",]
     assert mrpc.why.startswith("not run yet: separate-w1.00, separate-w0.75")
     assert "vanilla-w" not in mrpc.why
-    assert mrpc.command == "python -m dynabert reproduce table3 --task mrpc --data-dir path/to/data"
+    command = "python -m dynabert reproduce table3 --task mrpc --data-dir path/to/data"
+    # One of its recipes trains on augmented data.
+    assert mrpc.command == f"{command} --augmentations path/to/augmentations"
+    table6 = gaps(Comparison(TABLES["table6"], "minilm", [], {}))[0]
+    assert table6.command.endswith("--data-dir path/to/data")
     assert not any("Vanilla" in column for gap in found.values() for column in gap.columns)
 
 

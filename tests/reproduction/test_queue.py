@@ -12,6 +12,7 @@ from made_results import made_result
 from small_data import write_glue
 
 from dynabert.cli import reproduce_command
+from dynabert.data.augmentation import Settings, augment
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import LatencySetup
 from dynabert.reproduction import queue
@@ -417,6 +418,33 @@ def test_augmented_data_are_asked_for_only_where_a_stage_trains_on_them(
         (tmp_path / name).mkdir()
     assert here.source(whole).augmentation == tmp_path / "sst2"
     assert here.source(drawn).augmentation == tmp_path / "sst2-s0"
+
+
+def test_a_result_on_rows_augmented_in_another_way_is_said(
+    workshop, tiny_backbone, tmp_path, monkeypatch
+):
+    recipe, one = RECIPES["small"], job(tiny_backbone)
+    (stage,) = recipe.stages
+    changed = stage.model_copy(update={"data": "augmented"})
+    monkeypatch.setitem(RECIPES, "small", recipe.model_copy(update={"stages": (changed,)}))
+    glove = tmp_path / "glove.txt"
+    glove.write_text("cat 1 0\ndog 1 1\ngood 0 1\nbad 1 2\n")
+
+    def augmented(name: str, copies: int) -> Workshop:
+        made = Workshop(
+            results=workshop.results, runs_dir=workshop.runs_dir, data_dir=workshop.data_dir
+        )
+        data = made.source(job(tiny_backbone, "smaller")).load()
+        augment(data, tmp_path / name / "sst2", Settings(copies=copies), glove=glove)
+        return replace(workshop, augmentations=tmp_path / name)
+
+    first, second = augmented("first", 2), augmented("second", 3)
+    assert carry_out([one], first).done == [one]
+    (result,) = read_results(workshop.results)
+    assert result.augmentation is not None
+    assert (result.augmentation["copies"], result.augmentation["glove"]["name"]) == (2, "glove.txt")
+    assert carry_out([one], first).skipped[0].why == "done"
+    assert "on rows that were augmented in another way" in carry_out([one], second).skipped[0].why
 
 
 @pytest.mark.parametrize(
