@@ -158,15 +158,17 @@ def carry_out(
     commit = current_commit()  # now: the files may change while it trains
     outcome = Outcome()
     wanted = []
+    examples = _Examples()
     for job in jobs:
-        why = _why_skip(job, workshop)
+        why = _why_skip(job, workshop, examples)
         if why is None:
             wanted.append(job)
         else:
             outcome.skipped.append(JobSkipped(job=job, why=why))
             on_event(outcome.skipped[-1])
     for number, job in enumerate(wanted):
-        if number and (why := _why_skip(job, workshop)) is not None:  # another process was faster
+        # Another process may have been faster.
+        if number and (why := _why_skip(job, workshop, examples)) is not None:
             outcome.skipped.append(JobSkipped(job=job, why=why))
             on_event(outcome.skipped[-1])
             continue
@@ -220,7 +222,20 @@ def _drop_stages(job: Job, to_come: Sequence[Job], workshop: Workshop) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _why_skip(job: Job, workshop: Workshop) -> str | None:
+class _Examples:
+    """Fingerprints of examples, each read once: many trainings have the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[DataSource, str] = {}
+
+    def fingerprint(self, source: DataSource) -> str:
+        plain = source.model_copy(update={"augmentation": None})
+        if plain not in self._known:
+            self._known[plain] = plain.load().fingerprint
+        return self._known[plain]
+
+
+def _why_skip(job: Job, workshop: Workshop, examples: _Examples) -> str | None:
     standing = standing_of(job, workshop.results)
     match standing.status:
         case "missing":
@@ -238,7 +253,7 @@ def _why_skip(job: Job, workshop: Workshop) -> str | None:
         return "done"
     try:
         source = workshop.source(job)
-        fingerprint = source.load().fingerprint
+        fingerprint = examples.fingerprint(source)
         augmentation = source.augmentation and read_manifest(source.augmentation / AUGMENTED)
     except UserError:
         return "done; its data are not here to compare with"

@@ -13,6 +13,7 @@ from small_data import write_glue
 
 from dynabert.cli import reproduce_command
 from dynabert.data.augmentation import Settings, augment
+from dynabert.data.source import DataSource
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import LatencySetup
 from dynabert.reproduction import queue
@@ -316,6 +317,17 @@ def test_what_another_process_did_in_the_meantime_is_not_done_again(workshop, ti
     outcome = carry_out(wanted, workshop, other_process)
     assert outcome.done == wanted[:1]
     assert [(one.job, one.why) for one in outcome.skipped] == [(wanted[1], "done")]
+
+
+def test_the_examples_of_many_finished_trainings_are_read_once(
+    workshop, tiny_backbone, monkeypatch
+):
+    wanted = [job(tiny_backbone), job(tiny_backbone, "smaller")]
+    carry_out(wanted, workshop)
+    loads, load = [], DataSource.load
+    monkeypatch.setattr(DataSource, "load", lambda self: (loads.append(self), load(self))[1])
+    assert [one.why for one in carry_out(wanted, workshop).skipped] == ["done", "done"]
+    assert len(loads) == 1
 
 
 def test_an_odd_number_of_epochs_is_kept_to_the_last_digit(workshop, tiny_backbone, monkeypatch):
