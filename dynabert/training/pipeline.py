@@ -88,7 +88,8 @@ def train(
         workspace = Workspace(folder)
         check_same_plan(plan, training.found, workspace)
         run = training.run(workspace, runs_dir)
-    shutil.rmtree(folder, ignore_errors=True)
+    if training.accelerator.is_main_process:
+        shutil.rmtree(folder, ignore_errors=True)
     return run
 
 
@@ -161,15 +162,18 @@ class _Training:
         if self.plan.half_precision_file:  # what is evaluated is what is stored
             self.model = self.model.half().float()
         results = self._evaluate()
-        return write_run(
-            self.plan.name,
-            runs_dir,
-            info=self._info(),
-            save_model=self._save_model,
-            importance=self._importance(),
-            metrics_file=self.workspace.metrics_file,
-            results=results,
-        )
+        if self.accelerator.is_main_process:
+            write_run(
+                self.plan.name,
+                runs_dir,
+                info=self._info(),
+                save_model=self._save_model,
+                importance=self._importance(),
+                metrics_file=self.workspace.metrics_file,
+                results=results,
+            )
+        self.accelerator.wait_for_everyone()
+        return Run.load(runs_dir / self.plan.name)
 
     def _initial_model(self, source: str) -> TaskModel:
         task = self.data.task
@@ -288,6 +292,7 @@ class _Training:
         if self.shared is None:
             return False
         name = self.recipe.stages[number].name
+        self.accelerator.wait_for_everyone()  # until all have seen that it is not finished
         # One process decides for all: what is kept may come and go between two looks.
         taken = [
             self.accelerator.is_main_process
@@ -373,7 +378,8 @@ class _Training:
             dev,
             subnets,
             metrics=metrics,
-            latency=self.latency,
+            # Measured by one process, while the others wait.
+            latency=self.latency if self.accelerator.is_main_process else None,
             on_progress=progress,
         )
         for name, split in others:  # MNLI: the mismatched genres
