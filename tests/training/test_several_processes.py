@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from small_data import write_csv
@@ -37,6 +38,7 @@ rank = os.environ["RANK"]
 """
 
 
+@pytest.mark.slow
 def test_two_processes_leave_one_whole_run(tiny_backbone: Path, tmp_path: Path) -> None:
     write_csv(tmp_path)
     (tmp_path / "program.py").write_text(PROGRAM)
