@@ -23,6 +23,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -116,6 +117,8 @@ class RunInfo(BaseModel):
     versions: dict[str, str]
     stage_seconds: dict[str, float]
     notices: tuple[str, ...] = ()  # what a reader of the scores must know
+    # How the augmented rows were made, where some stage trained on such.
+    augmentation: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -395,13 +398,19 @@ def write_manifest(folder: Path) -> None:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Replace a file's contents so that a reader sees either the old or the new, never half."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """Replace a file's contents so that a reader sees either the old or the new, never half.
+
+    Of several processes that write it at once the last one wins.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dynabert.errors import UserError
 from dynabert.runs import list_runs
 from dynabert.training import RECIPES
 from dynabert.training.background import find_trainings, free_name, start_training
-from dynabert.training.pipeline import MAX_SEED
+from dynabert.training.plan import MAX_SEED
 from dynabert.training.request import TEACHING, TrainingRequest, default_name, request_training
 from pages.shared import controls, state, training_view, wording
 

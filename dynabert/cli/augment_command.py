@@ -23,7 +23,7 @@ from dynabert.cli.display import TrainingDisplay, console
 from dynabert.data.augmentation import Augmentation, Settings, default_copies
 from dynabert.data.augmentation import augment as write
 from dynabert.training.events import Notice, Working
-from dynabert.training.pipeline import MAX_SEED
+from dynabert.training.plan import MAX_SEED
 
 
 def augment(

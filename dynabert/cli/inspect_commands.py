@@ -45,7 +45,7 @@ from dynabert.importance import Granularity, Importance
 from dynabert.runs import Run, find_run, list_runs
 from dynabert.training import calibrate
 from dynabert.training.events import Working
-from dynabert.training.pipeline import MAX_SEED
+from dynabert.training.plan import MAX_SEED
 
 
 def evaluate(

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table as TerminalTable
 
 from dynabert.cli.display import TrainingDisplay, clock, console
 from dynabert.cli.options import RUNS_DIR, RunsDir
-from dynabert.errors import UserError
+from dynabert.errors import UserError, explain
 from dynabert.reproduction.compare import Comparison
 from dynabert.reproduction.latencies import PAPER_SETUPS
 from dynabert.reproduction.layout import Figure
@@ -40,7 +41,7 @@ from dynabert.reproduction.results import RESULTS_DIR, backbone_name, read_resul
 from dynabert.reproduction.standing import kind_of, seconds_left, seconds_of, standing_of
 from dynabert.reproduction.tables import find
 from dynabert.training.events import Event
-from dynabert.training.pipeline import MAX_SEED
+from dynabert.training.plan import MAX_SEED
 from dynabert.training.precision import Precision
 from dynabert.training.stopping import StopSignal
 
@@ -64,7 +65,9 @@ def reproduce(
         str | None,
         typer.Option(help="minilm, a folder, or a hub id. Left out: as the plan says, minilm."),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0",
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds, separated by commas.", show_default="0")
+    ] = None,
     num_train: Annotated[
         int | None, typer.Option(min=1, help="Train on that many examples, drawn with the seed.")
     ] = None,
@@ -148,13 +151,19 @@ def reproduce(
             plan,
             chosen,
             tasks=task or (),
-            seeds=_seeds(seeds),
+            seeds=_seeds("0" if seeds is None else seeds),
             backbone=backbone,
             limits=limits,
         )
     else:
         if chosen or task:
             raise UserError("--all is everything in the plan; leave out tables and --task.")
+        given: dict[str, object] = {
+            **{"--seeds": seeds, "--num-train": num_train, "--epochs-scale": epochs_scale},
+            **{"--epochs": epochs or None, "--no-limits": no_limits or None},
+        }
+        if used := [option for option, value in given.items() if value is not None]:
+            raise UserError(f"--all is as the plan says; {used[0]} is for tables that you name.")
         asked = plan.model_copy(update={"backbone": backbone or plan.backbone})
     wanted = jobs(asked)
     if not wanted:
@@ -205,11 +214,17 @@ class QueueDisplay(TrainingDisplay):
             case JobEnded():
                 seconds = clock(event.result.wall_seconds)
                 console.print(f"  done in {seconds}: {escape(str(event.path))}", soft_wrap=True)
-                write_readme(self._results, read_results(self._results), self._plan.without)
+                self._write_readme()
             case JobFailed():
                 console.print(f"  [red]failed:[/] {escape(event.why)}", soft_wrap=True)
             case _:
                 super().__call__(event)
+
+    def _write_readme(self) -> None:
+        try:
+            write_readme(self._results, read_results(self._results), self._plan.without)
+        except UserError as error:  # a damaged result must not stop the trainings that are left
+            console.print(f"  [red]README not written:[/] {escape(str(error))}", soft_wrap=True)
 
 
 def _left(event: JobStarted) -> str:
@@ -238,7 +253,10 @@ def _limits(
     by_stage = dict(_epochs(option) for option in epochs)
     if epochs_scale is not None and not 0 < epochs_scale <= 1000:
         raise UserError(f"--epochs-scale must be above 0, for example 0.5, got {epochs_scale}.")
-    return Limits(num_train=num_train, epochs_scale=epochs_scale or 1.0, epochs=by_stage)
+    try:
+        return Limits(num_train=num_train, epochs_scale=epochs_scale or 1.0, epochs=by_stage)
+    except ValidationError as error:
+        raise UserError(f"--epochs: {explain(error)}") from error
 
 
 def _epochs(option: str) -> tuple[str, float]:

@@ -79,6 +79,7 @@ def result_of(
         num_dev=info.task.num_dev,
         fingerprint=info.task.fingerprint,
         notices=info.notices,
+        augmentation=info.augmentation,
         stage_seconds=info.stage_seconds,
         wall_seconds=round(wall_seconds, 1),
         steps=count_steps(run),

@@ -11,11 +11,13 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from dynabert.reproduction.budgets import trained_alike
 from dynabert.reproduction.layout import Row, Table
 from dynabert.reproduction.measures import MEASURES, title_of
-from dynabert.reproduction.plan import DATA_DIR
+from dynabert.reproduction.plan import AUGMENTATIONS_DIR, DATA_DIR
 from dynabert.reproduction.published import AVERAGE, NOTES, Score
 from dynabert.reproduction.results import Result
+from dynabert.training.presets import RECIPES
 
 NOT_RUN = "not run yet"
 PERCENT = 100.0  # the paper's unit; runs keep shares
@@ -66,11 +68,17 @@ class Cell:
         return None if self.ours is None or self.paper is None else self.ours - self.paper
 
 
-def command_for(name: str, task: str, backbone: str) -> str:
-    """What measures the cells of a table or figure for one task."""
+def command_for(name: str, task: str, backbone: str, recipes: Iterable[str]) -> str:
+    """What measures the cells of a table or figure for one task.
+
+    recipes: that are still to be trained.
+    """
     words = ["python", "-m", "dynabert", "reproduce", name, "--task", task]
     words += [] if backbone == "minilm" else ["--backbone", backbone]
-    return shlex.join([*words, "--data-dir", DATA_DIR])
+    words += ["--data-dir", DATA_DIR]
+    if any(recipe in RECIPES and RECIPES[recipe].augmented_stages for recipe in recipes):
+        words += ["--augmentations", AUGMENTATIONS_DIR]
+    return shlex.join(words)
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ class Comparison:
         return result.backbone == self.backbone and result.shape.family == self.table.family
 
     def by_seed(self, row: Row, measure: str, heading: str) -> list[SeedValue]:
-        """What each seed measured for a cell; only seeds with all that belongs to it."""
+        """What each seed measured for a cell; only seeds with all that belongs to it, trained alike."""
         if measure == AVERAGE:
             return self._averages(row, heading)
         task, metric = MEASURES[measure].task, MEASURES[measure].metric
@@ -132,13 +140,16 @@ class Comparison:
         values = []
         for seed in complete:
             found = [measured[seed] for measured in by_seed]
+            results = _distinct(result for result, _, _ in found)
+            if not trained_alike(results):
+                continue
             values.append(
                 SeedValue(
                     seed=seed,
                     value=PERCENT * float(np.mean([score for _, score, _ in found])),
                     collapsed=sum(collapsed for _, _, collapsed in found),
                     num_subnets=len(found),
-                    results=_distinct(result for result, _, _ in found),
+                    results=results,
                 )
             )
         return values
@@ -201,7 +212,10 @@ class Comparison:
             return self.without[task]
         if missing := self._missing(row, measure):
             return f"{NOT_RUN}: {', '.join(missing)}"
-        return "not in what was run: another sub-network, score or seed"
+        return (
+            "not in what was run: another sub-network, score or seed, or networks of one row that were "
+            "given different numbers of epochs"
+        )
 
 
 def cell_table(comparison: Comparison) -> pd.DataFrame:
@@ -244,7 +258,8 @@ def gaps(comparison: Comparison) -> list[Gap]:
         missing = dict.fromkeys(recipe for cell in cells for recipe in cell.missing)
         other = dict.fromkeys(cell.why for cell in cells if not cell.why.startswith(NOT_RUN))
         why = [f"{NOT_RUN}: {', '.join(missing)}"] if missing and not other else list(other)
-        command = command_for(comparison.table.name, task, comparison.backbone) if task else ""
+        name, backbone = comparison.table.name, comparison.backbone
+        command = command_for(name, task, backbone, missing) if task else ""
         columns = dict.fromkeys(title_of(cell.measure) for cell in cells)
         found.append(Gap(columns=tuple(columns), why="; ".join(why), command=command))
     return found

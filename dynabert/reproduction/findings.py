@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from dynabert.reproduction.budgets import trained_alike
 from dynabert.reproduction.compare import Comparison, same_budget
 from dynabert.reproduction.layout import Question
 from dynabert.reproduction.measures import title_of
@@ -20,7 +21,7 @@ Verdict = Literal["as in the paper", "unlike the paper", "undecided", "not in th
 class Gain:
     """How much more one row scores than another on one measure, in points.
 
-    The seeds are paired: each of them trained both rows on the same examples.
+    The seeds are paired: each of them trained both rows on the same examples, and as long.
     """
 
     mean: float
@@ -42,6 +43,9 @@ class Finding:
     question: Question
     paper: Mapping[str, float]  # the paper's difference; empty where it has no such row
     ours: Mapping[str, Gain]
+    trained_unlike: tuple[
+        str, ...
+    ] = ()  # measures of which both rows are there, but not comparable
 
     @property
     def paper_mean(self) -> float | None:
@@ -79,7 +83,7 @@ class Finding:
         """The paper's answer and ours, a sentence each."""
         said = [self._in_the_paper()]
         if not self.ours:
-            return [*said, "Here: not yet measured."]
+            return [*said, *(self._unlike() or ["Here: not yet measured."])]
         here = ", ".join(f"{gain} on {title_of(name)}" for name, gain in self.ours.items())
         said.append(f"Here: {here}.")
         if len(self.ours) > 1:
@@ -88,7 +92,13 @@ class Finding:
                 f"On average over these {len(self.ours)}: {self.our_mean:+.1f}"
                 + ("." if beside is None else f"; in the paper {beside:+.1f}.")
             )
-        return [*said, *self._verdicts()]
+        return [*said, *self._verdicts(), *self._unlike()]
+
+    def _unlike(self) -> list[str]:
+        if not self.trained_unlike:
+            return []
+        where = ", ".join(map(title_of, self.trained_unlike))
+        return [f"Not comparable on {where}: the two rows were given different numbers of epochs."]
 
     def _verdicts(self) -> list[str]:
         """Which way ours point, by verdict; nothing where the paper does not say."""
@@ -120,6 +130,7 @@ def _answer(comparison: Comparison, question: Question) -> Finding:
     better, than = table.row(question.better), table.row(question.than)
     paper: dict[str, float] = {}
     ours: dict[str, Gain] = {}
+    unlike: list[str] = []
     for measure in table.measures:
         if measure == AVERAGE:
             continue
@@ -130,11 +141,18 @@ def _answer(comparison: Comparison, question: Question) -> Finding:
             {one.seed: one for one in same_budget(comparison.by_seed(row, measure, heading))}
             for row in (better, than)
         )
-        pairs = [
+        same_examples = [
             (first[seed], second[seed])
             for seed in sorted(first.keys() & second.keys())
             if first[seed].examples == second[seed].examples
         ]
+        pairs = [
+            (one, other)
+            for one, other in same_examples
+            if trained_alike((*one.results, *other.results))
+        ]
+        if same_examples and not pairs:
+            unlike.append(measure)
         if pairs:
             gains = [one.value - other.value for one, other in pairs]
             ours[measure] = Gain(
@@ -143,4 +161,4 @@ def _answer(comparison: Comparison, question: Question) -> Finding:
                 num_seeds=len(gains),
                 collapsed=sum(one.collapsed + other.collapsed for one, other in pairs),
             )
-    return Finding(question=question, paper=paper, ours=ours)
+    return Finding(question=question, paper=paper, ours=ours, trained_unlike=tuple(unlike))

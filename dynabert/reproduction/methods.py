@@ -110,12 +110,11 @@ def _point(key: str, results: Sequence[Result], score: FigureScore) -> dict[str,
         if all(metric in row.metrics for metric in metrics)
     ]
     first = rows[0]
-    timed: dict[str, object] = {
-        f"latency_ms_batch{size}": next(
-            (one.median_ms for row in rows for one in row.latency if one.batch_size == size), None
-        )
-        for size in (1, 128)
-    }
+    # All of one machine: of the first result that was timed.
+    timing = next((result for result in results if result.latency_machine), results[0])
+    timed_row = timing.row(subnet)
+    times = {one.batch_size: one.median_ms for one in timed_row.latency} if timed_row else {}
+    timed = {f"latency_ms_batch{size}": times.get(size) for size in (1, 128)}
     return {
         **{"subnet": key, "width_mult": subnet.width_mult, "depth_mult": subnet.depth_mult},
         "score": float(np.mean(values)) if values else None,
@@ -125,7 +124,7 @@ def _point(key: str, results: Sequence[Result], score: FigureScore) -> dict[str,
         **{"layers": len(first.layers), "heads": max(first.heads), "neurons": max(first.neurons)},
         **{"num_params": first.num_params, "macs": first.macs},
         **timed,
-        "latency_machine": results[0].latency_machine,
+        "latency_machine": timing.latency_machine,
     }
 
 
@@ -142,5 +141,5 @@ def method_gaps(
     if not missing:
         return []
     why = without.get(score.task, f"{NOT_RUN}: {', '.join(missing)}")
-    command = command_for(figure.name, score.task, backbone)
+    command = command_for(figure.name, score.task, backbone, missing)
     return [Gap(columns=tuple(figure.methods[r] for r in missing), why=why, command=command)]

@@ -6,19 +6,19 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError, explain
 from dynabert.reproduction.tables import find
-from dynabert.training.pipeline import MAX_SEED
+from dynabert.training.plan import MAX_SEED
 from dynabert.training.presets import RECIPES
 from dynabert.training.recipe import Recipe, Train
 
-DATA_DIR = "path/to/data"
+DATA_DIR, AUGMENTATIONS_DIR = "path/to/data", "path/to/augmentations"  # in commands
 PLAN_FILE = Path("benchmarks/reproduction.yaml")  # in the checkout
 Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -34,6 +34,16 @@ class Limits(_Value):
     num_train: Annotated[int, Field(ge=1)] | None = None  # examples; None: all
     epochs_scale: Positive = 1.0  # times the epochs of every stage
     epochs: dict[str, Positive] = {}  # of the stages of these names, instead
+
+    @field_validator("epochs")
+    @classmethod
+    def _stages_exist(cls, epochs: dict[str, float]) -> dict[str, float]:
+        known = {stage.name for recipe in RECIPES.values() for stage in recipe.train_stages}
+        if unknown := sorted(epochs.keys() - known):
+            raise ValueError(
+                f"no recipe has a stage {unknown[0]!r}; there are {', '.join(sorted(known))}"
+            )
+        return epochs
 
     def apply(self, recipe: Recipe) -> tuple[Recipe, tuple[str, ...]]:
         """The recipe as it is trained, and in words what that changes."""
@@ -69,6 +79,12 @@ class Plan(_Value):
     without: dict[str, str] = {}  # tasks that cannot be trained here, and why
     entries: tuple[Entry, ...] = ()
 
+    @field_validator("limits", "without")
+    @classmethod
+    def _tasks_exist(cls, by_task: dict[str, Any]) -> dict[str, Any]:
+        """By the tasks' own names: "SST-2" and "sst2" are the same."""
+        return {find_task(task).name: value for task, value in by_task.items()}
+
     def limits_of(self, task: str) -> Limits:
         return self.limits.get(task, NO_LIMITS)
 
@@ -98,10 +114,15 @@ class Job:
         if self.limits.num_train is not None:
             words += ["--num-train", str(self.limits.num_train)]
         if self.limits.epochs_scale != 1:
-            words += ["--epochs-scale", f"{self.limits.epochs_scale:g}"]
+            words += ["--epochs-scale", _exact(self.limits.epochs_scale)]
         for stage, epochs in self.limits.epochs.items():
-            words += ["--epochs", f"{stage}={epochs:g}"]
+            words += ["--epochs", f"{stage}={_exact(epochs)}"]
         return shlex.join([*words, "--data-dir", DATA_DIR])
+
+
+def _exact(number: float) -> str:
+    """Short, but all of it: 8 rather than 8.0, and no digit lost of a third."""
+    return str(number).removesuffix(".0")
 
 
 def ask(
@@ -189,11 +210,8 @@ def read_plan(path: Path) -> Plan:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        plan = Plan.model_validate(values)
+        return Plan.model_validate(values)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"cannot read the plan {path}: {error}") from error
     except ValidationError as error:
         raise UserError(f"plan {path}: {explain(error)}") from error
-    for task in (*plan.limits, *plan.without):
-        find_task(task)
-    return plan

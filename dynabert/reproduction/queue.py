@@ -12,18 +12,21 @@ from pathlib import Path
 
 import torch
 
+from dynabert.data.augmentation.folder import MANIFEST as AUGMENTED
+from dynabert.data.augmentation.folder import read_manifest
 from dynabert.data.source import DataSource
 from dynabert.errors import UserError, first_line
 from dynabert.evaluation.latency import LatencySetup, describe_machine
 from dynabert.reproduction.collect import current_commit, result_of
 from dynabert.reproduction.latencies import PAPER_SETUPS, LatencyBook
-from dynabert.reproduction.plan import Job
+from dynabert.reproduction.plan import AUGMENTATIONS_DIR, Job
 from dynabert.reproduction.results import Result, backbone_folder, read_results, write_result
 from dynabert.reproduction.standing import seconds_left, standing_of
 from dynabert.runs import MANIFEST, Run
 from dynabert.subnet import Subnet
 from dynabert.training.events import Event, Working
-from dynabert.training.pipeline import TrainingPlan, discard_unfinished, train
+from dynabert.training.pipeline import discard_unfinished, train
+from dynabert.training.plan import TrainingPlan
 from dynabert.training.precision import Precision
 from dynabert.training.presets import RECIPES
 from dynabert.training.stopping import StopSignal
@@ -104,6 +107,15 @@ class Workshop:
             values["augmentation"] = self._augmentation(job)
         return DataSource.model_validate(values)
 
+    def command(self, job: Job) -> str:
+        """What repeats a training, wherever its data may be: its own command, and what is said here."""
+        words = [job.command]
+        if RECIPES[job.recipe].augmented_stages:
+            words.append(f"--augmentations {AUGMENTATIONS_DIR}")
+        if self.precision != "auto":
+            words.append(f"--precision {self.precision}")
+        return " ".join(words)
+
     def _augmentation(self, job: Job) -> Path:
         """The folder of augmented data of a task, or of the examples that a seed draws from it."""
         drawn = job.limits.num_train
@@ -146,14 +158,20 @@ def carry_out(
     commit = current_commit()  # now: the files may change while it trains
     outcome = Outcome()
     wanted = []
+    examples = _Examples()
     for job in jobs:
-        why = _why_skip(job, workshop)
+        why = _why_skip(job, workshop, examples)
         if why is None:
             wanted.append(job)
         else:
             outcome.skipped.append(JobSkipped(job=job, why=why))
             on_event(outcome.skipped[-1])
     for number, job in enumerate(wanted):
+        # Another process may have been faster.
+        if number and (why := _why_skip(job, workshop, examples)) is not None:
+            outcome.skipped.append(JobSkipped(job=job, why=why))
+            on_event(outcome.skipped[-1])
+            continue
         seconds, unknown = seconds_left(wanted[number:], _readable(workshop.results))
         on_event(
             JobStarted(
@@ -204,7 +222,20 @@ def _drop_stages(job: Job, to_come: Sequence[Job], workshop: Workshop) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _why_skip(job: Job, workshop: Workshop) -> str | None:
+class _Examples:
+    """Fingerprints of examples, each read once: many trainings have the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[DataSource, str] = {}
+
+    def fingerprint(self, source: DataSource) -> str:
+        plain = source.model_copy(update={"augmentation": None})
+        if plain not in self._known:
+            self._known[plain] = plain.load().fingerprint
+        return self._known[plain]
+
+
+def _why_skip(job: Job, workshop: Workshop, examples: _Examples) -> str | None:
     standing = standing_of(job, workshop.results)
     match standing.status:
         case "missing":
@@ -221,14 +252,23 @@ def _why_skip(job: Job, workshop: Workshop) -> str | None:
     if job.recipe not in RECIPES:
         return "done"
     try:
-        fingerprint = workshop.source(job).load().fingerprint
+        source = workshop.source(job)
+        fingerprint = examples.fingerprint(source)
+        augmentation = source.augmentation and read_manifest(source.augmentation / AUGMENTED)
     except UserError:
         return "done; its data are not here to compare with"
-    if fingerprint == standing.result.fingerprint:
+    different = ""
+    if augmentation and augmentation.plan.method != standing.result.augmentation:
+        different = "on rows that were augmented in another way"
+    elif fingerprint != standing.result.fingerprint:
+        different = "of other examples"
+    elif workshop.precision not in ("auto", standing.result.precision):
+        different = f"in {standing.result.precision}"
+    if not different:
         return "done"
     if workshop.replace:
         return None
-    return "there is a result, but of other examples; --replace trains it again and replaces it"
+    return f"there is a result, but {different}; --replace trains it again and replaces it"
 
 
 def _readable(folder: Path) -> list[Result]:
@@ -255,7 +295,7 @@ def _carry_out_one(
         seed=job.seed,
         precision=workshop.precision,
         latency=None,  # measured once for all runs, below
-        command=job.command,
+        command=workshop.command(job),
     )
     total = len(source.model_copy(update={"num_train": None}).load().train)
     if workshop.restart:
@@ -277,7 +317,7 @@ def _carry_out_one(
         run,
         task=job.task,
         recipe=job.recipe,
-        command=job.command,
+        command=plan.command,
         commit=commit,
         limits=limits,
         num_train_total=total,
@@ -297,8 +337,13 @@ def _finished_before(plan: TrainingPlan, runs_dir: Path) -> Run | None:
     if not (folder / MANIFEST).is_file():
         return None
     run = Run.load(folder)
-    same_data = run.info.task.fingerprint == plan.data.load().fingerprint
     recipe = plan.recipe.for_hidden_size(run.config.hidden_size).model_dump(mode="json")
-    if same_data and run.info.recipe == recipe and run.info.seed == plan.seed:
+    if (
+        run.info.backbone == plan.backbone  # others may have a folder of the same name
+        and run.info.recipe == recipe
+        and run.info.seed == plan.seed
+        and plan.precision in ("auto", run.info.precision)
+        and run.info.task.fingerprint == plan.data.load().fingerprint
+    ):
         return run
     raise UserError(f"{folder} is another run than the one wanted; remove it first.")

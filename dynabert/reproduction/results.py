@@ -93,6 +93,9 @@ class Result(_Value):
     num_dev: int
     fingerprint: str  # of the examples
     notices: tuple[str, ...]
+    augmentation: dict[str, Any] | None = (
+        None  # how the augmented rows were made, if there were any
+    )
     stage_seconds: dict[str, float]
     wall_seconds: float  # of the call that finished it, with evaluation
     steps: int  # of the optimiser, all stages
@@ -107,7 +110,8 @@ class Result(_Value):
     def budget(self) -> tuple[object, ...]:
         """What must agree before two results of different seeds may be averaged."""
         plain = {key: value for key, value in self.stages.items() if key not in ("name", "about")}
-        return self.num_train, self.num_dev, json.dumps(plain, sort_keys=True)
+        rest = json.dumps([plain, self.augmentation], sort_keys=True)
+        return self.num_train, self.num_dev, rest
 
 
 def backbone_folder(backbone: str) -> str:
@@ -153,17 +157,20 @@ def write_result(folder: Path, result: Result) -> Path:
 
 
 def as_json(result: Result) -> str:
-    """One line for each field and each sub-network, in a fixed order: a diff shows what changed."""
+    """One line for each field and each sub-network, in a fixed order: a diff shows what changed.
+
+    What was measured is rounded to seven digits; what it was measured with is not, for that is compared.
+    """
     values = result.model_dump(mode="json")
     rows = sorted(values.pop("rows"), key=lambda row: str(row["subnet"]), reverse=True)
     lines = [f" {json.dumps(name)}: {_compact(values[name])}" for name in sorted(values)]
-    table = ",\n".join(f"  {_compact(row)}" for row in rows)
+    table = ",\n".join(f"  {_compact(_rounded(row))}" for row in rows)
     lines.append(f' "rows": [\n{table}\n ]')
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _compact(value: object) -> str:
-    return json.dumps(_rounded(value), sort_keys=True, ensure_ascii=False)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _rounded(value: object) -> object:

@@ -1,6 +1,8 @@
 """Recipes, their stages, and the one loop that trains them."""
 
-from dynabert.training.pipeline import TrainingPlan, calibrate, discard_unfinished, train
+from dynabert.training.calibration import calibrate
+from dynabert.training.pipeline import discard_unfinished, train
+from dynabert.training.plan import TrainingPlan
 from dynabert.training.presets import RECIPES, find_recipe
 from dynabert.training.recipe import Grid, Losses, Recipe, Rewire, Teacher, Train, load_recipe
 

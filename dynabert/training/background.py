@@ -37,7 +37,8 @@ from dynabert.runs import (
     write_text_atomically,
 )
 from dynabert.training.lock import is_at_work
-from dynabert.training.pipeline import PLAN, discard_unfinished
+from dynabert.training.pipeline import discard_unfinished
+from dynabert.training.plan import PLAN
 from dynabert.training.progress import Progress, read_progress
 from dynabert.training.request import TrainingRequest
 

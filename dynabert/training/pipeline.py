@@ -4,43 +4,28 @@ from __future__ import annotations
 
 import copy
 import datetime
-import hashlib
 import importlib.metadata
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
-import yaml
 from accelerate import Accelerator
-from safetensors.torch import load_file
+from accelerate.utils import broadcast_object_list
 
 from dynabert import __version__
 from dynabert.backbones import find_backbone, load_tokenizer
-from dynabert.data.augmentation import Augmentation, check_augmentable
-from dynabert.data.encoding import (
-    Encoded,
-    EncodedSplit,
-    drawn_rows,
-    encode,
-    encode_task,
-    joined,
-    sorted_batches,
-)
-from dynabert.data.loading import TaskData
-from dynabert.data.source import DataSource
+from dynabert.data.encoding import Encoded, EncodedSplit, encode_task
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import DEFAULT_SETUP, LatencySetup, describe_machine
 from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.table import sweep
-from dynabert.importance import Granularity, Importance, compute_importance
+from dynabert.importance import Importance
 from dynabert.modeling.models import TaskModel
 from dynabert.rewiring import rewire_
 from dynabert.runs import (
@@ -48,47 +33,25 @@ from dynabert.runs import (
     Run,
     RunInfo,
     TaskInfo,
-    check_run_name,
     unfinished_folder,
     write_run,
-    write_text_atomically,
 )
 from dynabert.task_models import head_config, model_class
-from dynabert.training.checkpoint import FinishedStage, Workspace, reading
+from dynabert.training.augmented import augmentation_notices, find_augmentation, with_augmented
+from dynabert.training.calibration import calibrate
+from dynabert.training.checkpoint import FinishedStage, Workspace
 from dynabert.training.events import Notice, OnEvent, StageStarted, Working, ignore, together
 from dynabert.training.lock import locked
 from dynabert.training.loop import Recorder, Setting, seed_from, train_stage
 from dynabert.training.memory import limit_kernel_caches
-from dynabert.training.precision import Precision, resolve_precision
+from dynabert.training.plan import TrainingPlan, check_same_plan
+from dynabert.training.precision import resolve_precision
 from dynabert.training.progress import ProgressFile
-from dynabert.training.recipe import Recipe, Rewire, Stage, Train
-from dynabert.training.stage_cache import StageCache, StageResult
+from dynabert.training.recipe import Rewire, Train
+from dynabert.training.shared_stages import SharedStages, model_digest, tokenizer_digest
 from dynabert.training.stopping import StopSignal
 
-PLAN = "plan.yaml"  # in the folder of an unfinished run: what it was started with
-MAX_SEED = 2**32 - 1  # what every random number generator here takes
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingPlan:
-    """What to train, on what, from what, and how."""
-
-    name: str
-    data: DataSource
-    backbone: str
-    recipe: Recipe
-    seed: int = 0
-    precision: Precision = "auto"
-    # Of the final table. "usual": for as many tokens as the task's inputs may have; None: not measured.
-    latency: LatencySetup | Literal["usual"] | None = "usual"
-    half_precision_file: bool = False  # store the weights in 16 bits: half the size
-    command: str = ""  # what repeats it, for the record
-
-    def __post_init__(self) -> None:
-        check_run_name(self.name)
-        if not 0 <= self.seed <= MAX_SEED:
-            raise UserError(f"seed must be from 0 to {MAX_SEED}, got {self.seed}.")
 
 
 def train(
@@ -118,15 +81,15 @@ def train(
         )
     limit_kernel_caches()
     # Whatever is wrong with the input shows here, before anything is written.
-    cache = None if stage_cache is None else StageCache(stage_cache)
-    training = _Training(plan, Accelerator(), on_event, stop or StopSignal(), cache)
+    training = _Training(plan, Accelerator(), on_event, stop or StopSignal(), stage_cache)
     folder = unfinished_folder(plan.name, runs_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) if training.accelerator.is_main_process else nullcontext():
         workspace = Workspace(folder)
-        _check_same_plan(plan, training, workspace)
+        check_same_plan(plan, training.found, workspace)
         run = training.run(workspace, runs_dir)
-    shutil.rmtree(folder, ignore_errors=True)
+    if training.accelerator.is_main_process:
+        shutil.rmtree(folder, ignore_errors=True)
     return run
 
 
@@ -149,12 +112,11 @@ class _Training:
         accelerator: Accelerator,
         on_event: OnEvent,
         stop: StopSignal,
-        stage_cache: StageCache | None,
+        stage_cache: Path | None,
     ) -> None:
         self.plan, self.accelerator, self.on_event, self.stop = plan, accelerator, on_event, stop
-        self.stage_cache = stage_cache
         self.precision = resolve_precision(plan.precision, accelerator.device)
-        self.source = source = find_backbone(plan.backbone)
+        source = find_backbone(plan.backbone)
         self.data = plan.data.load()
         self.model = self._initial_model(source)
         self.tokenizer = load_tokenizer(source)
@@ -167,6 +129,17 @@ class _Training:
         self.augmentation = find_augmentation(plan.data, self.data, self.recipe)
         self.augmented_split = self._encode_augmented()
         self.notices = self._collect_notices()
+        self.shared = self._share_stages(stage_cache)
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """What the plan came to here, by name: it must be the same when training goes on."""
+        return {
+            "precision": self.precision,
+            "fingerprint of the data": self.data.fingerprint,
+            "fingerprint of the augmented data": self.augmentation
+            and self.augmentation.fingerprint,
+        }
 
     def run(self, workspace: Workspace, runs_dir: Path) -> Run:
         self.workspace = workspace
@@ -189,15 +162,18 @@ class _Training:
         if self.plan.half_precision_file:  # what is evaluated is what is stored
             self.model = self.model.half().float()
         results = self._evaluate()
-        return write_run(
-            self.plan.name,
-            runs_dir,
-            info=self._info(),
-            save_model=self._save_model,
-            importance=self._importance(),
-            metrics_file=self.workspace.metrics_file,
-            results=results,
-        )
+        if self.accelerator.is_main_process:
+            write_run(
+                self.plan.name,
+                runs_dir,
+                info=self._info(),
+                save_model=self._save_model,
+                importance=self._importance(),
+                metrics_file=self.workspace.metrics_file,
+                results=results,
+            )
+        self.accelerator.wait_for_everyone()
+        return Run.load(runs_dir / self.plan.name)
 
     def _initial_model(self, source: str) -> TaskModel:
         task = self.data.task
@@ -229,22 +205,17 @@ class _Training:
 
     def _encode_augmented(self) -> EncodedSplit | None:
         """The original rows and the augmented ones."""
-        augmentation = self.augmentation
-        if augmentation is None:
+        if self.augmentation is None:
             return None
-
-        task, original = self.data.task, self.train_split
-        assert isinstance(original, EncodedSplit)  # of other tasks there is no augmentation
-
-        def parts() -> Iterator[EncodedSplit]:
-            yield original
-            done, total = 0, augmentation.manifest.num_rows
-            for shard in augmentation.shards(task):
-                yield encode(shard, task, self.tokenizer, max_tokens=self.max_tokens)
-                done += len(shard)
-                self.on_event(Working(what="tokenize", done=done, total=total))
-
-        return joined(parts())
+        assert isinstance(self.train_split, EncodedSplit)  # of other tasks there is no augmentation
+        return with_augmented(
+            self.train_split,
+            self.augmentation,
+            self.data.task,
+            self.tokenizer,
+            max_tokens=self.max_tokens,
+            on_event=self.on_event,
+        )
 
     def _collect_notices(self) -> tuple[str, ...]:
         splits = {"train": self.train_split, **self.dev_splits}
@@ -258,19 +229,33 @@ class _Training:
         usual = self.plan.latency == "usual"
         if usual and self.latency and self.latency.tokens < self.data.task.max_tokens:
             cut.append(f"MACs and latency are for {self.latency.tokens} tokens, all it reads")
-        return (*self.data.notices, *self._augmentation_notices(), *cut)
+        augmented = augmentation_notices(self.augmentation, self.plan.data, self.recipe)
+        return (*self.data.notices, *augmented, *cut)
 
-    def _augmentation_notices(self) -> list[str]:
-        stages = ", ".join(self.recipe.augmented_stages)
-        if self.augmentation is not None:
-            about = f"trained on original and augmented rows in {stages}: {self.augmentation.about}"
-            return [about, *self.augmentation.manifest.notices]
-        if self.plan.data.augmentation is not None:
-            return [
-                f"the augmentation was not used: no stage of the recipe {self.recipe.name} trains on "
-                "augmented data"
-            ]
-        return []
+    def _share_stages(self, folder: Path | None) -> SharedStages | None:
+        """By everything that the result of a stage depends on beside the stages. To be called
+        before any training: the weights are those that it starts from."""
+        if folder is None:
+            return None
+        values = {
+            "version": __version__,
+            "torch": torch.__version__,
+            "device": self.accelerator.device.type,
+            "model": model_digest(self.model),
+            "tokenizer": tokenizer_digest(self.tokenizer),
+            "data": self.data.fingerprint,
+            "task": self.data.task.kind,
+            "metrics": self.data.task.metrics,
+            "max_tokens": self.max_tokens,
+            "batch_size": self.recipe.batch_size,
+            "processes": self.accelerator.num_processes,
+            "precision": self.precision,
+            "seed": self.plan.seed,
+        }
+        if self.data.task.kind == "spans":
+            values["doc_stride"] = self.recipe.doc_stride
+        augmented = None if self.augmentation is None else self.augmentation.fingerprint
+        return SharedStages(folder, self.recipe, values, augmented)
 
     def _train_stages(self) -> None:
         stages = self.recipe.stages
@@ -283,8 +268,7 @@ class _Training:
                 previous = stages[number - 1].name
                 self.workspace.load_weights(previous, self.model)
                 metrics_bytes = finished[previous].metrics_bytes
-            if (known := self._find_stage(number)) is not None:
-                self._take_over(stage, known)
+            if self._take_over(number):
                 continue
             if isinstance(stage, Rewire):
                 seconds = self._rewire(stage, number)
@@ -298,77 +282,29 @@ class _Training:
                 recorder = Recorder(self.workspace.metrics_file)
                 result = FinishedStage(seconds=seconds, metrics_bytes=recorder.num_bytes)
                 self.workspace.finish_stage(stage.name, self.model, result)
-                self._keep_stage(number, seconds)
+                if self.shared is not None:
+                    self.shared.keep(number, self.workspace, seconds)
             self.accelerator.wait_for_everyone()
         self.workspace.load_weights(stages[-1].name, self.model)
 
-    def _find_stage(self, number: int) -> StageResult | None:
-        """The result of a stage that another training has computed already."""
-        if self.stage_cache is None:
-            return None
-        return self.stage_cache.find(self._stage_key(number))
-
-    def _take_over(self, stage: Stage, known: StageResult) -> None:
-        """Count a stage as done that another training did."""
-        self.on_event(Notice(text=f"stage {stage.name}: taken over, it was computed already"))
-        with reading(known.weights):
-            self.model.load_state_dict(load_file(known.weights))
-        if self.accelerator.is_main_process:
-            shutil.copyfile(known.metrics, self.workspace.metrics_file)
-            if known.importance is not None:
-                shutil.copyfile(known.importance, self.workspace.folder / IMPORTANCE)
-            metrics_bytes = known.metrics.stat().st_size
-            result = FinishedStage(seconds=known.seconds, metrics_bytes=metrics_bytes)
-            self.workspace.finish_stage(stage.name, self.model, result)
-        self.accelerator.wait_for_everyone()
-
-    def _keep_stage(self, number: int, seconds: float) -> None:
-        """Offer a stage's result to other trainings."""
-        if self.stage_cache is None:
-            return
-        importance = self.workspace.folder / IMPORTANCE
-        result = StageResult(
-            weights=self.workspace.weights_file(self.recipe.stages[number].name),
-            metrics=self.workspace.metrics_file,
-            importance=importance if importance.is_file() else None,
-            seconds=seconds,
-        )
-        self.stage_cache.keep(self._stage_key(number), result)
-
-    def _stage_key(self, number: int) -> str:
-        """Names everything that the result of a stage depends on."""
-        recipe = self.recipe
-        # Without defaults: a field that is added later does not make old results unknown.
-        stages = [
-            stage.model_dump(mode="json", exclude_defaults=True) | {"kind": stage.kind}
-            for stage in recipe.stages[: number + 1]
+    def _take_over(self, number: int) -> bool:
+        """Whether another training had computed a stage, whose result is here now."""
+        if self.shared is None:
+            return False
+        name = self.recipe.stages[number].name
+        self.accelerator.wait_for_everyone()  # until all have seen that it is not finished
+        # One process decides for all: what is kept may come and go between two looks.
+        taken = [
+            self.accelerator.is_main_process
+            and self.shared.take_over(number, self.workspace, self.model)
         ]
-        values = {
-            "version": __version__,
-            "weights": self.initial_digest,
-            "data": self.data.fingerprint,
-            "metrics": self.data.task.metrics,
-            "max_tokens": self.max_tokens,
-            "batch_size": recipe.batch_size,
-            "processes": self.accelerator.num_processes,
-            "precision": self.precision,
-            "seed": self.plan.seed,
-            "stages": stages,
-        }
-        if self.data.task.kind == "spans":
-            values["doc_stride"] = recipe.doc_stride
-        if self.augmentation is not None and any(stage.get("data") for stage in stages):
-            values["augmented data"] = self.augmentation.fingerprint
-        return StageCache.key(values)
-
-    @cached_property
-    def initial_digest(self) -> str:
-        """sha256 of the weights that training starts from."""
-        digest = hashlib.sha256(str(self.model.config.depth_choice).encode())
-        for name, tensor in sorted(self._initial_model(self.source).state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(taken)
+            if taken[0]:
+                self.workspace.load_weights(name, self.model)
+        if taken[0]:
+            self.on_event(Notice(text=f"stage {name}: taken over, it was computed already"))
+        return taken[0]
 
     def _setting(self, stage: Train, metrics_bytes: int) -> Setting:
         return Setting(
@@ -442,7 +378,8 @@ class _Training:
             dev,
             subnets,
             metrics=metrics,
-            latency=self.latency,
+            # Measured by one process, while the others wait.
+            latency=self.latency if self.accelerator.is_main_process else None,
             on_progress=progress,
         )
         for name, split in others:  # MNLI: the mismatched genres
@@ -461,7 +398,7 @@ class _Training:
         self.tokenizer.save_pretrained(folder)
 
     def _info(self) -> RunInfo:
-        plan, task = self.plan, self.data.task
+        plan, task, augmentation = self.plan, self.data.task, self.augmentation
         finished = self.workspace.finished_stages()
         return RunInfo(
             command=plan.command,
@@ -489,30 +426,8 @@ class _Training:
             versions=_versions(),
             stage_seconds={name: round(stage.seconds, 1) for name, stage in finished.items()},
             notices=self.notices,
+            augmentation=None if augmentation is None else augmentation.manifest.plan.method,
         )
-
-
-def find_augmentation(source: DataSource, data: TaskData, recipe: Recipe) -> Augmentation | None:
-    """The augmentation that a recipe trains on, verified; None where it trains on none.
-
-    data: what the source loads.
-
-    Raises:
-        UserError: the recipe needs one and the source names none, it is damaged, or it was made
-        from other training data.
-    """
-    if not recipe.augmented_stages:
-        return None
-    check_augmentable(data.task)
-    if source.augmentation is None:
-        raise UserError(
-            f"the recipe {recipe.name} trains on augmented data ({', '.join(recipe.augmented_stages)}), so "
-            "give --augmentation FOLDER; make one with: python -m dynabert augment TASK --glove FILE "
-            "--out FOLDER"
-        )
-    augmentation = Augmentation.load(source.augmentation)
-    augmentation.check_made_from(data)
-    return augmentation
 
 
 def _versions() -> dict[str, str]:
@@ -521,63 +436,3 @@ def _versions() -> dict[str, str]:
         "dynabert": __version__,
         **{name: importlib.metadata.version(name) for name in _PACKAGES},
     }
-
-
-def calibrate(
-    model: TaskModel,
-    split: Encoded,
-    *,
-    num_examples: int | None,
-    per: Granularity = "example",
-    seed: int = 0,
-    batch_size: int = 32,
-    on_event: OnEvent = ignore,
-) -> Importance:
-    """Importance on some examples of a split, drawn without replacement; None takes all of them.
-
-    Of a task of spans an example is a window.
-
-    Raises:
-        UserError: fewer than one example.
-    """
-    if num_examples is not None and num_examples < 1:
-        raise UserError(f"num_examples must be at least 1, got {num_examples}.")
-    drawn = drawn_rows(len(split), num_examples, seed)
-    total = len(drawn)
-    order = [drawn[rows].tolist() for rows in sorted_batches(split.lengths[drawn], batch_size)]
-
-    def progress(done: int) -> None:
-        on_event(Working(what="importance", done=done, total=total))
-
-    return compute_importance(model, split.batches(order), per=per, on_batch=progress)
-
-
-def _check_same_plan(plan: TrainingPlan, training: _Training, workspace: Workspace) -> None:
-    """Write the plan down, or raise a UserError if training has begun with another one."""
-    path = workspace.folder / PLAN
-    values: dict[str, Any] = {
-        "backbone": plan.backbone,
-        "data": plan.data.model_dump(mode="json"),
-        "fingerprint of the data": training.data.fingerprint,
-        "fingerprint of the augmented data": training.augmentation
-        and training.augmentation.fingerprint,
-        "seed": plan.seed,
-        "precision": training.precision,
-        "recipe": plan.recipe.model_dump(mode="json"),
-    }
-    if not path.is_file() or not workspace.has_begun:
-        # The command is for the record: another one may mean the same.
-        written = {"command": plan.command} | values
-        write_text_atomically(path, yaml.safe_dump(written, sort_keys=False))
-        return
-    with reading(path):
-        earlier = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    different = [name for name, value in values.items() if earlier.get(name) != value]
-    if different:
-        name = different[0]
-        said = name not in ("recipe", "data") and not name.startswith("fingerprint")
-        shown = f" ({earlier.get(name)}, now {values[name]})" if said else ""
-        raise UserError(
-            f"an unfinished training {plan.name!r} was started with another {name}{shown}. Repeat its "
-            "command to go on with it, choose another name, or drop it with --restart."
-        )

@@ -61,6 +61,11 @@ class Losses(_Value):
         return any(getattr(self, name) for name in _TAUGHT)
 
     @property
+    def compares_heads(self) -> bool:
+        """Whether a term takes a head of the student and the teacher's at its place for the same."""
+        return bool(self.attention or self.relations)
+
+    @property
     def need_states(self) -> bool:
         """Whether a term looks further into the networks than at their answers."""
         return any(getattr(self, name) for name in _TAUGHT if name != "prediction")
@@ -154,8 +159,22 @@ class Recipe(_Value):
                         f"stage {stage.name!r} learns from {wanted!r}, but before it come only "
                         f"{', '.join(earlier)}"
                     )
+                if stage.losses.compares_heads and (lost := self._rewired_since(stage, earlier)):
+                    raise ValueError(
+                        f"stage {stage.name!r} compares attention head by head, but {lost!r} has changed "
+                        f"the order of the heads since {wanted!r}; learn from {lost!r} or a later stage"
+                    )
             earlier.append(stage.name)
         return self
+
+    def _rewired_since(self, stage: Train, earlier: list[str]) -> str | None:
+        """The stage that last rewired the student after its teacher was made, if one did."""
+        assert stage.teacher is not None
+        if stage.teacher.stage == PREVIOUS:
+            return None
+        between = self.stages[earlier.index(stage.teacher.stage) + 1 : len(earlier)]
+        names = [one.name for one in between if isinstance(one, Rewire)]
+        return names[-1] if names else None
 
     def for_hidden_size(self, hidden_size: int) -> Recipe:
         """The same recipe with every learning rate that it leaves open filled in."""

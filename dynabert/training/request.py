@@ -14,7 +14,8 @@ from dynabert.data.source import DataSource
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError, explain
 from dynabert.runs import check_run_name
-from dynabert.training.pipeline import MAX_SEED, find_augmentation
+from dynabert.training.augmented import find_augmentation
+from dynabert.training.plan import MAX_SEED
 from dynabert.training.presets import RECIPES
 
 TEACHING = "teaching"

@@ -160,14 +160,18 @@ def subnet_loss(
         # The teacher executes all layers, so the place of one is its number.
         attention = attention_loss(
             [_attention_scores(given, place) for place in places],
-            [_attention_scores(taught, layer) for layer in given.resolved.layers],
+            # Computed from the teacher's weights, which in in-place distillation are the student's.
+            [_attention_scores(taught, layer).detach() for layer in given.resolved.layers],
             attention_mask,
             of=losses.attention_of,
         )
         terms.append(losses.attention * attention)
     if losses.relations:
         relations = relation_loss(
-            _last_vectors(given), _last_vectors(taught), attention_mask, max(config.shape.heads)
+            _last_vectors(given),
+            [vectors.detach() for vectors in _last_vectors(taught)],
+            attention_mask,
+            max(config.shape.heads),
         )
         terms.append(losses.relations * relations)
     if losses.cosine:

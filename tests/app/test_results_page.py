@@ -79,7 +79,8 @@ def test_without_results_the_paper_is_shown_and_how_to_measure(show, tmp_path):
     assert "Nothing of it has been measured" in at.info[0].value
     assert cell(at, "+ Network rewiring", "paper", "CoLA") == "51.4"
     codes = [code.value for code in at.code]
-    assert "python -m dynabert reproduce table3 --task cola --data-dir path/to/data" in codes
+    command = "python -m dynabert reproduce table3 --task cola --data-dir path/to/data"
+    assert f"{command} --augmentations path/to/augmentations" in codes
     assert not at.warning
 
 

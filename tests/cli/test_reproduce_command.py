@@ -60,6 +60,20 @@ def test_a_recipe_is_trained_kept_and_not_trained_again(tmp_path, tiny_backbone)
     assert "1 of 1 done." in listed.output
 
 
+def test_a_damaged_result_does_not_stop_the_trainings(tmp_path, tiny_backbone):
+    damaged = tmp_path / "r" / "minilm" / "rte" / "dynabert-s0.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{")
+    done = run(
+        *("fine-tune", "--task", "sst2", "--epochs", "fine-tune=1", "--no-latency"),
+        *("--data-dir", write_glue(tmp_path / "d", train=32, dev=16), "--backbone", tiny_backbone),
+        *("--results", tmp_path / "r", "--runs-dir", tmp_path / "runs", "--seeds", "0,1"),
+    )
+    assert "2 trained, 0 skipped, 0 failed." in done.output
+    assert f"README not written: result {damaged} is damaged" in done.output
+    assert done.exit_code == 0
+
+
 def test_a_failure_ends_in_a_non_zero_exit(tmp_path, tiny_backbone):
     done = run(
         *("fine-tune", "--task", "rte", "--data-dir", write_glue(tmp_path / "data")),
@@ -95,9 +109,12 @@ def test_what_cannot_be_is_refused_in_a_sentence(tmp_path):
     assert "there is no 'table9'" in refused("table9")
     assert "say what to reproduce" in refused("--task", "rte")
     assert "--all is everything in the plan" in refused("--all", "table3")
+    assert "--num-train is for tables that you name" in refused("--all", "--num-train", 5)
+    assert "--seeds is for tables that you name" in refused("--all", "--seeds", "0,1")
     assert "needs a task" in refused("fine-tune")
     assert "--seeds takes whole numbers" in refused("table3", "--seeds", "one")
     assert "--epochs takes STAGE=EPOCHS" in refused("table3", "--epochs", "width")
+    assert "no recipe has a stage 'wdth'" in refused("table3", "--epochs", "wdth=2")
     assert "either --no-limits or" in refused("table3", "--no-limits", "--num-train", 5)
     assert "is a picture" in refused("figure3", "--show")
     assert "cannot read the plan" in refused("--all", "--plan", tmp_path / "none.yaml")

@@ -172,6 +172,24 @@ def test_in_place_the_largest_teaches_the_others() -> None:
         )
 
 
+@pytest.mark.parametrize("term", ["attention", "relations", "cosine", "hidden"])
+def test_in_place_nothing_flows_into_the_lesson(term: str) -> None:
+    """What the largest attends to is a target, although the weights it is computed from learn."""
+    student, teacher, batch = make(), make(seed=1), labelled()
+    losses = Losses(**{term: 1.0})
+    inplace = Teacher(width="full", distillation="inplace")
+    fixed = copy.deepcopy(student)
+    for lesson, subnet in ((teacher, SUBNETS[0]), (fixed, SUBNETS[1]), (fixed, SUBNETS[2])):
+        accumulate_gradients(
+            student, batch, [subnet], losses, teacher=lesson, teaching=FULL_TEACHER
+        )
+    expected = gradients(student)
+    student.zero_grad()
+    accumulate_gradients(student, batch, SUBNETS, losses, teacher=teacher, teaching=inplace)
+    for name, gradient in gradients(student).items():
+        torch.testing.assert_close(gradient, expected[name], atol=1e-10, rtol=1e-9, msg=name)
+
+
 def test_in_place_needs_a_teacher_of_full_depth() -> None:
     with pytest.raises(UserError, match=r"all layers, got w1\.00-d0\.50"):
         accumulate_gradients(

@@ -10,8 +10,10 @@ from made_results import SHAPE, made_result
 from dynabert.reproduction.compare import Comparison, gaps
 from dynabert.reproduction.findings import findings
 from dynabert.reproduction.markdown import readme, show
-from dynabert.reproduction.tables import TABLES
+from dynabert.reproduction.methods import method_points, scores_of
+from dynabert.reproduction.tables import FIGURES, TABLES
 from dynabert.subnet import Subnet
+from dynabert.training import RECIPES, Train
 
 WIDTHS = [Subnet(width) for width in (1.0, 0.75, 0.5, 0.25)]
 
@@ -74,6 +76,21 @@ def test_seeds_of_another_budget_are_left_out_and_named():
     assert (cell.seeds, cell.left_out) == ((0, 1), (2,))
 
 
+def test_seeds_on_rows_augmented_in_another_way_are_left_out():
+    better, worse = (
+        {"copies": copies, "glove": {"name": "g", "sha256": "0"}} for copies in (30, 5)
+    )
+    comparison = table3(
+        *(
+            made_result("mrpc", "dynabert-w-augmented", seed, four(*[score] * 4), augmentation=how)
+            for seed, score, how in ((0, 0.6, better), (1, 0.7, better), (2, 0.1, worse))
+        )
+    )
+    cell = comparison.cells["+ Distillation and DA", "mrpc", ""]
+    assert cell.ours == pytest.approx(65.0)
+    assert cell.left_out == (2,)
+
+
 def test_the_average_needs_all_nine_scores():
     tasks = ("mnli", "qqp", "qnli", "sst2", "cola", "stsb", "mrpc", "rte")
     results = [made_result(task, scores=four(*[0.5] * 4)) for task in tasks[:-1]]
@@ -132,6 +149,83 @@ def test_only_the_same_examples_are_paired():
     assert finding.sentence().endswith("Here: not yet measured.")
 
 
+def stages(**epochs: float) -> dict[str, object]:
+    return {"stages": [{"name": name.replace("_", "-"), "epochs": n} for name, n in epochs.items()]}
+
+
+def test_rows_that_were_trained_differently_long_are_not_compared():
+    """A row under the plan's limits, another without them: the gain would be of the epochs."""
+    rewired = made_result("mrpc", "rewired-w", 0, four(*[0.7] * 4))
+
+    def finding(recipe: str, **epochs: float):
+        comparison = table3(
+            made_result("mrpc", recipe, 0, four(*[0.6] * 4), stages=stages(**epochs)),
+            rewired.model_copy(update={"stages": stages(fine_tune=8, width=2)}),
+        )
+        (found,) = (f for f in findings(comparison) if f.question.text == "Does rewiring help?")
+        return found
+
+    assert finding("vanilla-w", fine_tune=8, width=2).ours["mrpc"].mean == pytest.approx(10)
+    unlike = finding("vanilla-w", fine_tune=4, width=3)
+    assert not unlike.ours
+    assert unlike.sentence().endswith(
+        "Not comparable on MRPC: the two rows were given different numbers of epochs."
+    )
+
+
+def test_networks_of_one_row_that_were_trained_differently_long_are_no_mean():
+    def row(*epochs: float):
+        results = [
+            made_result(
+                "rte",
+                f"separate-w{width.width_mult:.2f}",
+                0,
+                {width: 0.5},
+                stages=stages(separate=n),
+            )
+            for width, n in zip(WIDTHS, epochs, strict=True)
+        ]
+        return table3(*results).cells["Separate network", "rte", ""]
+
+    assert row(10, 10, 10, 10).ours == pytest.approx(50)
+    mixed = row(7, 10, 10, 10)
+    assert mixed.ours is None
+    assert "different numbers of epochs" in mixed.why
+
+
+def test_a_recipe_may_ask_for_other_epochs_than_the_one_it_is_compared_with(monkeypatch):
+    longer = RECIPES["rewired-w"].model_copy(
+        update={
+            "stages": tuple(
+                stage.model_copy(update={"epochs": 2 * stage.epochs})
+                if isinstance(stage, Train)
+                else stage
+                for stage in RECIPES["rewired-w"].stages
+            )
+        }
+    )
+    monkeypatch.setitem(RECIPES, "rewired-w", longer)
+    comparison = table3(
+        made_result("mrpc", "vanilla-w", 0, four(*[0.6] * 4), stages=stages(fine_tune=4, width=3)),
+        made_result("mrpc", "rewired-w", 0, four(*[0.7] * 4), stages=stages(fine_tune=8, width=6)),
+    )
+    (found,) = (f for f in findings(comparison) if f.question.text == "Does rewiring help?")
+    assert found.ours["mrpc"].mean == pytest.approx(10)
+
+
+def test_a_latency_comes_with_the_machine_it_was_measured_on():
+    results = [
+        made_result("mrpc", "dynabert", 0, {Subnet(): 0.8}, latency_machine=None),
+        made_result("mrpc", "dynabert", 1, {Subnet(): 0.8}, latency_machine="the second"),
+    ]
+    untimed = results[0].rows[0].model_copy(update={"latency": ()})
+    results[0] = results[0].model_copy(update={"rows": (untimed,)})
+    figure = FIGURES["figure3"]
+    points = method_points(figure, results, "minilm", scores_of(figure)["mrpc"])
+    assert points["latency_machine"].tolist() == ["the second"]
+    assert points["latency_ms_batch1"].notna().all()
+
+
 def test_a_verdict_needs_more_than_one_seed_and_more_than_the_spread():
     def verdict(*gains: float) -> str:
         comparison = table3(
@@ -157,7 +251,11 @@ def test_gaps_name_the_recipes_and_the_command_or_why_there_can_be_nothing():
     mrpc = found["MRPC",]
     assert mrpc.why.startswith("not run yet: separate-w1.00, separate-w0.75")
     assert "vanilla-w" not in mrpc.why
-    assert mrpc.command == "python -m dynabert reproduce table3 --task mrpc --data-dir path/to/data"
+    command = "python -m dynabert reproduce table3 --task mrpc --data-dir path/to/data"
+    # One of its recipes trains on augmented data.
+    assert mrpc.command == f"{command} --augmentations path/to/augmentations"
+    table6 = gaps(Comparison(TABLES["table6"], "minilm", [], {}))[0]
+    assert table6.command.endswith("--data-dir path/to/data")
     assert not any("Vanilla" in column for gap in found.values() for column in gap.columns)
 
 

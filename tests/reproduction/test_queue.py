@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from made_results import made_result
 from small_data import write_glue
 
 from dynabert.cli import reproduce_command
+from dynabert.data.augmentation import Settings, augment
+from dynabert.data.source import DataSource
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import LatencySetup
 from dynabert.reproduction import queue
@@ -139,9 +142,42 @@ def test_the_committed_plan_can_be_read_and_names_what_exists():
     assert {name for limits in plan.limits.values() for name in limits.epochs} <= stages
 
 
+def test_the_committed_plan_gives_the_rows_of_a_table_the_same_training():
+    """What the presets hold (and say) must still hold of the epochs that the plan gives instead."""
+    plan = read_plan(ROOT / "benchmarks" / "reproduction.yaml")
+    for task in ("mrpc", "rte", "qnli", "sst2", "squad", "cola", "stsb"):
+        whole, separate, depth, progressive, *compared = (
+            {s.name: s.epochs for s in plan.limits_of(task).apply(RECIPES[name])[0].train_stages}
+            for name in (
+                *("dynabert", "separate-w0.50", "dynabert-d", "progressive-w"),
+                *("distilbert-d0.50", "tinybert-d0.75", "layerdrop"),
+            )
+        )
+        width, after = whole["width"], whole["width"] + whole["width-depth"] + whole["final"]
+        assert separate["separate"] == whole["fine-tune"] + width, task
+        assert depth["depth"] == width, task
+        assert sum(progressive.values()) - progressive["fine-tune"] == pytest.approx(
+            width, abs=0.01
+        ), task
+        for epochs in compared:
+            assert sum(epochs.values()) - epochs["fine-tune"] == after, (task, epochs)
+
+
+def test_a_plan_may_write_a_task_as_people_do(tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text("limits: {SST-2: {num_train: 10}}\nwithout: {STS-B: no data}\n")
+    plan = read_plan(path)
+    assert plan.limits_of("sst2") == Limits(num_train=10)
+    assert plan.without == {"stsb": "no data"}
+
+
 def test_a_bad_plan_file_is_named(tmp_path):
     path = tmp_path / "plan.yaml"
-    for text, said in (("entries: 3", "entries"), ("[", "cannot read"), ("what: [x]", "what")):
+    for text, said in (
+        *(("entries: 3", "entries"), ("[", "cannot read"), ("what: [x]", "what")),
+        ("limits: {sst3: {num_train: 10}}", "unknown task 'sst3'"),
+        ("limits: {sst2: {epochs: {fine_tune: 1}}}", "no recipe has a stage 'fine_tune'"),
+    ):
         path.write_text(text)
         with pytest.raises(UserError, match=said) as error:
             read_plan(path)
@@ -172,6 +208,7 @@ def test_trainings_leave_results_and_nothing_else_and_are_not_repeated(workshop,
     assert first.command.startswith("python -m dynabert reproduce small --task sst2")
     assert "--no-limits" in first.command
     assert "--num-train 32" in second.command
+    assert first.command.endswith("--precision fp32")
     assert str(workshop.data_dir) not in first.command
     # The sub-networks are the same, so the times are: measured once.
     latency = [[row.latency for row in result.rows] for result in (first, second)]
@@ -251,6 +288,74 @@ def test_a_run_whose_result_was_not_kept_yet_is_not_trained_again(
     assert not list_runs(workshop.runs_dir)
 
 
+def test_a_run_of_another_backbone_of_the_same_name_is_not_taken_for_ones_own(
+    workshop, tiny_backbone, tmp_path, monkeypatch
+):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "write_result", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            carry_out([job(tiny_backbone)], workshop)
+    other = tmp_path / "elsewhere" / tiny_backbone.name
+    shutil.copytree(tiny_backbone, other)
+    assert run_name(job(other)) == run_name(job(tiny_backbone))
+    (failure,) = carry_out([job(other)], workshop).failed
+    assert "is another run than the one wanted; remove it first" in failure.why
+    (failure,) = carry_out([job(tiny_backbone)], replace(workshop, precision="bf16")).failed
+    assert "is another run" in failure.why
+
+
+def test_what_another_process_did_in_the_meantime_is_not_done_again(workshop, tiny_backbone):
+    wanted = [job(tiny_backbone), job(tiny_backbone, "smaller")]
+
+    def other_process(event: Any) -> None:
+        if isinstance(event, JobStarted) and event.number == 1:
+            carry_out(wanted[1:], replace(workshop, runs_dir=workshop.runs_dir / "other"))
+
+    outcome = carry_out(wanted, workshop, other_process)
+    assert outcome.done == wanted[:1]
+    assert [(one.job, one.why) for one in outcome.skipped] == [(wanted[1], "done")]
+
+
+def test_the_examples_of_many_finished_trainings_are_read_once(
+    workshop, tiny_backbone, monkeypatch
+):
+    wanted = [job(tiny_backbone), job(tiny_backbone, "smaller")]
+    carry_out(wanted, workshop)
+    loads, load = [], DataSource.load
+    monkeypatch.setattr(DataSource, "load", lambda self: (loads.append(self), load(self))[1])
+    assert [one.why for one in carry_out(wanted, workshop).skipped] == ["done", "done"]
+    assert len(loads) == 1
+
+
+def test_an_odd_number_of_epochs_is_kept_to_the_last_digit(workshop, tiny_backbone, monkeypatch):
+    monkeypatch.setitem(RECIPES, "small", small("small", epochs=3))
+    one = job(tiny_backbone, limits=Limits(epochs_scale=0.7))  # times 3 is 2.0999999999999996
+    assert carry_out([one], workshop).done == [one]
+    assert standing_of(one, workshop.results).status == "done"
+    third = job(tiny_backbone, limits=Limits(epochs={"labels": 1 / 3}, epochs_scale=2 / 3))
+    words = third.command.split()
+    assert float(words[words.index("--epochs-scale") + 1]) == 2 / 3
+    assert words[words.index("--epochs") + 1] == f"labels={1 / 3!r}"
+    eight = job(tiny_backbone, limits=Limits(epochs={"labels": 8}))
+    assert eight.command.split().count("labels=8") == 1
+
+
+def test_the_command_says_all_that_the_training_needed(workshop, tiny_backbone, monkeypatch):
+    one = job(tiny_backbone)
+    assert workshop.command(one) == f"{one.command} --precision fp32"
+    assert replace(workshop, precision="auto").command(one) == one.command
+    (stage,) = RECIPES["small"].stages
+    changed = stage.model_copy(update={"data": "augmented"})
+    monkeypatch.setitem(
+        RECIPES, "small", RECIPES["small"].model_copy(update={"stages": (changed,)})
+    )
+    said = replace(workshop, precision="auto").command(one)
+    assert said == f"{one.command} --augmentations path/to/augmentations"
+
+
 def test_runs_can_be_kept(workshop, tiny_backbone):
     carry_out([job(tiny_backbone)], replace(workshop, keep_runs=True))
     assert list_runs(workshop.runs_dir) == [run_name(job(tiny_backbone))]
@@ -277,6 +382,8 @@ def test_a_result_of_other_examples_or_fewer_is_said(workshop, tiny_backbone, tm
     other = replace(workshop, data_dir=write_glue(tmp_path / "other", train=48, dev=10))
     (skipped,) = carry_out([one], other).skipped
     assert "of other examples" in skipped.why
+    (skipped,) = carry_out([one], replace(workshop, precision="bf16")).skipped
+    assert "there is a result, but in fp32; --replace" in skipped.why
     fewer = job(tiny_backbone, limits=Limits(num_train=20))
     assert "trained on 48 examples, not 20" in standing_of(fewer, workshop.results).why
     assert standing_of(job(tiny_backbone, seed=5), workshop.results).status == "missing"
@@ -323,6 +430,33 @@ def test_augmented_data_are_asked_for_only_where_a_stage_trains_on_them(
         (tmp_path / name).mkdir()
     assert here.source(whole).augmentation == tmp_path / "sst2"
     assert here.source(drawn).augmentation == tmp_path / "sst2-s0"
+
+
+def test_a_result_on_rows_augmented_in_another_way_is_said(
+    workshop, tiny_backbone, tmp_path, monkeypatch
+):
+    recipe, one = RECIPES["small"], job(tiny_backbone)
+    (stage,) = recipe.stages
+    changed = stage.model_copy(update={"data": "augmented"})
+    monkeypatch.setitem(RECIPES, "small", recipe.model_copy(update={"stages": (changed,)}))
+    glove = tmp_path / "glove.txt"
+    glove.write_text("cat 1 0\ndog 1 1\ngood 0 1\nbad 1 2\n")
+
+    def augmented(name: str, copies: int) -> Workshop:
+        made = Workshop(
+            results=workshop.results, runs_dir=workshop.runs_dir, data_dir=workshop.data_dir
+        )
+        data = made.source(job(tiny_backbone, "smaller")).load()
+        augment(data, tmp_path / name / "sst2", Settings(copies=copies), glove=glove)
+        return replace(workshop, augmentations=tmp_path / name)
+
+    first, second = augmented("first", 2), augmented("second", 3)
+    assert carry_out([one], first).done == [one]
+    (result,) = read_results(workshop.results)
+    assert result.augmentation is not None
+    assert (result.augmentation["copies"], result.augmentation["glove"]["name"]) == (2, "glove.txt")
+    assert carry_out([one], first).skipped[0].why == "done"
+    assert "on rows that were augmented in another way" in carry_out([one], second).skipped[0].why
 
 
 @pytest.mark.parametrize(

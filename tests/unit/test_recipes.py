@@ -100,6 +100,22 @@ def one(**changes: Any) -> dict[str, Any]:
     return {"name": "r", "stages": [stage | changes]}
 
 
+HEADS_OUT_OF_ORDER: dict[str, Any] = {
+    "name": "r",
+    "stages": [
+        {"kind": "train", "name": "fine-tune", "losses": {"labels": 1.0}},
+        {"kind": "rewire"},
+        {"kind": "rewire", "name": "again"},
+        {
+            "kind": "train",
+            "name": "s",
+            "losses": {"attention": 1.0},
+            "teacher": {"stage": "fine-tune", "width": "full"},
+        },
+    ],
+}
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
@@ -112,6 +128,7 @@ def one(**changes: Any) -> dict[str, Any]:
         (one(losses={"hidden": 1.0}), "stage 's' distils, so it needs a teacher"),
         (one(teacher={"stage": "later"}), "stage 's' has no earlier stage to learn from"),
         (one(subnets={"width_mults": [1.5]}), "less than or equal to 1 (got 1.5)"),
+        (HEADS_OUT_OF_ORDER, "'again' has changed the order of the heads since 'fine-tune'"),
         ({"name": "r", "stages": one()["stages"] * 2}, "two stages are called 's'"),
         ({"name": "r", "stages": []}, "stages"),
         ([], "the whole"),

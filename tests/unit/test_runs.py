@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 from pathlib import Path
@@ -21,6 +22,7 @@ from dynabert.runs import (
     unfinished_folder,
     write_manifest,
     write_run,
+    write_text_atomically,
 )
 
 
@@ -184,3 +186,20 @@ def test_name_is_taken(written: Run) -> None:
             metrics_file=written.folder / "metrics.jsonl",
             results=written.results,
         )
+
+
+def test_two_processes_may_write_one_file_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, mine = os.fsync, os.getpid()
+
+    def while_another_writes(file: int) -> None:
+        fsync(file)
+        if os.getpid() == mine:
+            monkeypatch.setattr(os, "getpid", lambda: mine + 1)
+            write_text_atomically(tmp_path / "a", "theirs")
+
+    monkeypatch.setattr(os, "fsync", while_another_writes)
+    write_text_atomically(tmp_path / "a", "ours")
+    assert (tmp_path / "a").read_text() == "ours"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

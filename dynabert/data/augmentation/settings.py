@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -55,6 +55,15 @@ class Plan(_Value):
     masked_lm: Resource | None
     device: str  # that computed the masked language model
     rows_per_shard: Annotated[int, Field(ge=1)]
+
+    @property
+    def method(self) -> dict[str, Any]:
+        """How the new rows are made, whatever they are made from: all but the rows and the seed."""
+        return {
+            **self.settings.model_dump(mode="json", exclude={"seed"}),
+            "glove": self.glove.model_dump(mode="json"),
+            "masked_lm": self.masked_lm and self.masked_lm.model_dump(mode="json"),
+        }
 
 
 class Shard(_Value):

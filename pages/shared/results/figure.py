@@ -65,13 +65,13 @@ def _draw(
         key=f"{figure.name}-{score.key}",
         alt=f"Figure {figure.number}, {title} against {cost.title}, backbone {backbone}",
     )
-    machine = points["latency_machine"].dropna()
+    machines = " and ".join(dict.fromkeys(points["latency_machine"].dropna()))
     st.caption(
         "Means over the seeds with their standard deviation. Each TinyBERT and DistilBERT is a network of "
         "its own; the sub-networks of the others share one."
         + (
-            f" Latency was measured on {wording.escape(machine.iloc[0])}, in 32 bits, with 128 tokens."
-            if len(machine) and cost.column.startswith("latency")
+            f" Latency was measured on {wording.escape(machines)}, in 32 bits, with 128 tokens."
+            if machines and cost.column.startswith("latency")
             else ""
         )
     )
