@@ -187,9 +187,9 @@ def choose_texts(run: Run) -> tuple[str, ...]:
     first, second = columns
     left, right = st.columns(2, gap="large")
     with left:
-        one = choose_text(wording.escape(wording.capital(first)), "text", DEFAULT_TEXT)
+        one = choose_text(wording.escape(wording.field_title(first)), "text", DEFAULT_TEXT)
     with right:
-        two = choose_text(wording.escape(wording.capital(second)), "text2", DEFAULT_SECOND)
+        two = choose_text(wording.escape(wording.field_title(second)), "text2", DEFAULT_SECOND)
     return one, two
 
 

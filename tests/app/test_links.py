@@ -23,7 +23,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
         ("attention", {"w": "0.4"}, "width “0\\.4”, which is not to be had here: 0\\.333 is shown"),
         ("attention", {"layer": "99"}, "layer “99”, which is not to be had here: 1 is shown"),
         ("attention", {"map": "treasure"}, "“head” is shown"),
-        ("attention", {"text": "good " * 2000}, "its first 4,000 letters are shown"),
+        ("attention", {"text": "good " * 2000}, "its first 5,000 letters are shown"),
     ],
 )
 def test_bad_values_of_a_link_fall_back_with_a_notice(open_app, own_run, page, parameters, said):
