@@ -57,7 +57,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="dynabert, teaching, dynabert-w, dynabert-official, fine-tune, or the path of a .yaml file."
+            help="A preset (dynabert, dynabert-w, teaching, fine-tune, ...; the app's page Train and watch "
+            "explains all of them) or the path of a .yaml file."
         ),
     ] = "dynabert",
     change: Annotated[

@@ -16,8 +16,10 @@ from dynabert.reproduction.measures import MEASURES, title_of
 from dynabert.reproduction.plan import DATA_DIR
 from dynabert.reproduction.published import AVERAGE, NOTES, Score
 from dynabert.reproduction.results import Result
+from dynabert.training.presets import RECIPES
 
 NOT_RUN = "not run yet"
+AUGMENTATIONS_DIR = "path/to/augmentations"  # in commands for a reader
 PERCENT = 100.0  # the paper's unit; runs keep shares
 
 
@@ -66,11 +68,14 @@ class Cell:
         return None if self.ours is None or self.paper is None else self.ours - self.paper
 
 
-def command_for(name: str, task: str, backbone: str) -> str:
-    """What measures the cells of a table or figure for one task."""
+def command_for(name: str, task: str, backbone: str, missing: Iterable[str]) -> str:
+    """What measures the cells of a table or figure for one task.  missing: recipes it has to train."""
     words = ["python", "-m", "dynabert", "reproduce", name, "--task", task]
     words += [] if backbone == "minilm" else ["--backbone", backbone]
-    return shlex.join([*words, "--data-dir", DATA_DIR])
+    words += ["--data-dir", DATA_DIR]
+    if any(recipe in RECIPES and RECIPES[recipe].augmented_stages for recipe in missing):
+        words += ["--augmentations", AUGMENTATIONS_DIR]
+    return shlex.join(words)
 
 
 @dataclass(frozen=True)
@@ -244,7 +249,8 @@ def gaps(comparison: Comparison) -> list[Gap]:
         missing = dict.fromkeys(recipe for cell in cells for recipe in cell.missing)
         other = dict.fromkeys(cell.why for cell in cells if not cell.why.startswith(NOT_RUN))
         why = [f"{NOT_RUN}: {', '.join(missing)}"] if missing and not other else list(other)
-        command = command_for(comparison.table.name, task, comparison.backbone) if task else ""
+        name, backbone = comparison.table.name, comparison.backbone
+        command = command_for(name, task, backbone, missing) if task else ""
         columns = dict.fromkeys(title_of(cell.measure) for cell in cells)
         found.append(Gap(columns=tuple(columns), why="; ".join(why), command=command))
     return found

@@ -142,5 +142,5 @@ def method_gaps(
     if not missing:
         return []
     why = without.get(score.task, f"{NOT_RUN}: {', '.join(missing)}")
-    command = command_for(figure.name, score.task, backbone)
+    command = command_for(figure.name, score.task, backbone, missing)
     return [Gap(columns=tuple(figure.methods[r] for r in missing), why=why, command=command)]

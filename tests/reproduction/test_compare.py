@@ -157,7 +157,10 @@ def test_gaps_name_the_recipes_and_the_command_or_why_there_can_be_nothing():
     mrpc = found["MRPC",]
     assert mrpc.why.startswith("not run yet: separate-w1.00, separate-w0.75")
     assert "vanilla-w" not in mrpc.why
-    assert mrpc.command == "python -m dynabert reproduce table3 --task mrpc --data-dir path/to/data"
+    assert mrpc.command == (
+        "python -m dynabert reproduce table3 --task mrpc --data-dir path/to/data --augmentations "
+        "path/to/augmentations"
+    )
     assert not any("Vanilla" in column for gap in found.values() for column in gap.columns)
 
 
