@@ -152,7 +152,7 @@ def answers(table: pd.DataFrame) -> go.Figure:
 def _in_lines(answer: str) -> str:
     """As much of an answer as a tile has room for."""
     lines = textwrap.wrap(answer, ANSWER_LINE, max_lines=ANSWER_LINES, placeholder="…")
-    return "\n".join(lines)
+    return "\n".join(lines) or "–"
 
 
 def differences(table: pd.DataFrame, metric: str) -> go.Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import unicodedata
 from collections.abc import Sequence
 
 import pandas as pd
@@ -64,7 +65,13 @@ def in_words(answer: SpanAnswer) -> str:
 
 
 def _said(answer: SpanAnswer) -> str:
-    return f"**{wording.escape(answer.text)}**" if answer.text.strip() else "nothing"
+    if not answer.text.strip():
+        return "nothing"
+    text = wording.escape(answer.text)
+    if any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in answer.text):
+        # Or what follows would be drawn from right to left as well.
+        text = f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}"
+    return f"**{text}**"
 
 
 def _sureness(answer: SpanAnswer) -> str:

@@ -100,6 +100,16 @@ def test_hostile_texts_are_shown_letter_by_letter(open_app, squad: Run) -> None:
     assert {element.tag for element in _passage(at).iter()} <= {"div", "mark"}
 
 
+def test_a_long_passage_is_cut_rather_than_refused(open_app, squad: Run) -> None:
+    at = open_app(squad.folder.parent, "try_it", text=QUESTION, text2=PASSAGE)
+    assert (
+        at.text_area(key="text2").proto.max_chars == 0
+    )  # a field with a limit drops what is pasted
+    at.text_area(key="text2").set_value("good cat " * 1000).run()
+    assert at.info[0].value.endswith("its first 5,000 letters are shown.")
+    assert marked_passage(at) == ("good cat " * 1000)[:5000]
+
+
 def test_a_question_that_is_cut_is_said_to_be(open_app, squad: Run) -> None:
     read = (squad.info.max_tokens - 3) // 2  # half of a window without its special tokens
     at = open_app(squad.folder.parent, "try_it", text="good " * (read + 2), text2=PASSAGE)
