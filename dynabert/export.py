@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 from dynabert.analysis.choices import find_row
-from dynabert.evaluation.cost import PAPER_TOKENS, count_macs, num_params, num_params_total
+from dynabert.evaluation.cost import count_macs, num_params, num_params_total
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
 from dynabert.subnet import Subnet
@@ -81,6 +81,7 @@ def model_card(run: Run, model: TaskModel, subnet: Subnet, *, half: bool = False
     """What the sub-network is, what it scored, and how to load it, in Markdown."""
     info, task, resolved = run.info, run.info.task, subnet.resolve(model.config.shape)
     row = find_row(run.results, resolved)
+    tokens = int(run.results["tokens"].iloc[0])  # of all its rows
     scores = "not evaluated"
     if row is not None:
         scores = ", ".join(f"{name} {row[name]:.4f}" for name in task.metrics)
@@ -103,7 +104,7 @@ def model_card(run: Run, model: TaskModel, subnet: Subnet, *, half: bool = False
         ),
         (
             "MACs",
-            f"{count_macs(model, subnet) / 1e6:,.1f} million for {PAPER_TOKENS} tokens",
+            f"{count_macs(model, subnet, tokens) / 1e6:,.1f} million for {tokens} tokens",
         ),
         ("Weights", "16-bit; the scores were measured with the run's own" if half else "32-bit"),
         ("Recipe", f"{_plain(info.recipe.get('name'))}, seed {info.seed}"),

@@ -10,7 +10,16 @@ from dynabert.analysis.choices import find_row
 from dynabert.analysis.rollout import map_of
 from dynabert.runs import TaskInfo
 from dynabert.web import AtlasView, atlas_page
-from pages.shared import atlas_view, cache, classic_views, controls, saving, state, wording
+from pages.shared import (
+    atlas_view,
+    cache,
+    classic_views,
+    controls,
+    saving,
+    state,
+    try_spans,
+    wording,
+)
 
 SHOWN = {
     "head": "This head",
@@ -35,13 +44,7 @@ controls.header(
 def show_answer(title: str, one: Subnet, maps: AttentionMaps, task: TaskInfo) -> None:
     if task.kind == "spans":
         (answer,) = cache.span_answers(run, *texts, (one,))
-        st.metric(
-            title,
-            wording.escape(answer.text or "–"),
-            f"probability {answer.probability:.1%}",
-            "off",
-            delta_arrow="off",
-        )
+        st.markdown(f"{title}: {try_spans.in_words(answer)}")  # a tile would cut it
         return
     if task.labels is None:
         st.metric(title, f"{maps.logits[0]:.2f}")
@@ -102,14 +105,16 @@ def file_name(view: AtlasView) -> str:
 
 texts = controls.choose_texts(run)
 if not all(text.strip() for text in texts):
-    st.info("Type a sentence to see what the heads do with it.", icon=":material/edit:")
+    wanted = "a question and a passage" if task.kind == "spans" else "a sentence"
+    st.info(f"Type {wanted} to see what the heads do with it.", icon=":material/edit:")
     state.end_page()
 
 atlas = cache.atlas(run, texts)
 if atlas.num_cut:
     st.warning(
         f"The text is longer than the {len(atlas.tokens)} tokens this model was trained to read: the "
-        f"last {atlas.num_cut} are left out.",
+        f"last {atlas.num_cut} are left out."
+        + (" The answers below are looked for in all of it." if task.kind == "spans" else ""),
         icon=":material/content_cut:",
     )
 view = atlas_view.show(atlas)

@@ -124,19 +124,20 @@ def show_importance(other: Run) -> None:
 other = choose_other()
 if other is not None:
     st.subheader("What they are")
-    st.dataframe(
+    known = [facts(run), facts(other)]
+    st.table(
         pd.DataFrame(
-            {
-                "": facts(run).keys(),
-                run.name: facts(run).values(),
-                other.name: facts(other).values(),
-            }
+            [[name, *(wording.escape(one[name]) for one in known)] for name in known[0]],
+            columns=["", *(wording.escape(one.name) for one in (run, other))],
         ),
+        border="horizontal",
         hide_index=True,
-        height="content",
     )
     st.subheader("What they score")
+    metrics = [wording.metric_title(one.info.task.metric) for one in (run, other)]
     reason = why_not_comparable(run, other)
+    if metrics[0] != metrics[1]:
+        reason = f"one is judged by {metrics[0]}, the other by {metrics[1]}"
     if reason is not None:
         st.warning(f"Their scores cannot be compared: {reason}.", icon=":material/warning:")
     if run.info.task.metric == other.info.task.metric:

@@ -18,6 +18,7 @@ from pages.shared import by_layer, cache, controls, wording
 run = controls.open_run()
 task = run.info.task
 results = cache.results(run)
+tokens = int(results["tokens"].iloc[0])
 
 controls.header(
     "How do I take a sub-network with me?",
@@ -45,7 +46,11 @@ with st.container(horizontal=True):
         help="Embeddings, Transformer layers and head.",
         border=True,
     )
-    st.metric("MACs, 128 tokens", f"{count_macs(model, subnet) / 1e6:,.0f} M", border=True)
+    st.metric(
+        f"MACs, {tokens} tokens",
+        f"{count_macs(model, subnet, tokens) / 1e6:,.0f} M",
+        border=True,
+    )
     st.metric(
         f"Dev {wording.metric_title(task.metric)}",
         "–" if row is None else f"{row[task.metric]:.3f}",

@@ -129,7 +129,8 @@ def ask() -> TrainingRequest | None:
     if backbone:
         st.caption(f"{wording.escape(backbone)} {PLACES[backbone_place(backbone)]}.")
     recipe = choose("Recipe", "train-recipe", list(RECIPES))
-    augmentation = ask_augmentation() if RECIPES[recipe].augmented_stages else None
+    varied = bool(RECIPES[recipe].augmented_stages) and find_task(task).kind != "spans"
+    augmentation = ask_augmentation() if varied else None
     left, right = st.columns(2)
     with left:
         num_train = ask_number(

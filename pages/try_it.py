@@ -38,12 +38,21 @@ def sureness(answer: Answer) -> float:
 def show_verdict(answers: list[Answer], task: TaskInfo) -> None:
     if task.labels is None:
         values = [float(answer.logits[0]) for answer in answers]
-        st.markdown(f"The answers lie between **{min(values):.2f}** and **{max(values):.2f}**.")
+        between = f"; all {len(values)} lie between **{min(values):.2f}** and **{max(values):.2f}**"
+        st.markdown(
+            f"The full network answers **{values[0]:.2f}**{between if len(values) > 1 else ''}."
+        )
         return
     full, first = answers[0], first_to_disagree(answers)
     said = f"**{wording.escape(label_of(full, task))}** ({sureness(full):.0%})"
+    if len(answers) == 1:
+        st.markdown(f"The full network answers {said}; the run reports no other.")
+        return
     if first is None:
-        st.markdown(f"Of {wording.count(len(answers), 'sub-network')} all answer {said}.")
+        st.markdown(
+            f"All {len(answers)} sub-networks answer **{wording.escape(label_of(full, task))}** (the full "
+            f"network with {sureness(full):.0%})."
+        )
         return
     others = sum(answer.choice != full.choice for answer in answers)
     st.markdown(
@@ -79,7 +88,10 @@ controls.chart(
 if table["collapsed"].any():
     st.caption("✕ marks sub-networks that gave every dev example the same answer.")
 st.dataframe(
-    table.drop(columns=["width_mult", "depth_mult", "value", "collapsed"]),
+    table.drop(
+        columns=["width_mult", "depth_mult", "value", "collapsed"]
+        + ([] if task.labels else ["probability"])  # a number has none
+    ),
     hide_index=True,
     height="content",
     column_config={

@@ -12,7 +12,13 @@ from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.choices import find_row
 from dynabert.data.encoding import sorted_batches
-from dynabert.data.squad.windows import DEFAULT_STRIDE, EncodedWindows, encode_windows
+from dynabert.data.squad.windows import (
+    DEFAULT_STRIDE,
+    EncodedWindows,
+    PairTemplate,
+    encode_windows,
+    longest_question,
+)
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import num_params
@@ -113,8 +119,30 @@ def windows_of(
         "context": [passage],
         "answers": [{"text": [""], "answer_start": [0]}],  # not known
     }
-    limit = min(max_tokens or find_task("squad").max_tokens, model.config.max_tokens)
+    limit = _window_tokens(model, max_tokens)
     return encode_windows(split, tokenizer, max_tokens=limit, doc_stride=doc_stride)
+
+
+def question_tokens_cut(
+    model: DynaBertForQuestionAnswering,
+    tokenizer: PreTrainedTokenizerBase,
+    question: str,
+    max_tokens: int | None = None,
+) -> int:
+    """How many of a question's last tokens are not read, to leave room for the passage."""
+    tokens = tokenizer(question, add_special_tokens=False, verbose=False)["input_ids"]
+    most = longest_question(PairTemplate.of(tokenizer), _window_tokens(model, max_tokens))
+    return max(0, len(tokens) - most)
+
+
+def _window_tokens(model: DynaBertForQuestionAnswering, max_tokens: int | None) -> int:
+    return min(max_tokens or find_task("squad").max_tokens, model.config.max_tokens)
+
+
+def first_to_differ(answers: Sequence[SpanAnswer], run: Run) -> SpanAnswer | None:
+    """The largest sub-network that answers in other words than the first; None if none does."""
+    by_size = sorted(answers, key=lambda one: num_params(run.config, one.subnet), reverse=True)
+    return next((one for one in by_size if one.text != answers[0].text), None)
 
 
 def span_table(

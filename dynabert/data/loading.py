@@ -68,7 +68,9 @@ class TaskData:
         if num_train == total:
             return self
         train = self.train.shuffle(seed=seed, keep_in_memory=True).select(range(num_train))
-        notice = f"trained on {num_train} of the {total} training examples (drawn with seed {seed})"
+        notice = (
+            f"trained on {num_train:,} of the {total:,} training examples (drawn with seed {seed})"
+        )
         return replace(self, train=train, notices=(*self.notices, notice))
 
 

@@ -33,7 +33,7 @@ from dynabert.plots.scores import (
     differences,
     metric_grid,
 )
-from dynabert.plots.style import plain, span
+from dynabert.plots.style import percent, plain, span
 from dynabert.plots.training import training_curve
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "methods_by_cost",
     "metric_grid",
     "neuron_ranking",
+    "percent",
     "plain",
     "quality_of_runs",
     "quality_vs_cost",

@@ -80,7 +80,9 @@ def methods_by_cost(
     names = list(dict.fromkeys(points["method"]))
     for number, method in enumerate(names):
         colour = COLOURS[number % len(COLOURS)]
-        symbol = _SYMBOLS[number % len(_SYMBOLS)]
+        # Where colours come again, the symbols are hollow.
+        hollow = "-open" * (number // len(COLOURS) % 2)
+        symbol = _SYMBOLS[number % len(_SYMBOLS)] + hollow
         own = points[points["method"] == method].assign(
             cost=lambda rows: pd.to_numeric(rows[cost]) / scale
         )
@@ -90,7 +92,12 @@ def methods_by_cost(
             x=sound["cost"],
             y=sound["score"],
             mode="markers",
-            marker={"color": colour, "size": 10, "symbol": symbol},
+            marker={
+                "color": colour,
+                "size": 10,
+                "symbol": symbol,
+                "line": {"width": 2 * bool(hollow)},
+            },
             error_y={"type": "data", "array": sound["spread"].fillna(0), "color": colour},
             name=plain(method),
             hovertext=[_point_hover(row, score_title) for row in sound.to_dict("records")],

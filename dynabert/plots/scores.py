@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,13 +18,14 @@ from dynabert.plots.style import (
     SIGNED_SCALE,
     count,
     finished,
+    percent,
     plain,
     row_hover,
     span,
     tiles,
 )
 
-LONGEST_ANSWER = 24  # letters in a tile
+ANSWER_LINES, ANSWER_LINE = 2, 12  # of a tile, and letters in each: it is narrow on a telephone
 FAR = 1.0  # apart from the full network's, a number is as unlike as colours can say
 
 
@@ -133,13 +135,13 @@ def answers(table: pd.DataFrame) -> go.Figure:
     else:
         same = table["answer"] == full["answer"]
         against = table["probability"].where(~same, -table["probability"])
-        sure = [f" {probability:.0%}" for probability in table["probability"]]
+        sure = [f"\n{percent(probability)}" for probability in table["probability"]]
     rows = table.to_dict("records")
     return answer_grid(
         table.assign(
             against=against,
             text=[
-                _shortened(row["answer"]) + more + " ✕" * row["collapsed"]
+                _in_lines(row["answer"]) + more + " ✕" * row["collapsed"]
                 for row, more in zip(rows, sure, strict=True)
             ],
             hover=[f"{row['subnet']}: {row['answer']}, {row['latency_ms']:.1f} ms" for row in rows],
@@ -147,9 +149,10 @@ def answers(table: pd.DataFrame) -> go.Figure:
     )
 
 
-def _shortened(answer: str) -> str:
+def _in_lines(answer: str) -> str:
     """As much of an answer as a tile has room for."""
-    return answer if len(answer) <= LONGEST_ANSWER else f"{answer[: LONGEST_ANSWER - 1]}…"
+    lines = textwrap.wrap(answer, ANSWER_LINE, max_lines=ANSWER_LINES, placeholder="…")
+    return "\n".join(lines) or "–"
 
 
 def differences(table: pd.DataFrame, metric: str) -> go.Figure:
@@ -174,8 +177,8 @@ def differences(table: pd.DataFrame, metric: str) -> go.Figure:
 def answer_grid(rows: pd.DataFrame) -> go.Figure:
     """What every sub-network of a grid answers: blue as the full network does, orange otherwise.
 
-    rows: columns width_mult, depth_mult, text, hover, and against: how far it is from the full
-    network's answer, from -1 (surely the same) over 0 to 1 (surely another).
+    rows: columns width_mult, depth_mult, text (which may have lines), hover, and against: how far it is
+    from the full network's answer, from -1 (surely the same) over 0 to 1 (surely another).
     """
     widths, depths = (sorted(set(rows[name])) for name in ("width_mult", "depth_mult"))
     sizes = zip(rows["width_mult"], rows["depth_mult"], strict=True)
@@ -195,9 +198,9 @@ def answer_grid(rows: pd.DataFrame) -> go.Figure:
         x=[x for x, _ in places],
         y=[y for _, y in places],
         mode="text",
-        text=[plain(text) for text in rows["text"]],
+        text=[plain(text).replace("\n", "<br>") for text in rows["text"]],
         textfont={
-            "size": 13,
+            "size": 12,
             "color": ["#ffffff" if abs(value) > 0.6 else "#1c2733" for value in rows["against"]],
         },
         hovertext=[plain(text) for text in rows["hover"]],

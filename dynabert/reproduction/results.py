@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from dynabert.errors import UserError, explain
 from dynabert.runs import write_text_atomically
@@ -24,6 +24,11 @@ _FILE = re.compile(r"(?P<recipe>[A-Za-z0-9][A-Za-z0-9._-]{0,63})-s(?P<seed>\d{1,
 RESULTS_DIR = Path("benchmarks/results/reproduction")  # in the checkout
 LATENCY_FILE = "latency.json"  # beside the tasks' folders; see `latencies`
 Whole = Annotated[int, Field(ge=0)]
+
+
+def _checked_subnet(key: str) -> str:
+    Subnet.parse(key)
+    return key
 
 
 class _Value(BaseModel):
@@ -42,10 +47,10 @@ class MeasuredLatency(_Value):
 class SubnetResult(_Value):
     """What one sub-network scores and costs."""
 
-    subnet: str  # its key
-    layers: tuple[Whole, ...]  # which run, from 0
-    heads: tuple[int, ...]  # of each of them
-    neurons: tuple[int, ...]
+    subnet: Annotated[str, AfterValidator(_checked_subnet)]  # its key
+    layers: Annotated[tuple[Whole, ...], Field(min_length=1)]  # which run, from 0
+    heads: Annotated[tuple[int, ...], Field(min_length=1)]  # of each of them
+    neurons: Annotated[tuple[int, ...], Field(min_length=1)]
     metrics: dict[str, float]
     loss: float
     collapsed: bool  # it answers every dev example alike

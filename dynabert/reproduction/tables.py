@@ -36,6 +36,7 @@ from dynabert.subnet import PAPER_DEPTHS, PAPER_SPACE, PAPER_WIDTHS, Subnet
 
 FOUR_WIDTHS = tuple(Subnet(width) for width in PAPER_WIDTHS)
 TWELVE = tuple(PAPER_SPACE)
+_DA = "DA: data augmentation."
 PLAIN = "separate-w1.00"  # the whole network, fine-tuned: what the paper calls BERT_BASE
 
 
@@ -187,6 +188,7 @@ _TABLE_3 = Table(
             than="+ Network rewiring",
         ),
     ),
+    about=_DA,
 )
 _TABLE_4 = Table(
     name="table4",
@@ -225,6 +227,7 @@ _TABLE_4 = Table(
             than="+ Distillation (no DA)",
         ),
     ),
+    about=_DA,
 )
 _TABLE_5 = Table(
     name="table5",
@@ -244,8 +247,7 @@ _TABLE_5 = Table(
             than="- DynaBERT_w",
         ),
     ),
-    about="The paper trains with augmented data; ours of these rows go without it, except where "
-    "a row says DA.",
+    about=f"{_DA} The paper trains with it; ours of these rows go without, except where a row says so.",
 )
 _TABLE_6 = Table(
     name="table6",

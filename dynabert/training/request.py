@@ -10,6 +10,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dynabert.backbones import check_backbone
+from dynabert.data.augmentation import check_augmentable
 from dynabert.data.source import DataSource
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError, explain
@@ -47,6 +48,8 @@ class TrainingRequest(BaseModel):
             )
         if self.recipe not in RECIPES:
             raise ValueError(f"recipe {self.recipe!r} is none of {', '.join(RECIPES)}")
+        if RECIPES[self.recipe].augmented_stages:
+            check_augmentable(find_task(self.task))
         if RECIPES[self.recipe].augmented_stages and self.augmentation is None:
             raise ValueError(
                 f"the recipe {self.recipe} trains on augmented data; give the folder of an augmentation "

@@ -34,6 +34,7 @@ from dynabert.analysis.sentences import (
     cut_to_fit as cut_text,
 )
 from dynabert.analysis.span_answers import SpanAnswer, answer_question, time_answers
+from dynabert.analysis.span_answers import question_tokens_cut as find_question_cut
 from dynabert.errors import UserError
 from dynabert.evaluation import Latency
 from dynabert.examples import RunExamples, load_examples
@@ -111,19 +112,23 @@ def examples(run: Run) -> RunExamples:
     return load_examples(run)
 
 
-def reproduction_results(folder: Path) -> list[Result]:
-    """The results of reproductions, read anew where a file has changed.
-
-    Raises:
-        UserError: one of them is damaged.
-    """
+def reproduction_results(folder: Path) -> tuple[list[Result], list[UserError]]:
+    """The results of reproductions, read anew where a file has changed, and why others are left out."""
     files = [(str(path), path.stat().st_mtime_ns) for path in list_results(folder)]
     return _reproduction_results(str(folder), tuple(files))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the results …")
-def _reproduction_results(folder: str, files: tuple[tuple[str, int], ...]) -> list[Result]:
-    return [read_result(Path(path)) for path, _ in files]
+def _reproduction_results(
+    folder: str, files: tuple[tuple[str, int], ...]
+) -> tuple[list[Result], list[UserError]]:
+    results, damaged = [], []
+    for path, _ in files:
+        try:
+            results.append(read_result(Path(path)))
+        except UserError as error:
+            damaged.append(error)
+    return results, damaged
 
 
 def reproduction_without(root: Path) -> Mapping[str, str]:
@@ -267,6 +272,13 @@ def span_answers(
             max_tokens=info.max_tokens,
             doc_stride=info.doc_stride,
         )
+
+
+def question_tokens_cut(run: Run, question: str) -> int:
+    """How many tokens of a question are not read."""
+    loaded, reader = model(run), tokenizer(run)
+    with _TOKENIZER:
+        return find_question_cut(loaded, reader, question, run.info.max_tokens)
 
 
 @st.cache_data(max_entries=32, show_spinner="Timing every sub-network …", hash_funcs=_RUN)

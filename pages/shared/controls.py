@@ -164,14 +164,17 @@ def set_subnet(subnet: Subnet) -> None:
 def choose_text(
     label: str, name: str, default: str, field: Callable[..., str | None] = st.text_input
 ) -> str:
-    """A text kept in the view.  field: Streamlit's control that it is typed into."""
+    """A text kept in the view.  field: Streamlit's control that it is typed into.
+
+    The field itself has no limit: it would refuse a longer text that is pasted, without a word.
+    """
     given = state.recall(name)
     if given in _DEFAULTS:  # nobody typed it: it is that of a run with another task
         given = None
     if given is not None and len(given) > state.LONGEST_TEXT:
-        notices.fell_back("a text", given, f"its first {state.LONGEST_TEXT:,} letters are shown")
+        notices.cut(label, state.LONGEST_TEXT)
     take = state.show(name, (default if given is None else given)[: state.LONGEST_TEXT])
-    text = field(label, key=name, max_chars=state.LONGEST_TEXT, on_change=take) or ""
+    text = field(label, key=name, on_change=take) or ""
     state.remember(name, text)
     return text
 
@@ -187,9 +190,9 @@ def choose_texts(run: Run) -> tuple[str, ...]:
     first, second = columns
     left, right = st.columns(2, gap="large")
     with left:
-        one = choose_text(wording.escape(wording.capital(first)), "text", DEFAULT_TEXT)
+        one = choose_text(wording.escape(wording.field_title(first)), "text", DEFAULT_TEXT)
     with right:
-        two = choose_text(wording.escape(wording.capital(second)), "text2", DEFAULT_SECOND)
+        two = choose_text(wording.escape(wording.field_title(second)), "text2", DEFAULT_SECOND)
     return one, two
 
 

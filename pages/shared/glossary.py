@@ -28,6 +28,12 @@ GLOSSARY = (
         "",
     ),
     (
+        "Data augmentation, DA",
+        "More training sentences, made from those there are by replacing words by likely ones. The "
+        "teacher says what the right answer to them is.",
+        "Jiao et al. 2020 (TinyBERT)",
+    ),
+    (
         "Depth, m_d",
         "The share of layers that run. They are spread evenly, and the last one always runs.",
         "DynaBERT, Sec. 2.2",
@@ -41,6 +47,12 @@ GLOSSARY = (
         "Distillation",
         "Training a small network to imitate a large one: its answers and its hidden states.",
         "DynaBERT, Sec. 2.1–2.2",
+    ),
+    (
+        "Exact match, EM; F1 of an answer",
+        "For answers that are parts of a passage: whether one is the right one, and how many of its words "
+        "it shares with the right one. Case, punctuation and articles do not count.",
+        "Rajpurkar et al. 2016",
     ),
     (
         "Extraction",
@@ -122,6 +134,12 @@ GLOSSARY = (
         "Sub-network",
         "The part of the network that a width and a depth choose. All share one set of weights.",
         "DynaBERT, Sec. 2",
+    ),
+    (
+        "Teacher, teacher assistant",
+        "The network that another one imitates. DynaBERT_w, adaptive in width, is trained first and assists: "
+        "it teaches the sub-networks of every depth.",
+        "DynaBERT, Sec. 2.2",
     ),
     (
         "Teaching set",

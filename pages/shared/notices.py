@@ -27,3 +27,11 @@ def fell_back(what: str, given: object, instead: str) -> None:
         f"here: {wording.escape(instead)}.",
         icon=":material/link_off:",
     )
+
+
+def cut(what: str, most: int) -> None:
+    """Say that a text was too long.  what: its name.  most: letters that are left of it."""
+    st.session_state[_PLACE].info(
+        f"{wording.escape(what)}: that text is too long, its first {most:,} letters are shown.",
+        icon=":material/content_cut:",
+    )

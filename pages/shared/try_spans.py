@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import html
+import unicodedata
 from collections.abc import Sequence
-from itertools import groupby
 
 import pandas as pd
 import streamlit as st
 
 from dynabert import plots
-from dynabert.analysis.span_answers import SpanAnswer, marked_pieces, span_table
+from dynabert.analysis.span_answers import SpanAnswer, first_to_differ, marked_pieces, span_table
 from dynabert.runs import Run
 from pages.shared import cache, controls, state, wording
+
+# Each paragraph runs in its own direction; a word without end breaks.
+_PASSAGE = "white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext"
+_MARK = "color: inherit; font-weight: 600; background: "
+_COLOURS = {"same": "rgba(47, 134, 201, 0.3)", "other": "rgba(230, 126, 0, 0.35)"}
 
 
 def show(run: Run) -> None:
@@ -31,9 +37,15 @@ def show(run: Run) -> None:
         state.end_page()
     subnets = controls.reported_grid(run)
     answers = cache.span_answers(run, question, passage, subnets)
-    st.markdown(_verdict(answers))
+    if num_cut := cache.question_tokens_cut(run, question):
+        st.warning(
+            f"The question is too long to leave room for the passage: its last "
+            f"{wording.count(num_cut, 'token')} {'is' if num_cut == 1 else 'are'} left out.",
+            icon=":material/content_cut:",
+        )
+    st.markdown(_verdict(run, answers))
     with st.container(border=True):
-        st.markdown(_marked(passage, answers))
+        st.html(_marked(passage, answers))
     table = span_table(answers, cache.span_latencies(run, question, passage, subnets), run)
     controls.chart(
         plots.answers(table),
@@ -49,41 +61,51 @@ def show(run: Run) -> None:
 
 def in_words(answer: SpanAnswer) -> str:
     """For example "**under the table** (87%)"."""
-    text = f"**{wording.escape(answer.text)}**" if answer.text else "nothing"
-    return f"{text} ({answer.probability:.0%})"
+    return f"{_said(answer)} ({_sureness(answer)})"
 
 
-def _verdict(answers: Sequence[SpanAnswer]) -> str:
-    full = answers[0]
-    others = [one for one in answers if (one.start, one.end) != (full.start, full.end)]
-    if not others:
-        return f"Of {wording.count(len(answers), 'sub-network')} all answer {in_words(full)}."
+def _said(answer: SpanAnswer) -> str:
+    if not answer.text.strip():
+        return "nothing"
+    text = wording.escape(answer.text)
+    if any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in answer.text):
+        # Or what follows would be drawn from right to left as well.
+        text = f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}"
+    return f"**{text}**"
+
+
+def _sureness(answer: SpanAnswer) -> str:
+    return wording.escape(plots.percent(answer.probability))
+
+
+def _verdict(run: Run, answers: Sequence[SpanAnswer]) -> str:
+    full, first = answers[0], first_to_differ(answers, run)
+    if len(answers) == 1:
+        return f"The full network answers {in_words(full)}; the run reports no other."
+    if first is None:
+        return (
+            f"All {len(answers)} sub-networks answer {_said(full)} (the full network with "
+            f"{_sureness(full)})."
+        )
+    others = sum(one.text != full.text for one in answers)
     return (
-        f"The full network answers {in_words(full)}. {len(others)} of {len(answers)} answer otherwise; "
-        f"the largest of them is {wording.subnet_title(others[0].subnet)}, which says "
-        f"{in_words(others[0])}."
+        f"The full network answers {in_words(full)}. {others} of {len(answers)} answer otherwise; the "
+        f"largest of them is {wording.subnet_title(first.subnet)}, which says {in_words(first)}."
     )
 
 
 def _marked(passage: str, answers: Sequence[SpanAnswer]) -> str:
-    """The passage for Markdown, the full network's answer in blue, others' in orange."""
-    full, *others = answers
-    distinct = [full, *{(one.start, one.end): one for one in others}.values()]
-    coloured = [
-        (text, "blue" if 0 in numbers else "orange" if numbers else "")
-        for text, numbers in marked_pieces(passage, distinct)
-    ]
+    """The passage as HTML with its line ends, the full network's answer in blue, others' in orange."""
+    full = answers[0].text
     shown = []
-    for colour, pieces in groupby(coloured, key=lambda piece: piece[1]):
-        text = "".join(text for text, _ in pieces)
-        inner = text.strip()
-        if colour and inner:
-            # Markdown makes nothing bold that begins or ends with a space.
-            before, after = text.split(inner, 1)
-            shown.append(f"{before}:{colour}-background[**{wording.escape(inner)}**]{after}")
-        else:
-            shown.append(wording.escape(text))
-    return "".join(shown)
+    for text, numbers in marked_pieces(passage, answers):
+        escaped = html.escape(text)
+        if numbers:
+            kind = "same" if any(answers[number].text == full for number in numbers) else "other"
+            title = f"{len(numbers)} of {wording.count(len(answers), 'sub-network')}"
+            escaped = f'<mark title="{title}" style="{_MARK}{_COLOURS[kind]}">{escaped}</mark>'
+        shown.append(escaped)
+    return f'<div style="{_PASSAGE}">{"".join(shown)}</div>'
 
 
 def _cell(run: Run, question: str, passage: str, answers: Sequence[SpanAnswer]) -> str:
@@ -107,6 +129,7 @@ def _show_table(run: Run, table: pd.DataFrame) -> None:
         height="content",
         column_config={
             "subnet": "sub-network",
+            "answer": st.column_config.TextColumn(width="medium"),
             "probability": st.column_config.ProgressColumn(
                 "how sure", format="percent", min_value=0.0, max_value=1.0
             ),
@@ -117,7 +140,8 @@ def _show_table(run: Run, table: pd.DataFrame) -> None:
         },
     )
     st.caption(
-        "How sure: the probability of the start times that of the end. Time: the median of seven passes "
+        "How sure: the probability of the start times that of the end, among all tokens of a window. "
+        "Time: the median of seven passes "
         "over all windows of the passage in one batch, on the app's machine, when it was first asked about; "
         "other visitors' work slows it."
     )

@@ -46,11 +46,15 @@ python -m dynabert train teaching --backbone minilm --name demo
 ```"""
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:&])")
+# Where an address, an icon or an emoji by its name would begin: they are looked for after the signs
+# above have been taken as they are.
+_NAMED = re.compile(r"(?<=:)(?=[^\W\d_]|//|[+-]1:)|(?<=\bwww)(?=\.)|(?<=@)(?=\w)", re.IGNORECASE)
+_JOINER = "\N{WORD JOINER}"  # cannot be seen
 
 
 def escape(text: object) -> str:
     """Text for Markdown, shown letter by letter."""
-    return _MARKDOWN.sub(r"\\\1", str(text)).replace("\n", " ")
+    return _MARKDOWN.sub(r"\\\1", _NAMED.sub(_JOINER, str(text))).replace("\n", " ")
 
 
 def sentence(error: Exception) -> str:
@@ -71,6 +75,11 @@ def metric_help(name: str, kind: TaskKind = "classification") -> str | None:
 
 def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def field_title(column: str) -> str:
+    """A text column of a task as a field is called, for example "Premise", "Sentence 1"."""
+    return capital(re.sub(r"(?<=[^\W\d])(?=\d+$)", " ", column))
 
 
 def count(number: int, noun: str) -> str:

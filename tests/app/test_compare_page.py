@@ -64,3 +64,15 @@ def test_runs_that_share_little_say_so(open_app, two, tiny_backbone):
     at = open_app(two, "compare", run="tiny", other="unlike")
     assert any("Of 1 sub-network" in text for text in texts(at))
     assert any("no importance" in caption.value for caption in at.caption)
+
+
+def test_scores_of_two_kinds_are_not_compared(open_app, two, tiny_backbone):
+    other = Run.load(two / "better")
+    text = (other.folder / "recipe.yaml").read_text()
+    changed = text.replace("- accuracy", "- f1").replace("metrics: [accuracy", "metrics: [f1")
+    assert changed != text
+    (other.folder / "recipe.yaml").write_text(changed)
+    other.results.rename(columns={"accuracy": "f1"}).to_parquet(other.folder / RESULTS, index=False)
+    write_manifest(other.folder)
+    at = open_app(two, "compare", run="tiny")
+    assert "one is judged by accuracy, the other by F1" in at.warning[0].value

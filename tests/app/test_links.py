@@ -23,7 +23,6 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
         ("attention", {"w": "0.4"}, "width “0\\.4”, which is not to be had here: 0\\.333 is shown"),
         ("attention", {"layer": "99"}, "layer “99”, which is not to be had here: 1 is shown"),
         ("attention", {"map": "treasure"}, "“head” is shown"),
-        ("attention", {"text": "good " * 2000}, "its first 4,000 letters are shown"),
     ],
 )
 def test_bad_values_of_a_link_fall_back_with_a_notice(open_app, own_run, page, parameters, said):
@@ -34,6 +33,12 @@ def test_bad_values_of_a_link_fall_back_with_a_notice(open_app, own_run, page, p
     assert "<img" not in notice.replace("\\<img", "")
     at.run()
     assert not [info for info in at.info if info.value.startswith("The link asks for")]
+
+
+def test_a_text_that_is_too_long_is_cut(open_app, own_run):
+    at = open_app(own_run.folder.parent, "attention", text="good " * 2000)
+    assert at.info[0].value == "Sentence: that text is too long, its first 5,000 letters are shown."
+    assert at.text_input(key="text").value == "good " * 1000
 
 
 @pytest.mark.parametrize("page", ["overview", "importance", "accuracy", "try_it", "take_away"])

@@ -10,7 +10,7 @@ from made_results import fill, made_result
 from reading import charts, numbers, texts
 from streamlit.testing.v1 import AppTest
 
-from dynabert.reproduction.results import read_results, result_path, write_result
+from dynabert.reproduction.results import as_json, read_results, result_path, write_result
 from dynabert.reproduction.tables import FIGURES, TABLES
 from dynabert.subnet import Subnet
 
@@ -149,6 +149,11 @@ def test_figure_3_draws_the_methods_by_what_they_cost(show, made, against, colum
     (half,) = (r for r in read_results(made) if r.recipe == "tinybert-w0.50-d0.50" and r.seed == 0)
     costs = numbers(traces["TinyBERT, half of both"]["x"])
     assert costs == pytest.approx([getattr(half.rows[0], column) / unit])
+    markers = [(one["marker"]["color"], one["marker"]["symbol"]) for one in chart["data"]]
+    assert len(set(markers)) == len(markers)
+    colours = [colour for colour, _ in markers]
+    again = [colour in colours[:number] for number, colour in enumerate(colours)]
+    assert [symbol.endswith("-open") for _, symbol in markers] == again
     assert len(numbers(traces["DynaBERT"]["x"])) == 12
 
 
@@ -175,13 +180,29 @@ def test_backbones_are_shown_apart(show, tmp_path):
     assert cell(at, "Vanilla DynaBERT_w", "ours", "MRPC") == "60.0 (1)"
 
 
-def test_a_damaged_result_is_one_sentence(open_app, tmp_path, monkeypatch):
-    path = result_path(tmp_path, "minilm", "mrpc", "vanilla-w", 0)
-    path.parent.mkdir(parents=True)
-    path.write_text("{}")
-    monkeypatch.setenv("DYNABERT_RESULTS_DIR", str(tmp_path))
-    at = open_app(tmp_path / "no-runs", "results")
-    assert "is damaged or of another version" in at.error[0].value
+def test_a_damaged_result_is_left_out_and_named(show, tmp_path):
+    write_result(tmp_path, made_result("mrpc", "vanilla-w", 0, dict.fromkeys(WIDTHS, 0.6)))
+    sound = made_result("mrpc", "rewired-w", 0, dict.fromkeys(WIDTHS, 0.7))
+    damaged = {
+        0: "{}",
+        1: as_json(sound).replace('"w0.50-d1.00"', '"w7-d1"').replace('"seed": 0', '"seed": 1'),
+        2: as_json(sound).replace('"heads": [', '"heads": [], "x": [').replace("s0", "s2"),
+    }
+    for seed, text in damaged.items():
+        result_path(tmp_path, "minilm", "mrpc", "rewired-w", seed).write_text(text)
+    for name in ("table3", "figure3"):
+        at = show(tmp_path, table=name)
+        assert at.warning[0].value.startswith("3 results cannot be read and are left out")
+        assert at.warning[0].value.count("is damaged or of another version") == 3
+    at = show(tmp_path)
+    assert cell(at, "Vanilla DynaBERT_w", "ours", "MRPC") == "60.0 (1)"
+    assert cell(at, "+ Network rewiring", "ours", "MRPC") == "not run"
+
+
+def test_a_link_to_a_backbone_without_results_says_so(show, made):
+    at = show(made, backbone="bert-base-uncased")
+    assert "backbone “bert\\-base\\-uncased”" in at.info[0].value
+    assert not show(made, backbone="minilm").info
 
 
 def test_a_new_result_is_shown_at_the_next_look(show, tmp_path):

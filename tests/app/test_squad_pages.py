@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from reading import charts, finished, metric, texts
 from squad_run import squad_plan
+from streamlit.testing.v1 import AppTest
 
 from dynabert import SearchSpace, Subnet
 from dynabert.analysis.changed_answers import changed_spans
-from dynabert.analysis.span_answers import answer_question
+from dynabert.analysis.span_answers import SpanAnswer, answer_question, first_to_differ
 from dynabert.evaluation import evaluate_many
 from dynabert.examples import load_examples
 from dynabert.runs import Run
@@ -64,21 +65,70 @@ def test_every_sub_network_answers_a_question(open_app, squad: Run) -> None:
     assert (table["latency_ms"] > 0).all()
     (figure,) = charts(at)
     assert any(text.startswith("cat") for text in figure["data"][1]["text"])
-    marked = texts(at)[-1]
-    assert f"good :blue-background[**{expected[0].text}**]" in marked
+    assert marked_passage(at) == PASSAGE
+    blue = [one.text for one in marks(at) if "rgba(47" in one.get("style", "")]
+    assert "".join(map(str, blue)) == expected[0].text  # in pieces where others end in it
     at.text_area(key="text2").set_value("  ").run()
     assert "Type a question and a passage" in at.info[0].value
 
 
-def test_hostile_texts(open_app, squad: Run) -> None:
-    hostile = "</script><img src=x onerror=alert(1)> ]:red[x] **b** good cat"
-    at = open_app(squad.folder.parent, "try_it", text=hostile, text2=hostile)
+def marked_passage(at: AppTest) -> str:
+    """The text of the passage as the browser would show it."""
+    return "".join(_passage(at).itertext())
+
+
+def marks(at: AppTest) -> list[ElementTree.Element]:
+    return list(_passage(at).iter("mark"))
+
+
+def _passage(at: AppTest) -> ElementTree.Element:
+    (passage,) = at.get("html")
+    return ElementTree.fromstring(passage.proto.body)
+
+
+HOSTILE = (
+    "</script><img src=x onerror=alert(1)> ]:red[x] **b** http://example.org :material/home:\n\n"
+    "    <mark style='display: none'> \N{HEBREW LETTER ALEF}\N{GRINNING FACE} good cat"
+)
+
+
+def test_hostile_texts_are_shown_letter_by_letter(open_app, squad: Run) -> None:
+    at = open_app(squad.folder.parent, "try_it", text=HOSTILE, text2=HOSTILE)
     assert not at.error
-    marked = texts(at)[-1]
-    # Nothing of it means anything to Markdown: taken out with our own marks, each sign stands escaped.
-    plain = re.sub(r":(?:blue|orange)-background\[\*\*((?:\\.|[^\\\]])*?)\*\*\]", r"\1", marked)
-    assert re.fullmatch(r"(?:\\[^\w\s]|[\w\s=/])*", plain), plain
-    assert plain.replace("\\", "") == hostile
+    # Read as XML, it is one division with marks in it and nothing else, and says just that.
+    assert marked_passage(at) == HOSTILE
+    assert {element.tag for element in _passage(at).iter()} <= {"div", "mark"}
+
+
+def test_a_long_passage_is_cut_rather_than_refused(open_app, squad: Run) -> None:
+    at = open_app(squad.folder.parent, "try_it", text=QUESTION, text2=PASSAGE)
+    assert (
+        at.text_area(key="text2").proto.max_chars == 0
+    )  # a field with a limit drops what is pasted
+    at.text_area(key="text2").set_value("good cat " * 1000).run()
+    assert at.info[0].value.endswith("its first 5,000 letters are shown.")
+    assert marked_passage(at) == ("good cat " * 1000)[:5000]
+
+
+def test_a_question_that_is_cut_is_said_to_be(open_app, squad: Run) -> None:
+    read = (squad.info.max_tokens - 3) // 2  # half of a window without its special tokens
+    at = open_app(squad.folder.parent, "try_it", text="good " * (read + 2), text2=PASSAGE)
+    assert "its last 2 tokens are left out" in at.warning[0].value
+    at = open_app(squad.folder.parent, "try_it", text="good " * read, text2=PASSAGE)
+    assert not at.warning
+
+
+def test_the_largest_network_to_answer_otherwise_is_named(squad: Run) -> None:
+    texts = ("cat", "cat", "dog", "cat", "tree")
+    subnets = (Subnet(), Subnet(0.75), Subnet(0.25), Subnet(0.75, 0.5), Subnet(0.5))
+    given = [
+        SpanAnswer(subnet=subnet, text=text, start=0, end=1, probability=0.5)
+        for subnet, text in zip(subnets, texts, strict=True)
+    ]
+    found = first_to_differ(given, squad)
+    assert found is not None
+    assert found.subnet == Subnet(0.5)  # not the first in order: it is smaller
+    assert first_to_differ(given[:2], squad) is None
 
 
 def test_a_page_that_opens_on_another_task_asks_a_question(open_app, squad: Run) -> None:
@@ -93,7 +143,7 @@ def test_attention_shows_the_answer(open_app, squad: Run) -> None:
     (expected,) = answer_question(
         *(squad.model(), squad.tokenizer(), QUESTION, PASSAGE), max_tokens=squad.info.max_tokens
     )
-    assert metric(at, "Full network") == expected.text
+    assert any(text.startswith(f"Full network: **{expected.text}**") for text in texts(at))
 
 
 def test_a_new_sub_network_is_evaluated_and_its_changed_answers_are_shown(

@@ -153,6 +153,15 @@ def test_a_recipe_on_augmented_data_asks_for_its_folder(
     assert "--augmentation" not in at.code[0].value
 
 
+def test_answers_in_a_passage_cannot_be_augmented(open_app, runs_dir):
+    at = open_app(runs_dir, "train")
+    at.selectbox(key="train-task").set_value("squad").run()
+    at.selectbox(key="train-recipe").set_value("dynabert-augmented").run()
+    assert at.error[0].value.startswith("Squad cannot be augmented")
+    assert "train-augmentation" not in [field.key for field in at.text_input]
+    assert next(button for button in at.button if button.label == "Start").disabled
+
+
 @pytest.mark.parametrize(
     ("key", "typed", "sentence"),
     [

@@ -22,7 +22,9 @@ def test_every_sub_network_of_the_run_answers(open_app, tiny):
     said = next(text for text in texts(at) if "answer" in text and "**" in text)
     differ = sum(answer.choice != answers[0].choice for answer in answers)
     assert (
-        (f"{differ} of 4 answer otherwise" in said) if differ else ("Of 4 sub-networks all" in said)
+        (f"{differ} of 4 answer otherwise" in said)
+        if differ
+        else ("All 4 sub-networks answer" in said)
     )
     (figure,) = charts(at)
     shown = dict(

@@ -56,6 +56,7 @@ def test_the_card_says_what_was_measured(run: Run) -> None:
     assert "on 12 dev examples |" in card
     assert "| Heads in each | 3, 3, 3, 3 |" in card
     assert "3.00 ms at 8 tokens, batch 1" in card
+    assert "million for 8 tokens" in card
     assert r"\<b\>words\</b\>" in card
     assert "32-bit" in card
     assert "--subnet w0.50-d1.00" in card

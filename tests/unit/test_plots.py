@@ -216,3 +216,15 @@ def test_attention_map_of_many_tokens_writes_some_labels_and_knows_all():
     assert figure.layout.yaxis.ticktext == tuple(tokens[::4])
     assert figure.layout.xaxis.ticktext == tuple(tokens[::8])
     assert tuple(figure.data[0].customdata[7, 50]) == ("t7", "t50")
+
+
+def test_an_answer_has_as_many_lines_as_a_tile_has_room_for():
+    table = pd.DataFrame(
+        {
+            **{"subnet": ["w1.00-d1.00", "w0.50-d1.00"], "width_mult": [1.0, 0.5]},
+            **{"depth_mult": 1.0, "answer": ["under the <b> kitchen table", "no"]},
+            **{"probability": [0.87, 0.001], "latency_ms": 1.0, "collapsed": [False, True]},
+        }
+    )
+    texts = plots.answers(table).data[1].text
+    assert list(texts) == ["under the<br>&lt;b&gt; kitchen…<br>87%", "no<br>&lt;1% ✕"]

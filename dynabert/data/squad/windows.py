@@ -215,13 +215,13 @@ def encode_windows(
         raise UserError(f"max_tokens must be at least {fewest} for questions, got {max_tokens}.")
     if doc_stride < 1:
         raise UserError(f"doc_stride must be at least 1, got {doc_stride}.")
-    longest_question = min(MAX_QUESTION_TOKENS, (max_tokens - template.num_special) // 2)
+    longest = longest_question(template, max_tokens)
 
     questions = [
         np.asarray(ids, np.int32) for ids in _tokenized(tokenizer, list(split["question"]))
     ]
-    num_truncated = sum(len(ids) > longest_question for ids in questions)
-    questions = [ids[:longest_question] for ids in questions]
+    num_truncated = sum(len(ids) > longest for ids in questions)
+    questions = [ids[:longest] for ids in questions]
     places: dict[str, int] = {}  # of each text in `passages`
     passage_of = np.array([places.setdefault(text, len(places)) for text in split["context"]])
     passages = _passages(tokenizer, list(places))
@@ -259,6 +259,11 @@ def encode_windows(
         doc_stride=doc_stride,
         num_truncated=num_truncated,
     )
+
+
+def longest_question(template: PairTemplate, max_tokens: int) -> int:
+    """How many tokens of a question a window of max_tokens shows."""
+    return min(MAX_QUESTION_TOKENS, (max_tokens - template.num_special) // 2)
 
 
 def _firsts(total: int, room: int, doc_stride: int) -> range:

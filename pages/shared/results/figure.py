@@ -28,13 +28,10 @@ def show(
     scores = scores_of(figure)
     there = {result.task for result in results if result.recipe in figure.methods}
     first = next((key for key, score in scores.items() if score.task in there), next(iter(scores)))
-    left, right = st.columns(2, gap="large")
-    with left:
+    with st.container(horizontal=True):
         key = choose("Score", "score", {key: one.title for key, one in scores.items()}, first)
-    with right:
-        cost = COSTS[
-            choose("Against", "against", {key: wording.capital(key) for key in COSTS}, "parameters")
-        ]
+        costs = {key: wording.capital(key) for key in COSTS}
+        cost = COSTS[choose("Against", "against", costs, "parameters")]
     score = scores[key]
     points = method_points(figure, results, backbone, score)
     recipes = set(points["recipe"]) if len(points) else set()

@@ -46,7 +46,10 @@ def _show_cells(comparison: Comparison) -> None:
         as_printed(comparison),
         hide_index=True,
         height="content",
-        column_config={"": st.column_config.Column(width="small")},
+        column_config={
+            "Row": st.column_config.Column(pinned=True),
+            "": st.column_config.Column(width="small", pinned=True),
+        },
         key=f"cells-{table.name}",
     )
     st.caption(
