@@ -315,13 +315,14 @@ def _list(wanted: list[Job], results: Path) -> None:
     done = sum(one.status == "done" for one in standings)
     missing = [one.job for one in standings if one.status == "missing"]
     seconds, unknown = seconds_left(missing, found)
-    console.print(
-        f"{done} of {len(standings)} done, {len(missing)} missing. The missing ones take about "
-        f"{clock(seconds)}"
-        + (f", and {unknown} of them nobody knows how long." if unknown else ".")
-        if missing
-        else f"{done} of {len(standings)} done."
-    )
+    said = f"{done} of {len(standings)} done"
+    if missing:
+        said += f", {len(missing)} missing"
+    if known := len(missing) - unknown:
+        said += f"; about {clock(seconds)} for {known} of them"
+    if unknown:
+        said += f"; how long {unknown} take is not known yet"
+    console.print(f"{said}.")
 
 
 def _summary(outcome: Outcome) -> None:
