@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dynabert.distillation import mean_over_tokens
+from dynabert.modeling.attention import attention_scores
 from dynabert.modeling.heads import at_least_float32
 
 AttentionOf = Literal["scores", "probabilities"]
@@ -89,7 +90,7 @@ def masked_softmax(scores: Tensor, attention_mask: Tensor | None) -> Tensor:
 def _relations(vectors: Tensor, heads: int) -> Tensor:
     """(B, S, a) -> scaled products of each token's vector with each other's, (B, heads, S, S)."""
     split = at_least_float32(vectors).unflatten(-1, (heads, -1)).transpose(1, 2)
-    return split @ split.transpose(-1, -2) * split.shape[-1] ** -0.5
+    return attention_scores(split, split)
 
 
 def _mean_over_pairs(values: Tensor, attention_mask: Tensor | None) -> Tensor:

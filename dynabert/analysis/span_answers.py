@@ -11,7 +11,6 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.choices import find_row
-from dynabert.data.encoding import sorted_batches
 from dynabert.data.squad.windows import (
     DEFAULT_STRIDE,
     EncodedWindows,
@@ -23,7 +22,7 @@ from dynabert.data.tasks import find_task
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import num_params
 from dynabert.evaluation.latency import Latency, time_passes
-from dynabert.evaluation.quality import batch_logits
+from dynabert.evaluation.quality import read_all
 from dynabert.evaluation.spans import SpanTally
 from dynabert.modeling.models import DynaBertForQuestionAnswering
 from dynabert.runs import Run
@@ -59,14 +58,8 @@ def answer_question(
         UserError: question or passage are empty.
     """
     windows = windows_of(model, tokenizer, question, passage, max_tokens, doc_stride)
-    tally = SpanTally(windows, len(subnets))
-    was_training = model.training
-    model.eval()
-    try:
-        for rows in sorted_batches(windows.lengths, tally.batch_size):
-            tally.add(rows, batch_logits(model, windows.batch(rows), subnets))
-    finally:
-        model.train(was_training)
+    tally = read_all(model, windows, subnets)
+    assert isinstance(tally, SpanTally)  # of windows
     answers = []
     for number, subnet in enumerate(subnets):
         found = tally.answers(number)

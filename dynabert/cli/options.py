@@ -11,6 +11,7 @@ import typer
 from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.errors import UserError
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, NetworkShape, SearchSpace, Subnet
+from dynabert.training.precision import Precision
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder.")]
 RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
@@ -40,6 +41,9 @@ Depths = Annotated[
     typer.Option(help="Depth multipliers, separated by commas; or all: every number of layers."),
 ]
 LatencyBatch = Annotated[int, typer.Option("--latency-batch", help="Sentences per timed pass.")]
+ChosenPrecision = Annotated[
+    Precision, typer.Option(help="auto is bf16 where the hardware computes in it.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 RUNS_DIR = Path("runs")

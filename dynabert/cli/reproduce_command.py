@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table as TerminalTable
 
 from dynabert.cli.display import TrainingDisplay, clock, console
-from dynabert.cli.options import RUNS_DIR, RunsDir
+from dynabert.cli.options import RUNS_DIR, ChosenPrecision, RunsDir
+from dynabert.cli.stopping import interruptible
 from dynabert.errors import UserError, explain
 from dynabert.reproduction.compare import Comparison
 from dynabert.reproduction.latencies import PAPER_SETUPS
@@ -42,8 +43,6 @@ from dynabert.reproduction.standing import kind_of, seconds_left, seconds_of, st
 from dynabert.reproduction.tables import find
 from dynabert.training.events import Event
 from dynabert.training.plan import MAX_SEED
-from dynabert.training.precision import Precision
-from dynabert.training.stopping import StopSignal
 
 
 def reproduce(
@@ -102,9 +101,7 @@ def reproduce(
             "seed draws examples, with the seed (sst2-s0)."
         ),
     ] = None,
-    precision: Annotated[
-        Precision, typer.Option(help="auto is bf16 where the hardware computes in it.")
-    ] = "auto",
+    precision: ChosenPrecision = "auto",
     latency: Annotated[
         bool, typer.Option("--latency/--no-latency", help="Whether to measure latency.")
     ] = True,
@@ -183,13 +180,8 @@ def reproduce(
         replace=replace,
         restart=restart,
     )
-    stop = StopSignal()
-    try:
-        with stop.listening(), QueueDisplay(results, plan) as display:
-            outcome = carry_out(wanted, workshop, display, stop)
-    except KeyboardInterrupt:
-        console.print("Stopped. The same command goes on from here; --restart begins anew.")
-        raise typer.Exit(130) from None
+    with interruptible() as stop, QueueDisplay(results, plan) as display:
+        outcome = carry_out(wanted, workshop, display, stop)
     _summary(outcome)
     if outcome.failed:
         raise typer.Exit(1)
@@ -301,7 +293,7 @@ def _list(wanted: list[Job], results: Path) -> None:
     for one in standings:
         seconds = times.get(kind_of(one.job))
         if one.result is not None:
-            seconds = sum(one.result.stage_seconds.values())
+            seconds = one.result.train_seconds
         said = f"{one.status}: {one.why}" if one.why else one.status
         about = "" if one.status == "done" else "about "
         table.add_row(

@@ -21,16 +21,15 @@ from dynabert.cli.data_options import (
     csv_options,
 )
 from dynabert.cli.display import TrainingDisplay, console, results_table
-from dynabert.cli.options import RUNS_DIR, RunsDir
+from dynabert.cli.options import RUNS_DIR, ChosenPrecision, RunsDir
+from dynabert.cli.stopping import interruptible
 from dynabert.errors import UserError, explain
 from dynabert.evaluation.latency import LatencySetup
 from dynabert.runs import check_run_name
 from dynabert.training import TrainingPlan, discard_unfinished, find_recipe
 from dynabert.training import train as carry_out
-from dynabert.training.precision import Precision
 from dynabert.training.recipe import Recipe
 from dynabert.training.request import default_name
-from dynabert.training.stopping import StopSignal
 
 
 def train(
@@ -74,9 +73,7 @@ def train(
     num_train: Annotated[
         int | None, typer.Option(help="Train on that many examples, drawn with the seed.")
     ] = None,
-    precision: Annotated[
-        Precision, typer.Option(help="auto is bf16 where the hardware computes in it.")
-    ] = "auto",
+    precision: ChosenPrecision = "auto",
     dev_file: DevFile = None,
     text_column: TextColumns = None,
     label_column: LabelColumn = "label",
@@ -118,13 +115,8 @@ def train(
     )
     if restart:
         discard_unfinished(plan.name, runs_dir)
-    stop = StopSignal()
-    try:
-        with stop.listening(), TrainingDisplay() as display:
-            run = carry_out(plan, runs_dir, display, stop)
-    except KeyboardInterrupt:
-        console.print("Stopped. The same command goes on from here; --restart begins anew.")
-        raise typer.Exit(130) from None
+    with interruptible() as stop, TrainingDisplay() as display:
+        run = carry_out(plan, runs_dir, display, stop)
     console.print(results_table(run.results, run.info.task.metrics, f"{run.name}, dev"))
     console.print(f"Run {run.name} is in {run.folder}. See it: python -m dynabert app")
 

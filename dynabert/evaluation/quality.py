@@ -50,6 +50,19 @@ def evaluate_many(
     on_batch: called with the number of examples done (by all sub-networks).
     """
     subnets = list(subnets)
+    tally = read_all(model, split, subnets, batch_size=batch_size, on_batch=on_batch)
+    return [tally.evaluation(number, subnet, metrics) for number, subnet in enumerate(subnets)]
+
+
+def read_all(
+    model: TaskModel,
+    split: Encoded,
+    subnets: Sequence[Subnet],
+    *,
+    batch_size: int | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> Tally:
+    """What sub-networks answer to every row of a split, not yet judged; arguments as of `evaluate_many`."""
     tally = new_tally(model, split, len(subnets))
     was_training = model.training
     model.eval()
@@ -62,7 +75,7 @@ def evaluate_many(
                 on_batch(done * split.num_examples // len(split))
     finally:
         model.train(was_training)
-    return [tally.evaluation(number, subnet, metrics) for number, subnet in enumerate(subnets)]
+    return tally
 
 
 def new_tally(model: TaskModel, split: Encoded, networks: int) -> Tally:

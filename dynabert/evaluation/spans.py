@@ -172,12 +172,11 @@ class SpanTally(Tally):
     def _letters(self, number: int, row: int) -> tuple[int, int]:
         if self.best[number, row] == -np.inf:
             return 0, 0
-        passage = self.split.passages[self.split.passage_of[self.split.question_of[row]]]
-        return passage.letters_of(self.first[number, row], self.last[number, row])
+        first, last = self.first[number, row], self.last[number, row]
+        return self.split.passage_at(row).letters_of(first, last)
 
     def _text(self, number: int, row: int) -> str:
-        passage = self.split.passages[self.split.passage_of[self.split.question_of[row]]]
-        return passage.text[slice(*self._letters(number, row))]
+        return self.split.passage_at(row).text[slice(*self._letters(number, row))]
 
     def _earned(self, number: int, examples: np.ndarray) -> np.ndarray:
         """(n, 2) F1 and exact match of some questions."""

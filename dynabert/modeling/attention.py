@@ -107,12 +107,17 @@ def _first(hidden: Tensor, num_tokens: int | None) -> Tensor:
     return hidden if num_tokens is None else hidden[:, :num_tokens]
 
 
+def attention_scores(query: Tensor, key: Tensor) -> Tensor:
+    """q k^T / sqrt(d) of vectors (..., S, d), as (..., S, S)."""
+    return query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+
+
 def attention_probs(query: Tensor, key: Tensor, attention_mask: Tensor | None) -> Tensor:
     """softmax(q k^T / sqrt(d)), (B, h, S, S); the scale is that of one head, as in BERT's code.
 
     The paper prints 1/sqrt(d) for the hidden size d; both its code and BERT divide by sqrt(d_h).
     """
-    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    scores = attention_scores(query, key)
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     probs = scores.softmax(-1)

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from dynabert.reproduction.results import Result
 from dynabert.training.presets import RECIPES
+
+
+class Budgeted(Protocol):
+    """Something that was measured with a budget."""
+
+    @property
+    def budget(self) -> tuple[object, ...]: ...
+
+
+Measured = TypeVar("Measured", bound=Budgeted)
+
+
+def same_budget(values: Sequence[Measured]) -> list[Measured]:
+    """Those of them that were trained alike: the largest group, the first of these if in doubt."""
+    if not values:
+        return []
+    chosen, _ = Counter(one.budget for one in values).most_common(1)[0]
+    return [one for one in values if one.budget == chosen]
 
 
 def trained_alike(results: Iterable[Result]) -> bool:

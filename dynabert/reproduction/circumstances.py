@@ -53,7 +53,7 @@ def machine_sentences(results: Sequence[Result]) -> list[str]:
         )
     return [
         f"{count(len(ran), 'training')} on {machine}: "
-        f"{duration(sum(sum(r.stage_seconds.values()) for r in ran))}, {days(ran)}."
+        f"{duration(sum(r.train_seconds for r in ran))}, {days(ran)}."
         for machine, ran in machines.items()
     ]
 

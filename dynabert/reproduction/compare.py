@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from dynabert.reproduction.budgets import trained_alike
+from dynabert.reproduction.budgets import same_budget, trained_alike
 from dynabert.reproduction.layout import Row, Table
 from dynabert.reproduction.measures import MEASURES, title_of
 from dynabert.reproduction.plan import AUGMENTATIONS_DIR, DATA_DIR
@@ -174,14 +173,13 @@ class Comparison:
     def _cell(self, row: Row, measure: str, heading: str) -> Cell:
         values = self.by_seed(row, measure, heading)
         alike = same_budget(values)
-        spread = float(np.std([one.value for one in alike], ddof=1)) if len(alike) > 1 else None
         return Cell(
             row=row.label,
             measure=measure,
             heading=heading,
             paper=row.published.get((measure, heading)),
             ours=float(np.mean([one.value for one in alike])) if alike else None,
-            spread=spread,
+            spread=deviation([one.value for one in alike]),
             seeds=tuple(one.seed for one in alike),
             collapsed=sum(one.collapsed for one in alike),
             num_subnets=sum(one.num_subnets for one in alike),
@@ -265,13 +263,9 @@ def gaps(comparison: Comparison) -> list[Gap]:
     return found
 
 
-def same_budget(values: Sequence[SeedValue]) -> list[SeedValue]:
-    """Those of them that were trained alike: the largest group, the one with the lowest seed if in doubt."""
-    if not values:
-        return []
-    sizes = Counter(one.budget for one in values)
-    chosen = max(sizes, key=lambda budget: sizes[budget])  # the first of the largest
-    return [one for one in values if one.budget == chosen]
+def deviation(values: Sequence[float]) -> float | None:
+    """Standard deviation over the seeds (n - 1); None for fewer than two."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def _distinct(results: Iterable[Result]) -> tuple[Result, ...]:

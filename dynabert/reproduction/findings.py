@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from dynabert.reproduction.budgets import trained_alike
-from dynabert.reproduction.compare import Comparison, same_budget
+from dynabert.reproduction.budgets import same_budget, trained_alike
+from dynabert.reproduction.compare import Comparison, deviation
 from dynabert.reproduction.layout import Question
 from dynabert.reproduction.measures import title_of
 from dynabert.reproduction.published import AVERAGE
@@ -157,7 +157,7 @@ def _answer(comparison: Comparison, question: Question) -> Finding:
             gains = [one.value - other.value for one, other in pairs]
             ours[measure] = Gain(
                 mean=float(np.mean(gains)),
-                spread=float(np.std(gains, ddof=1)) if len(gains) > 1 else None,
+                spread=deviation(gains),
                 num_seeds=len(gains),
                 collapsed=sum(one.collapsed + other.collapsed for one, other in pairs),
             )

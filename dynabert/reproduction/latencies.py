@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from dynabert.errors import UserError, explain
 from dynabert.evaluation.latency import LatencySetup, describe_machine, measure_latency
+from dynabert.files import write_text_atomically
 from dynabert.modeling.models import DynaBertPreTrainedModel
 from dynabert.reproduction.results import LATENCY_FILE, MeasuredLatency, backbone_folder
-from dynabert.runs import write_text_atomically
 from dynabert.subnet import PAPER_SPACE, Subnet
 
 PAPER_SETUPS = (LatencySetup(), LatencySetup(batch_size=128, repeats=5, warm_up=1))
@@ -89,14 +90,7 @@ class LatencyBook:
         """
         found: dict[Subnet, list[MeasuredLatency]] = {subnet: [] for subnet in subnets}
         for setup in setups:
-            tokens = min(setup.tokens, model.config.max_tokens)
-            fitting = LatencySetup(
-                tokens=tokens,
-                batch_size=setup.batch_size,
-                repeats=setup.repeats,
-                warm_up=setup.warm_up,
-                seed=setup.seed,
-            )
+            fitting = replace(setup, tokens=min(setup.tokens, model.config.max_tokens))
             known = self._complete(model, subnets, fitting, on_progress)
             for subnet in subnets:
                 found[subnet].append(known[_key(model, subnet, fitting)].latency)

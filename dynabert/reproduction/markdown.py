@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from dynabert.files import write_text_atomically
 from dynabert.reproduction.circumstances import (
     backbone_sentence,
     budget_sentences,
@@ -20,7 +21,6 @@ from dynabert.reproduction.findings import findings
 from dynabert.reproduction.layout import Row, Table
 from dynabert.reproduction.results import Result
 from dynabert.reproduction.tables import TABLES
-from dynabert.runs import write_text_atomically
 
 README = "README.md"
 _MOST_COLUMNS = 12
@@ -198,14 +198,13 @@ def _trainings(results: Sequence[Result]) -> list[str]:
         "|---|---|--:|--:|--:|---|---|",
     ]
     for result in results:
-        seconds = sum(result.stage_seconds.values())
         commit = result.commit or EMPTY
         short = commit[:10] + ("+changes" if commit.endswith("+changes") else "")
         lines.append(
             f"| {task_title(result.task)} | {result.recipe} | {result.seed} | {result.steps:,} | "
-            f"{duration(seconds)} | {result.machine}, {result.precision} | {short} |"
+            f"{duration(result.train_seconds)} | {result.machine}, {result.precision} | {short} |"
         )
-    total = sum(sum(result.stage_seconds.values()) for result in results)
+    total = sum(result.train_seconds for result in results)
     return [*lines, "", f"{count(len(results), 'training')}, {duration(total)}."]
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from dynabert.reproduction.budgets import same_budget
 from dynabert.reproduction.circumstances import task_title
-from dynabert.reproduction.compare import NOT_RUN, PERCENT, Gap, command_for
+from dynabert.reproduction.compare import NOT_RUN, PERCENT, Gap, command_for, deviation
 from dynabert.reproduction.layout import Figure
 from dynabert.reproduction.measures import MEASURES, measures_of
 from dynabert.reproduction.results import Result
@@ -85,19 +85,12 @@ def method_points(
     """
     rows: list[dict[str, object]] = []
     for recipe, method in figure.methods.items():
-        found = _alike(
+        found = same_budget(
             [r for r in results if (r.backbone, r.task, r.recipe) == (backbone, score.task, recipe)]
         )
         for subnet in dict.fromkeys(row.subnet for result in found for row in result.rows):
             rows.append({"method": method, "recipe": recipe, **_point(subnet, found, score)})
     return pd.DataFrame(rows)
-
-
-def _alike(results: Sequence[Result]) -> list[Result]:
-    if not results:
-        return []
-    budget, _ = Counter(result.budget for result in results).most_common(1)[0]
-    return [result for result in results if result.budget == budget]
 
 
 def _point(key: str, results: Sequence[Result], score: FigureScore) -> dict[str, object]:
@@ -118,7 +111,7 @@ def _point(key: str, results: Sequence[Result], score: FigureScore) -> dict[str,
     return {
         **{"subnet": key, "width_mult": subnet.width_mult, "depth_mult": subnet.depth_mult},
         "score": float(np.mean(values)) if values else None,
-        "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "spread": deviation(values),
         "seeds": len(values),
         "collapsed": sum(row.collapsed for row in rows),
         **{"layers": len(first.layers), "heads": max(first.heads), "neurons": max(first.neurons)},

@@ -157,20 +157,19 @@ def carry_out(
     stop = stop or StopSignal()
     commit = current_commit()  # now: the files may change while it trains
     outcome = Outcome()
-    wanted = []
     examples = _Examples()
-    for job in jobs:
+
+    def skips(job: Job) -> bool:
         why = _why_skip(job, workshop, examples)
         if why is None:
-            wanted.append(job)
-        else:
-            outcome.skipped.append(JobSkipped(job=job, why=why))
-            on_event(outcome.skipped[-1])
+            return False
+        outcome.skipped.append(JobSkipped(job=job, why=why))
+        on_event(outcome.skipped[-1])
+        return True
+
+    wanted = [job for job in jobs if not skips(job)]
     for number, job in enumerate(wanted):
-        # Another process may have been faster.
-        if number and (why := _why_skip(job, workshop, examples)) is not None:
-            outcome.skipped.append(JobSkipped(job=job, why=why))
-            on_event(outcome.skipped[-1])
+        if number and skips(job):  # another process was faster
             continue
         seconds, unknown = seconds_left(wanted[number:], _readable(workshop.results))
         on_event(
@@ -297,7 +296,6 @@ def _carry_out_one(
         latency=None,  # measured once for all runs, below
         command=workshop.command(job),
     )
-    total = len(source.model_copy(update={"num_train": None}).load().train)
     if workshop.restart:
         discard_unfinished(plan.name, workshop.runs_dir)
     started = time.perf_counter()
@@ -320,11 +318,18 @@ def _carry_out_one(
         command=plan.command,
         commit=commit,
         limits=limits,
-        num_train_total=total,
+        num_train_total=_num_to_draw_from(source, run),
         wall_seconds=seconds,
         latency=latency if workshop.latency else {},
         latency_machine=describe_machine(torch.device("cpu")),
     )
+
+
+def _num_to_draw_from(source: DataSource, run: Run) -> int:
+    """How many training examples there are, of which a run may have had some."""
+    if source.num_train is None:
+        return run.info.task.num_train
+    return len(source.model_copy(update={"num_train": None}).load().train)
 
 
 def _finished_before(plan: TrainingPlan, runs_dir: Path) -> Run | None:

@@ -16,7 +16,7 @@ import pandas as pd
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from dynabert.errors import UserError, explain
-from dynabert.runs import write_text_atomically
+from dynabert.files import write_text_atomically
 from dynabert.subnet import Subnet
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -110,6 +110,11 @@ class Result(_Value):
     def row(self, subnet: Subnet) -> SubnetResult | None:
         """The row of a sub-network; None if the recipe does not report it."""
         return next((row for row in self.rows if row.subnet == subnet.key), None)
+
+    @property
+    def train_seconds(self) -> float:
+        """What all its stages took."""
+        return sum(self.stage_seconds.values())
 
     @property
     def budget(self) -> tuple[object, ...]:
@@ -249,7 +254,7 @@ def as_table(results: list[Result]) -> pd.DataFrame:
             **{"seed": result.seed, "num_train": result.num_train, "num_dev": result.num_dev},
             **{"num_train_total": result.num_train_total, "precision": result.precision},
             **{"machine": result.machine, "limits": "; ".join(result.limits)},
-            **{"steps": result.steps, "train_seconds": sum(result.stage_seconds.values())},
+            **{"steps": result.steps, "train_seconds": result.train_seconds},
             **{"commit": result.commit, "latency_machine": result.latency_machine},
         }
         for row in result.rows:

@@ -84,8 +84,8 @@ def seconds_of(results: Iterable[Result]) -> dict[tuple[str, str, str], float]:
     """Mean training time by backbone, task and recipe: what another seed of it will take."""
     times: dict[tuple[str, str, str], list[float]] = {}
     for result in results:
-        seconds = sum(result.stage_seconds.values())
-        times.setdefault((result.backbone, result.task, result.recipe), []).append(seconds)
+        key = (result.backbone, result.task, result.recipe)
+        times.setdefault(key, []).append(result.train_seconds)
     return {key: float(np.mean(values)) for key, values in times.items()}
 
 

@@ -387,9 +387,3 @@ def find(name: str) -> Table | Figure:
     if plain not in known:
         raise UserError(f"there is no {name!r}; there are {', '.join(known)}.")
     return known[plain]
-
-
-def all_recipes() -> tuple[str, ...]:
-    """Names of all presets that the tables and figures need, each once."""
-    every: list[Table | Figure] = [*TABLES.values(), *FIGURES.values()]
-    return tuple(dict.fromkeys(recipe for one in every for recipe in one.recipes))

@@ -30,11 +30,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dynabert.errors import UserError
+from dynabert.files import write_text_atomically
 from dynabert.runs import (
     MANIFEST,
     list_unfinished,
     unfinished_folder,
-    write_text_atomically,
 )
 from dynabert.training.lock import is_at_work
 from dynabert.training.pipeline import discard_unfinished

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dynabert.errors import BROKEN_FILES, UserError, first_line
-from dynabert.runs import write_text_atomically
+from dynabert.files import write_text_atomically
 
 _FINISHED = "finished.json"
 _STATE = "state.json"

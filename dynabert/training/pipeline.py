@@ -132,6 +132,11 @@ class _Training:
         self.shared = self._share_stages(stage_cache)
 
     @property
+    def dev(self) -> Encoded:
+        """The split that chooses checkpoints and that the metric refers to (of MNLI, the matched genres)."""
+        return next(iter(self.dev_splits.values()))
+
+    @property
     def found(self) -> dict[str, Any]:
         """What the plan came to here, by name: it must be the same when training goes on."""
         return {
@@ -312,7 +317,7 @@ class _Training:
             precision=self.precision,
             train=self._stage_data(stage),
             epoch_examples=len(self.train_split),
-            dev=next(iter(self.dev_splits.values())),
+            dev=self.dev,
             metrics=self.data.task.metrics,
             batch_size=self.recipe.batch_size,
             seed=self.plan.seed,
@@ -339,7 +344,7 @@ class _Training:
 
     def _rewire(self, stage: Rewire, number: int) -> float:
         started = time.perf_counter()
-        split = self.train_split if stage.split == "train" else next(iter(self.dev_splits.values()))
+        split = self.train_split if stage.split == "train" else self.dev
         self.on_event(
             StageStarted(
                 stage=stage.name,
@@ -414,7 +419,7 @@ class _Training:
                 source=self.data.source,
                 fingerprint=self.data.fingerprint,
                 num_train=self.train_split.num_examples,
-                num_dev=next(iter(self.dev_splits.values())).num_examples,
+                num_dev=self.dev.num_examples,
             ),
             data=plan.data,
             recipe=self.recipe.model_dump(mode="json"),

@@ -11,7 +11,8 @@ import yaml
 from dynabert.data.source import DataSource
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import LatencySetup
-from dynabert.runs import check_run_name, write_text_atomically
+from dynabert.files import write_text_atomically
+from dynabert.runs import check_run_name
 from dynabert.training.checkpoint import Workspace, reading
 from dynabert.training.precision import Precision
 from dynabert.training.recipe import Recipe

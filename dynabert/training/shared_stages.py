@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.errors import BROKEN_FILES
+from dynabert.files import write_bytes_atomically
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import IMPORTANCE
 from dynabert.training.checkpoint import FinishedStage, Workspace
@@ -49,9 +50,9 @@ class SharedStages:
         except BROKEN_FILES:  # removed since it was found
             return False
         model.load_state_dict(tensors)
-        _replace(workspace.metrics_file, metrics)
+        write_bytes_atomically(workspace.metrics_file, metrics)
         if importance is not None:
-            _replace(workspace.folder / IMPORTANCE, importance)
+            write_bytes_atomically(workspace.folder / IMPORTANCE, importance)
         result = FinishedStage(seconds=known.seconds, metrics_bytes=len(metrics))
         workspace.finish_stage(self._recipe.stages[number].name, model, result)
         return True
@@ -72,12 +73,6 @@ class SharedStages:
         augmented = any(isinstance(one, Train) and one.data == "augmented" for one in stages)
         values = {"augmented data": self._augmentation} if augmented else {}
         return StageCache.key(self._values | values, stages)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def model_digest(model: TaskModel) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from dynabert.errors import BROKEN_FILES
+from dynabert.files import file_sha256
 from dynabert.runs import IMPORTANCE, METRICS
 from dynabert.training.recipe import Stage
 
@@ -119,8 +120,4 @@ class StageCache:
 
 
 def _sha256(result: StageResult) -> dict[str, str]:
-    digests = {}
-    for name, path in result.files.items():
-        with path.open("rb") as file:
-            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digests
+    return {name: file_sha256(path) for name, path in result.files.items()}

@@ -14,6 +14,7 @@ from dynabert.attention_matching import attention_loss, relation_loss
 from dynabert.data.encoding import Batch
 from dynabert.distillation import cosine_loss, hidden_loss, matched_states, prediction_losses
 from dynabert.errors import UserError
+from dynabert.modeling.attention import attention_scores
 from dynabert.modeling.models import TaskModel
 from dynabert.subnet import FULL, ResolvedSubnet, Subnet
 from dynabert.training.recipe import Losses, Teacher
@@ -183,8 +184,9 @@ def subnet_loss(
 def _attention_scores(answer: Answer, place: int) -> Tensor:
     """q k^T / sqrt(d_h) of the layer executed at that place, (B, h, S, S), from its input."""
     attention = answer.network.backbone.encoder.layers[answer.resolved.layers[place]].attention
-    query, key = attention.query_key(answer.states[place], answer.resolved.heads[place])
-    return query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    return attention_scores(
+        *attention.query_key(answer.states[place], answer.resolved.heads[place])
+    )
 
 
 def _last_vectors(answer: Answer) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.subnet import NetworkShape, SearchSpace, Subnet
 
 Mult = Annotated[float, Field(gt=0, le=1)]
@@ -51,19 +53,15 @@ class Sandwich(_Choice):
     def of_step(self, shape: NetworkShape, generator: torch.Generator) -> list[Subnet]:
         """What a step trains: the largest, the random ones, the smallest; none of them twice."""
         largest, smallest = self.judged[0], self.judged[-1]
-        widths = self._possible(self.width_mults, max(shape.heads))
-        depths = self._possible(self.depth_mults, shape.num_layers)
+        widths, depths = self.width_mults, self.depth_mults
+        if self.between == "any":
+            widths = _within(widths, width_choices(shape))
+            depths = _within(depths, depth_choices(shape))
         drawn = [
             Subnet(_one_of(widths, generator), _one_of(depths, generator))
             for _ in range(self.num_random)
         ]
         return list(dict.fromkeys([largest, *drawn, smallest]))
-
-    def _possible(self, mults: Mults, total: int) -> tuple[float, ...]:
-        if self.between == "listed":
-            return mults
-        low, high = min(mults), max(mults)
-        return tuple(n / total for n in range(1, total + 1) if low <= n / total <= high) or mults
 
 
 class LayerDrop(_Choice):
@@ -81,6 +79,10 @@ class LayerDrop(_Choice):
             stays = torch.rand(shape.num_layers, generator=generator) >= self.rate
             if stays.any():
                 return [Subnet(layers=tuple(stays.nonzero().flatten().tolist()))]
+
+
+def _within(mults: Mults, choices: Sequence[float]) -> tuple[float, ...]:
+    return tuple(one for one in choices if min(mults) <= one <= max(mults)) or mults
 
 
 def _one_of(values: tuple[float, ...], generator: torch.Generator) -> float:

@@ -14,6 +14,7 @@ import torch
 from tiny_run import write_tiny_run
 
 from dynabert.errors import UserError
+from dynabert.files import write_text_atomically
 from dynabert.runs import (
     Run,
     check_run_name,
@@ -22,7 +23,6 @@ from dynabert.runs import (
     unfinished_folder,
     write_manifest,
     write_run,
-    write_text_atomically,
 )
 
 

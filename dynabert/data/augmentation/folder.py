@@ -7,7 +7,6 @@ same bytes.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from dynabert.data.augmentation.settings import Manifest
 from dynabert.data.loading import TaskData, checked_split, read_parquet
 from dynabert.data.tasks import Task
 from dynabert.errors import UserError, explain
+from dynabert.files import file_sha256
 
 MANIFEST = "manifest.json"
 UNFINISHED = "unfinished.json"
@@ -131,11 +131,6 @@ def read_manifest(path: Path) -> Manifest:
         raise UserError(f"{path} is damaged: {explain(error)}. Remove the folder.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}. Remove the folder.") from error
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -16,7 +16,6 @@ COPIES = {
     "rte": 30,
 }
 _OTHER_TASKS = 30
-_NOT_AUGMENTED = frozenset({"squad"})  # where a word is replaced, the answer may be lost
 
 
 class _Value(BaseModel):
@@ -110,9 +109,5 @@ def default_copies(task: Task) -> int:
     Raises:
         UserError: the task is not augmented.
     """
-    if task.name in _NOT_AUGMENTED:
-        raise UserError(
-            f"{task.name} is not augmented: a replaced word may be the answer. DynaBERT trains it on its "
-            "own data."
-        )
+    check_augmentable(task)
     return COPIES.get(task.name, _OTHER_TASKS)

@@ -20,7 +20,6 @@ from dynabert.data.augmentation.folder import (
     SOURCE_ROW,
     UNFINISHED,
     Augmentation,
-    file_sha256,
     read_manifest,
     renamed_when_written,
     shard_names,
@@ -38,6 +37,7 @@ from dynabert.data.augmentation.settings import (
 from dynabert.data.loading import TaskData
 from dynabert.data.tasks import Task
 from dynabert.errors import UserError
+from dynabert.files import file_sha256
 
 ROWS_PER_SHARD = 512  # of the source; what an interruption can cost
 _ROWS_AT_ONCE = 32  # whose words are looked up together; no result depends on it

@@ -79,9 +79,6 @@ class Passage:
         """The first letter of a first token, and the one after the last of a last token."""
         return int(self.offsets[first, 0]), int(self.offsets[last, 1])
 
-    def text_of(self, first: int, last: int) -> str:
-        return self.text[slice(*self.letters_of(first, last))]
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EncodedWindows:
@@ -112,6 +109,10 @@ class EncodedWindows:
         """How many questions there are: what is scored."""
         return len(self.questions)
 
+    def passage_at(self, row: int) -> Passage:
+        """The passage that a window is of."""
+        return self.passages[self.passage_of[self.question_of[row]]]
+
     @cached_property
     def context_start(self) -> np.ndarray:
         """(W,) where in the window the passage begins."""
@@ -133,9 +134,7 @@ class EncodedWindows:
         for place, row in enumerate(rows):
             question = self.question_of[row]
             first = self.first_token[row]
-            shown = self.passages[self.passage_of[question]].ids[
-                first : first + self.num_tokens[row]
-            ]
+            shown = self.passage_at(row).ids[first : first + self.num_tokens[row]]
             asked = self.questions[question]
             parts = (template.before, asked, template.between, shown, template.after)
             ids = np.concatenate(parts)
