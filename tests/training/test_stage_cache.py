@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from small_data import write_csv
 
 from dynabert.data.source import CsvSource, DataSource
-from dynabert.runs import Run
+from dynabert.runs import METRICS, Run
 from dynabert.training import Grid, Losses, Recipe, Rewire, Teacher, Train, TrainingPlan, train
 from dynabert.training.events import Event, Notice, StageStarted
 from dynabert.training.stage_cache import StageCache, StageResult
@@ -200,17 +200,20 @@ def test_interrupted_while_it_takes_over_it_leaves_nothing_half(
 ) -> None:
     trainer(SHORT)
 
-    def write_half(path: Path, content: bytes) -> None:
-        with path.open("wb") as file:
-            file.write(content[: len(content) // 2])
-        raise KeyboardInterrupt
+    put = Path.replace
+
+    def stop_before_the_metrics(path: Path, target: Path) -> Path:
+        if target.name == METRICS:
+            raise KeyboardInterrupt
+        return put(path, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", write_half)
+        patch.setattr(Path, "replace", stop_before_the_metrics)
         with pytest.raises(KeyboardInterrupt):
             trainer(LONG)
-    (metrics,) = trainer.folder.glob(".*.unfinished/metrics.jsonl")
-    assert metrics.read_bytes() == b""
+    (folder,) = trainer.folder.glob(".*.unfinished")
+    assert (folder / METRICS).read_bytes() == b""
+    assert not list(folder.glob("*.partial"))
 
 
 def test_what_is_whole_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
