@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from dynabert.modeling.attention import attention_scores
 from dynabert.modeling.models import TaskModel
 from dynabert.subnet import FULL, ResolvedSubnet, Subnet
 from dynabert.training.recipe import Losses, Teacher
+from dynabert.training.shared_layers import SharedLayers, executed_layers
 
 TEACHING = Teacher()
 
@@ -28,7 +30,9 @@ class Answer(NamedTuple):
     network: TaskModel
     resolved: ResolvedSubnet  # which of its layers and heads answered
     logits: tuple[Tensor, ...]  # the task's sets: (B, C), or start and end (B, S) each
-    states: tuple[Tensor, ...]  # embedding output, then each executed layer's, (B, S, D); or none
+    # The embedding output, then each executed layer's, (B, S, D); of the last one only what the head
+    # reads where no loss wants more.
+    states: tuple[Tensor, ...]
 
     def detached(self) -> Answer:
         """The same as a teacher's: nothing learns through it."""
@@ -49,12 +53,12 @@ def accumulate_gradients(
 ) -> Tensor:
     """Add the sum of the sub-networks' gradients to the student's; returns their losses (N,).
 
-    Work that sub-networks share is done once. The embedding output of the batch is computed once,
-    its gradients are collected, and one backward pass carries them into the vocabulary. (So all
-    sub-networks of a step see the same dropout there; in the layers each draws its own.) The
-    teacher runs once for each of its widths, not once for each sub-network. In in-place
-    distillation it teaches the first sub-network only, whose answers, as they are in this step,
-    teach the others.
+    Work that sub-networks share is done once, forward and backward: the embedding output of the
+    batch, and the layers that they begin with alike (see `SharedLayers`), where they also see the
+    same dropout; from where they part, each draws its own. One backward pass carries the collected
+    gradients into the vocabulary. The teacher runs once for each of its widths, not once for each
+    sub-network. In in-place distillation it teaches the first sub-network only, whose answers, as
+    they are in this step, teach the others.
 
     batch: as from `EncodedSplit.batch`, on the student's device.
     subnets: for in-place distillation the first must execute all layers.
@@ -65,57 +69,74 @@ def accumulate_gradients(
     # Where nothing is padded, the cheaper unmasked losses and attention do the same.
     needed_mask = None if mask.device.type == "cpu" and bool(mask.all()) else mask
 
-    def answer(model: TaskModel, embedding_output: Tensor, subnet: Subnet) -> Answer:
-        out = model(
-            embedding_output=embedding_output,
-            attention_mask=needed_mask,
-            subnet=subnet,
-            output_hidden_states=losses.need_states,
-        )
-        resolved = subnet.resolve(model.config.shape)
-        return Answer(model, resolved, model.logits_of(out, needed_mask), out.hidden_states or ())
-
     with autocast():
         embedding_output = _embed(student, batch)
         if teacher is not None:
             with torch.no_grad():
                 teacher_embedding = _embed(teacher, batch)
     shared = embedding_output.detach().requires_grad_()
+
+    def layers_of(network: TaskModel, embedded: Tensor) -> SharedLayers:
+        return SharedLayers(network, embedded, needed_mask, need_states=losses.need_states)
+
+    def answer(network: TaskModel, subnet: Subnet, layers: SharedLayers) -> Answer:
+        resolved = subnet.resolve(network.config.shape)
+        states = layers.states(resolved)
+        return Answer(network, resolved, network.read(states[-1], needed_mask), states)
+
+    @lru_cache(maxsize=1)  # all that learn from it come one after another
+    def teach(subnet: Subnet) -> Answer:
+        assert teacher is not None
+        with torch.no_grad():
+            return answer(teacher, subnet, layers_of(teacher, teacher_embedding))
+
+    inplace = teacher is not None and teaching.distillation == "inplace"
+    if inplace:
+        _check_largest(subnets[0], student)
+    largest: Answer | None = None  # what it answered, where it teaches
     values = torch.zeros(len(subnets))
-
-    def teach(subnet: Subnet) -> Answer | None:
-        if teacher is None:
-            return None
-        with autocast(), torch.no_grad():
-            return answer(teacher, teacher_embedding, subnet)
-
-    def learn(number: int, taught: Answer | None) -> Answer:
+    for group in _learning_together(subnets, student, None if teacher is None else teaching):
         with autocast():
-            given = answer(student, shared, subnets[number])
-            loss = subnet_loss(given, taught, batch, losses, needed_mask)
-        backward(loss)
-        values[number] = loss.detach()
-        return given.detached()
-
-    wanted = [FULL if teacher is None else _teacher_subnet(subnet, teaching) for subnet in subnets]
-    if teacher is not None and teaching.distillation == "inplace":
-        if len(subnets[0].resolve(student.config.shape).layers) < student.config.num_hidden_layers:
-            raise UserError(
-                f"in-place distillation needs a largest sub-network with all layers, got "
-                f"{subnets[0].key}."
-            )
-        largest = learn(0, teach(wanted[0]))
-        for number in range(1, len(subnets)):
-            learn(number, largest)
-    else:
-        order = sorted(range(len(subnets)), key=lambda n: wanted[n].key, reverse=True)
-        for subnet, group in groupby(order, key=lambda n: wanted[n]):
-            taught = teach(subnet)
+            layers, found = layers_of(student, shared), []
             for number in group:
-                learn(number, taught)
+                given = answer(student, subnets[number], layers)
+                taught = largest
+                if teacher is not None and not (inplace and number):
+                    taught = teach(_teacher_subnet(subnets[number], teaching))
+                found.append(subnet_loss(given, taught, batch, losses, needed_mask))
+                if inplace and number == 0:
+                    largest = given.detached()
+        backward(torch.stack(found).sum())
+        values[group] = torch.stack(found).detach().to(values)
     assert shared.grad is not None  # every loss depends on the embedding output
     embedding_output.backward(shared.grad)
     return values
+
+
+def _learning_together(
+    subnets: Sequence[Subnet], student: TaskModel, teaching: Teacher | None
+) -> list[list[int]]:
+    """Numbers of the sub-networks, in groups that have a lesson and their first layer in common.
+
+    In in-place distillation the first sub-network comes first.
+    """
+
+    def key(number: int) -> tuple[object, ...]:
+        first = executed_layers(subnets[number].resolve(student.config.shape))[0]
+        if teaching is None:
+            return (first,)
+        if teaching.distillation == "inplace":
+            return (number > 0 and first != key(0)[-1], first)
+        return (_teacher_subnet(subnets[number], teaching).key, first)
+
+    return [list(group) for _, group in groupby(sorted(range(len(subnets)), key=key), key=key)]
+
+
+def _check_largest(subnet: Subnet, student: TaskModel) -> None:
+    if len(subnet.resolve(student.config.shape).layers) < student.config.num_hidden_layers:
+        raise UserError(
+            f"in-place distillation needs a largest sub-network with all layers, got {subnet.key}."
+        )
 
 
 def _teacher_subnet(subnet: Subnet, teaching: Teacher) -> Subnet:

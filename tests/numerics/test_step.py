@@ -17,6 +17,7 @@ from dynabert.errors import UserError
 from dynabert.subnet import kept_layers
 from dynabert.training.loop import schedule, seed_from
 from dynabert.training.recipe import Losses, Teacher
+from dynabert.training.shared_layers import SharedLayers
 from dynabert.training.step import accumulate_gradients
 
 SUBNETS = [Subnet(1.0, 1.0), Subnet(0.5, 0.75), Subnet(0.25, 0.5)]
@@ -121,20 +122,64 @@ def test_padding_enters_no_loss() -> None:
         torch.testing.assert_close(found[1][1][name], gradient, atol=1e-10, rtol=1e-9, msg=name)
 
 
+def executed(model: DynaBertForSequenceClassification) -> list[tuple[int, int]]:
+    """A list that takes in (layer, heads) whenever an attention of the model is computed."""
+    calls: list[tuple[int, int]] = []
+    for number, layer in enumerate(model.backbone.encoder.layers):
+        layer.attention.register_forward_pre_hook(
+            lambda _m, args, number=number: calls.append((number, args[2]))
+        )
+    return calls
+
+
 def test_teacher_runs_once_for_each_of_its_widths() -> None:
     student, teacher, batch = make(), make(seed=1), labelled()
-    calls = []
-    teacher.register_forward_pre_hook(
-        lambda _m, _a, kwargs: calls.append(kwargs["subnet"].width_mult), with_kwargs=True
-    )
+    calls = executed(teacher)
     subnets = list(PAPER_SPACE)
     accumulate_gradients(student, batch, subnets, DISTIL, teacher=teacher)
-    assert sorted(calls) == [0.25, 0.5, 0.75, 1.0]
+    heads = [subnet.resolve(student.config.shape).heads[0] for subnet in subnets[::3]]
+    assert sorted(calls) == sorted((layer, count) for layer in range(4) for count in heads)
     calls.clear()
     accumulate_gradients(
         student, batch, subnets, DISTIL, teacher=teacher, teaching=Teacher(width="full")
     )
-    assert calls == [1.0]
+    assert calls == [(layer, max(heads)) for layer in range(4)]
+
+
+def test_layers_that_subnets_begin_with_run_once() -> None:
+    """Depth 0.75 of four layers begins as the whole does; depth 0.5 leaves out the first already."""
+    student, batch = make(), labelled()
+    assert [kept_layers(depth, 4) for depth in (0.75, 0.5)] == [(0, 1, 3), (1, 3)]
+    calls = executed(student)
+    subnets = [Subnet(1.0, 1.0), Subnet(0.5, 1.0), Subnet(1.0, 0.5), Subnet(1.0, 0.75)]
+    accumulate_gradients(student, batch, subnets, DISTIL, teacher=make(seed=1))
+    full, half = (subnet.resolve(student.config.shape).heads[0] for subnet in subnets[:2])
+    once, alone = [0, 1], [2, 3, 3, 1, 3]  # after the two that depth 1 and 0.75 share
+    wanted = [*((layer, full) for layer in once + alone), *((layer, half) for layer in range(4))]
+    assert sorted(calls) == sorted(wanted)
+
+
+def test_what_is_shared_sees_one_dropout() -> None:
+    teacher, batch, losses = make(seed=1), labelled(), Losses(hidden=1.0)
+    torch.manual_seed(0)
+    hf = make_hf(num_labels=3, hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.3)
+    student = DynaBertForSequenceClassification.from_hf(hf).train()
+    found = accumulate_gradients(student, batch, [Subnet()] * 2, losses, teacher=teacher)
+    again = accumulate_gradients(student, batch, [Subnet()], losses, teacher=teacher)
+    assert found[0].item() == found[1].item() != again[0].item()
+
+
+@pytest.mark.parametrize("need_states", [False, True])
+def test_the_last_layer_runs_for_what_is_read_of_it(need_states: bool) -> None:
+    student, batch = make(), labelled()
+    embedded = student.backbone.embeddings(batch["input_ids"], batch["token_type_ids"])
+    layers = SharedLayers(student, embedded, batch["attention_mask"], need_states=need_states)
+    subnet = Subnet(0.5, 0.5)
+    expected = student(**batch, subnet=subnet, output_hidden_states=True).hidden_states
+    states = layers.states(subnet.resolve(student.config.shape))
+    assert [len(one[0]) for one in states] == [11, 11, 11 if need_states else 1]
+    for ours, theirs in zip(states, expected, strict=True):
+        torch.testing.assert_close(ours, theirs[:, : ours.shape[1]], atol=1e-6, rtol=1e-6)
 
 
 def test_vocabulary_receives_one_gradient_a_step() -> None:
