@@ -77,6 +77,12 @@ def reproduce(
         list[str] | None,
         typer.Option(metavar="STAGE=EPOCHS", help="Epochs of one stage; may be repeated."),
     ] = None,
+    judge_examples: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Choose checkpoints by that many dev examples, drawn with the seed."
+        ),
+    ] = None,
     no_limits: Annotated[
         bool, typer.Option("--no-limits", help="Ignore the limits that the plan sets for a task.")
     ] = False,
@@ -143,7 +149,7 @@ def reproduce(
         _show(chosen, results, backbone_name(backbone or plan.backbone), plan)
         return
     if not (whole_plan or (list_only and not chosen)):
-        limits = _limits(num_train, epochs_scale, epochs or [], no_limits)
+        limits = _limits(num_train, epochs_scale, epochs or [], judge_examples, no_limits)
         asked = ask(
             plan,
             chosen,
@@ -157,7 +163,8 @@ def reproduce(
             raise UserError("--all is everything in the plan; leave out tables and --task.")
         given: dict[str, object] = {
             **{"--seeds": seeds, "--num-train": num_train, "--epochs-scale": epochs_scale},
-            **{"--epochs": epochs or None, "--no-limits": no_limits or None},
+            **{"--epochs": epochs or None, "--judge-examples": judge_examples},
+            **{"--no-limits": no_limits or None},
         }
         if used := [option for option, value in given.items() if value is not None]:
             raise UserError(f"--all is as the plan says; {used[0]} is for tables that you name.")
@@ -234,19 +241,31 @@ def _plan(path: Path | None) -> Plan:
 
 
 def _limits(
-    num_train: int | None, epochs_scale: float | None, epochs: list[str], no_limits: bool
+    num_train: int | None,
+    epochs_scale: float | None,
+    epochs: list[str],
+    judge_examples: int | None,
+    no_limits: bool,
 ) -> Limits | None:
     """What the options say; None: they leave it to the plan."""
-    given = num_train is not None or epochs_scale is not None or bool(epochs)
+    given = any(value is not None for value in (num_train, epochs_scale, judge_examples))
+    given = given or bool(epochs)
     if no_limits and given:
-        raise UserError("give either --no-limits or --num-train, --epochs-scale, --epochs.")
+        raise UserError(
+            "give either --no-limits or --num-train, --epochs-scale, --epochs, --judge-examples."
+        )
     if not given:
         return NO_LIMITS if no_limits else None
     by_stage = dict(_epochs(option) for option in epochs)
     if epochs_scale is not None and not 0 < epochs_scale <= 1000:
         raise UserError(f"--epochs-scale must be above 0, for example 0.5, got {epochs_scale}.")
     try:
-        return Limits(num_train=num_train, epochs_scale=epochs_scale or 1.0, epochs=by_stage)
+        return Limits(
+            num_train=num_train,
+            epochs_scale=epochs_scale or 1.0,
+            epochs=by_stage,
+            judge_examples=judge_examples,
+        )
     except ValidationError as error:
         raise UserError(f"--epochs: {explain(error)}") from error
 

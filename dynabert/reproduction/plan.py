@@ -34,6 +34,7 @@ class Limits(_Value):
     num_train: Annotated[int, Field(ge=1)] | None = None  # examples; None: all
     epochs_scale: Positive = 1.0  # times the epochs of every stage
     epochs: dict[str, Positive] = {}  # of the stages of these names, instead
+    judge_examples: Annotated[int, Field(ge=1)] | None = None  # as `Recipe.judge_examples`
 
     @field_validator("epochs")
     @classmethod
@@ -57,7 +58,11 @@ class Limits(_Value):
                     )
                     stage = stage.model_copy(update={"epochs": epochs})
             stages.append(stage)
-        return recipe.model_copy(update={"stages": tuple(stages)}), tuple(changes)
+        changed: dict[str, Any] = {"stages": tuple(stages)}
+        if self.judge_examples is not None:
+            changes.append(f"checkpoints are chosen by {self.judge_examples:,} dev examples")
+            changed["judge_examples"] = self.judge_examples
+        return recipe.model_copy(update=changed), tuple(changes)
 
 
 NO_LIMITS = Limits()
@@ -117,6 +122,8 @@ class Job:
             words += ["--epochs-scale", _exact(self.limits.epochs_scale)]
         for stage, epochs in self.limits.epochs.items():
             words += ["--epochs", f"{stage}={_exact(epochs)}"]
+        if self.limits.judge_examples is not None:
+            words += ["--judge-examples", str(self.limits.judge_examples)]
         return shlex.join([*words, "--data-dir", DATA_DIR])
 
 

@@ -120,6 +120,7 @@ class Result(_Value):
     def budget(self) -> tuple[object, ...]:
         """What must agree before two results of different seeds may be averaged."""
         plain = {key: value for key, value in self.stages.items() if key not in ("name", "about")}
+        plain.setdefault("judge_examples", None)  # results from before there was a choice
         rest = json.dumps([plain, self.augmentation], sort_keys=True)
         return self.num_train, self.num_dev, rest
 

@@ -44,7 +44,7 @@ class Setting:
     precision: str  # "bf16" or "fp32"
     train: Encoded  # what the stage at work trains on
     epoch_examples: int  # how many of them an epoch has: the original training examples
-    dev: Encoded
+    dev: Encoded  # what checkpoints are chosen by
     metrics: tuple[str, ...]
     batch_size: int
     seed: int

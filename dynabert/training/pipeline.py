@@ -20,7 +20,7 @@ from accelerate.utils import broadcast_object_list
 
 from dynabert import __version__
 from dynabert.backbones import find_backbone, load_tokenizer
-from dynabert.data.encoding import Encoded, EncodedSplit, encode_task
+from dynabert.data.encoding import Encoded, EncodedSplit, drawn_rows, encode_task
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import DEFAULT_SETUP, LatencySetup, describe_machine
 from dynabert.evaluation.quality import evaluate_many
@@ -126,6 +126,7 @@ class _Training:
         self.latency = self._possible_latency()
         self.train_split = self._encode(self.data.train)
         self.dev_splits = {name: self._encode(split) for name, split in self.data.dev.items()}
+        self.judge_split = self._choose_judge()
         self.augmentation = find_augmentation(plan.data, self.data, self.recipe)
         self.augmented_split = self._encode_augmented()
         self.notices = self._collect_notices()
@@ -133,7 +134,7 @@ class _Training:
 
     @property
     def dev(self) -> Encoded:
-        """The split that chooses checkpoints and that the metric refers to (of MNLI, the matched genres)."""
+        """The split that the metric refers to (of MNLI, the matched genres)."""
         return next(iter(self.dev_splits.values()))
 
     @property
@@ -208,6 +209,13 @@ class _Training:
             doc_stride=self.recipe.doc_stride,
         )
 
+    def _choose_judge(self) -> Encoded:
+        """What checkpoints are chosen by: dev, or the part of it that the recipe asks for."""
+        wanted = self.recipe.judge_examples
+        if wanted is None or wanted >= self.dev.num_examples:
+            return self.dev
+        return self.dev.select(drawn_rows(self.dev.num_examples, wanted, self.plan.seed))
+
     def _encode_augmented(self) -> EncodedSplit | None:
         """The original rows and the augmented ones."""
         if self.augmentation is None:
@@ -230,6 +238,10 @@ class _Training:
             cut.append(
                 f"the backbone reads at most {self.max_tokens} tokens, fewer than the {asking}'s "
                 f"{self.wanted_tokens}"
+            )
+        if (judging := self.judge_split.num_examples) < self.dev.num_examples:
+            cut.append(
+                f"checkpoints are chosen by {judging} of {self.dev.num_examples} dev examples"
             )
         usual = self.plan.latency == "usual"
         if usual and self.latency and self.latency.tokens < self.data.task.max_tokens:
@@ -259,6 +271,8 @@ class _Training:
         }
         if self.data.task.kind == "spans":
             values["doc_stride"] = self.recipe.doc_stride
+        if self.judge_split.num_examples < self.dev.num_examples:
+            values["judge_examples"] = self.judge_split.num_examples
         augmented = None if self.augmentation is None else self.augmentation.fingerprint
         return SharedStages(folder, self.recipe, values, augmented)
 
@@ -317,7 +331,7 @@ class _Training:
             precision=self.precision,
             train=self._stage_data(stage),
             epoch_examples=len(self.train_split),
-            dev=self.dev,
+            dev=self.judge_split,
             metrics=self.data.task.metrics,
             batch_size=self.recipe.batch_size,
             seed=self.plan.seed,

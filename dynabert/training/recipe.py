@@ -138,6 +138,9 @@ class Recipe(_Value):
     batch_size: Annotated[int, Field(ge=1)] = 32
     max_tokens: Annotated[int, Field(ge=3)] | None = None  # None: what is usual for the task
     doc_stride: Annotated[int, Field(ge=1)] = DEFAULT_STRIDE  # of windows over long passages
+    # Examples of dev, drawn with the seed, by which checkpoints are chosen; None: all. Reported are
+    # always the scores on all of dev.
+    judge_examples: Annotated[int, Field(ge=1)] | None = None
     # The sub-networks that are reported at the end.
     width_mults: Mults = PAPER_WIDTHS
     depth_mults: Mults = PAPER_DEPTHS

@@ -36,7 +36,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_recipe_is_trained_kept_and_not_trained_again(tmp_path, tiny_backbone):
     options = (
         *("--task", "SST-2", "--data-dir", write_glue(tmp_path / "data", train=32, dev=16)),
-        *("--backbone", tiny_backbone, "--seeds", "3", "--num-train", 24, "--epochs-scale", 0.25),
+        *(
+            "--backbone",
+            tiny_backbone,
+            "--seeds",
+            "3",
+            "--num-train",
+            24,
+            "--epochs-scale",
+            0.25,
+            "--judge-examples",
+            9,
+        ),
         *("--results", tmp_path / "results", "--runs-dir", tmp_path / "runs", "--no-latency"),
     )
     done = run("fine-tune", *options)
@@ -45,8 +56,11 @@ def test_a_recipe_is_trained_kept_and_not_trained_again(tmp_path, tiny_backbone)
     assert "1 trained, 0 skipped, 0 failed." in done.output
     (result,) = read_results(tmp_path / "results")
     assert (result.num_train, result.num_train_total, result.seed) == (24, 32, 3)
-    assert result.limits == ("stage fine-tune: 1 instead of 4 epochs",)
-    assert "--num-train 24 --epochs-scale 0.25" in result.command
+    assert result.limits == (
+        "stage fine-tune: 1 instead of 4 epochs",
+        "checkpoints are chosen by 9 dev examples",
+    )
+    assert "--num-train 24 --epochs-scale 0.25 --judge-examples 9" in result.command
     text = next((tmp_path / "results").glob("*/sst2/*.json")).read_text()
     assert str(tmp_path) not in text  # it is to be committed
     assert str(tiny_backbone.parent) not in text
@@ -116,6 +130,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(tmp_path):
     assert "--epochs takes STAGE=EPOCHS" in refused("table3", "--epochs", "width")
     assert "no recipe has a stage 'wdth'" in refused("table3", "--epochs", "wdth=2")
     assert "either --no-limits or" in refused("table3", "--no-limits", "--num-train", 5)
+    assert "either --no-limits or" in refused("table3", "--no-limits", "--judge-examples", 5)
     assert "is a picture" in refused("figure3", "--show")
     assert "cannot read the plan" in refused("--all", "--plan", tmp_path / "none.yaml")
 

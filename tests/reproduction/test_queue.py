@@ -131,6 +131,9 @@ def test_limits_change_the_epochs_and_say_so():
     assert after == {name: 1 if name == "width" else epochs / 2 for name, epochs in before.items()}
     assert f"stage width: 1 instead of {before['width']:g} epochs" in said
     assert Limits().apply(recipe) == (recipe, ())
+    judged, said = Limits(judge_examples=1000).apply(recipe)
+    assert judged == recipe.model_copy(update={"judge_examples": 1000})
+    assert said == ("checkpoints are chosen by 1,000 dev examples",)
 
 
 def test_the_committed_plan_can_be_read_and_names_what_exists():
