@@ -15,9 +15,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from dynabert.errors import UserError
+from dynabert.length_config import (
+    COUNTS_KEY,
+    SHARES_KEY,
+    Length,
+    LengthConfig,
+    as_length_config,
+)
 
 DepthChoice = Literal["paper", "official"]
 DEPTH_CHOICES: tuple[DepthChoice, ...] = get_args(DepthChoice)
@@ -55,10 +62,21 @@ class NetworkShape:
     neurons: tuple[int, ...]  # (L,) FFN neurons of each layer
     head_dim: int = 0  # size of one head; 0 where only counts matter
     depth_choice: DepthChoice = "paper"
+    # What a sub-network that was taken out keeps; one cut from it may keep less.
+    length_config: LengthConfig | None = None
 
     @property
     def num_layers(self) -> int:
         return len(self.heads)
+
+
+class ExecutedLayer(NamedTuple):
+    """A layer as a sub-network executes it."""
+
+    layer: int  # counted from 0
+    num_heads: int
+    num_neurons: int
+    length: Length | None  # how many tokens leave it, see `LengthConfig`; None: all
 
 
 @dataclass(frozen=True)
@@ -68,13 +86,31 @@ class ResolvedSubnet:
     layers: tuple[int, ...]  # which layers of the model run, counted from 0
     heads: tuple[int, ...]  # leftmost heads used in each of them
     neurons: tuple[int, ...]  # leftmost FFN neurons used in each of them
+    length_config: LengthConfig | None = None  # tokens that leave each of them; None: all
+
+    @property
+    def executed(self) -> tuple[ExecutedLayer, ...]:
+        """The layers one by one, in order of execution."""
+        lengths = self.length_config.entries if self.length_config else (None,) * len(self.layers)
+        return tuple(
+            itertools.starmap(
+                ExecutedLayer, zip(self.layers, self.heads, self.neurons, lengths, strict=True)
+            )
+        )
+
+    def tokens_left(self, tokens: int) -> tuple[int, ...]:
+        """How many of a text's tokens leave each layer."""
+        if self.length_config is None:
+            return (tokens,) * len(self.layers)
+        return self.length_config.tokens_left(tokens)
 
     def __str__(self) -> str:
         """For example "4 layers (1, 3, 4, 6) x 6 heads x 768 neurons"; layers are counted from 1."""
         numbers = ", ".join(str(layer + 1) for layer in self.layers)
         plural = "layer" if len(self.layers) == 1 else "layers"
         heads, neurons = _span(self.heads), _span(self.neurons)
-        return f"{len(self.layers)} {plural} ({numbers}) x {heads} heads x {neurons} neurons"
+        text = f"{len(self.layers)} {plural} ({numbers}) x {heads} heads x {neurons} neurons"
+        return text if self.length_config is None else f"{text}, {_lengths(self.length_config)}"
 
 
 @dataclass(frozen=True)
@@ -86,6 +122,8 @@ class Subnet:
     layers. The other fields replace a multiplier by explicit choices:
 
     - `layers`: the layers to run, counted from 0, rising; then `depth_mult` must stay 1.
+    - `length_config`: how many tokens leave each executed layer, a `LengthConfig` or its numbers;
+      left out, all of them.
     - `heads`, `neurons`: how many of each executed layer, in order of execution; when both are
       given,
       `width_mult` must stay 1, otherwise it governs the one that is not.
@@ -96,6 +134,7 @@ class Subnet:
 
     width_mult: float = 1.0  # m_w: share of heads and FFN neurons kept in every layer
     depth_mult: float = 1.0  # m_d: share of layers kept
+    length_config: LengthConfig | None = None
     heads: tuple[int, ...] | None = None
     neurons: tuple[int, ...] | None = None
     layers: tuple[int, ...] | None = None
@@ -104,6 +143,7 @@ class Subnet:
         for name in ("width_mult", "depth_mult"):
             check_mult(getattr(self, name), name=name)
             object.__setattr__(self, name, float(getattr(self, name)))
+        object.__setattr__(self, "length_config", as_length_config(self.length_config))
         for name, lowest in (("heads", 1), ("neurons", 1), ("layers", 0)):
             counts = getattr(self, name)
             if counts is not None:
@@ -142,6 +182,8 @@ class Subnet:
         for letter, counts in (("y", self.layers), ("h", self.heads), ("n", self.neurons)):
             if counts is not None:
                 parts.append(letter + ".".join(map(str, counts)))
+        if self.length_config is not None:
+            parts.append(self.length_config.key)
         return "-".join(parts)
 
     @classmethod
@@ -157,6 +199,9 @@ class Subnet:
             if name is None or name in fields or not _KEY_PART.fullmatch(part):
                 raise UserError(f"{key!r} is not a sub-network; write for example w0.50-d0.75.")
             value = part[1:]
+            if name == "length_config":
+                fields[name] = LengthConfig.parse(part)
+                continue
             try:
                 fields[name] = (
                     float(value) if name.endswith("_mult") else tuple(map(int, value.split(".")))
@@ -186,8 +231,10 @@ _KEY_FIELDS = {
     "y": "layers",
     "h": "heads",
     "n": "neurons",
+    "l": "length_config",
+    "r": "length_config",
 }
-_KEY_PART = re.compile(r"[wd]\d+(\.\d+)?|[yhn]\d+(\.\d+)*")
+_KEY_PART = re.compile(rf"[wd]\d+(\.\d+)?|[yhn]\d+(\.\d+)*|{COUNTS_KEY}|{SHARES_KEY}")
 
 
 def kept_layers(
@@ -249,10 +296,19 @@ def _resolve(subnet: Subnet, shape: NetworkShape) -> ResolvedSubnet:
             raise UserError(f"this model has {available} {name} in those layers, got {chosen}.")
         return chosen
 
+    lengths = subnet.length_config
+    if lengths is None and shape.length_config is not None:
+        lengths = shape.length_config.of_layers(layers)
+    if lengths is not None and len(lengths) != len(layers):
+        raise UserError(
+            f"the length configuration {lengths} is for {len(lengths)} layers, and this sub-network "
+            f"executes {len(layers)}."
+        )
     return ResolvedSubnet(
         layers=layers,
         heads=counts(subnet.heads, shape.heads, "heads"),
         neurons=counts(subnet.neurons, shape.neurons, "neurons"),
+        length_config=lengths,
     )
 
 
@@ -307,3 +363,9 @@ def _short(mult: float) -> str:
 
 def _span(counts: tuple[int, ...]) -> str:
     return str(counts[0]) if min(counts) == max(counts) else f"{min(counts)}-{max(counts)}"
+
+
+def _lengths(config: LengthConfig) -> str:
+    if config.is_relative:
+        return ", ".join(f"{entry:.0%}" for entry in config.entries) + " of the tokens"
+    return ", ".join(map(str, config.entries)) + " tokens"

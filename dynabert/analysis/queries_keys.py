@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.attention_maps import as_inputs, encode_texts, token_texts
+from dynabert.errors import UserError
 from dynabert.modeling.models import DynaBertPreTrainedModel
 from dynabert.subnet import FULL, Subnet
 
@@ -54,9 +55,14 @@ def query_key(
     max_tokens: as in `dynabert.analysis.attention_maps.attention_maps`.
 
     Raises:
-        UserError: neither one nor two texts, or an empty one.
+        UserError: neither one nor two texts, or an empty one; or a sub-network that drops tokens.
     """
     config = model.config
+    if subnet.resolve(config.shape).length_config is not None:
+        raise UserError(
+            f"{subnet.key} drops tokens between its layers; queries and keys are shown of sub-networks "
+            "that keep them all."
+        )
     encoded, num_cut = encode_texts(tokenizer, texts, config, max_tokens)
     resolved = subnet.resolve(config.shape)
     # The inputs of the layers are enough: hooks would be seen by everybody who uses the model.

@@ -40,15 +40,21 @@ def read_together(
     inputs: input_ids and token_type_ids, (1, S), without padding. The model must be in eval mode.
     """
     shape = model.config.shape
-    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
     resolved = [subnet.resolve(shape) for subnet in subnets]
     for number, one in enumerate(resolved):
-        groups[one.layers].append(number)
+        # Which tokens leave a layer depends on the width: there nothing can be computed together.
+        alone = () if one.length_config is None else (number,)
+        groups[one.layers, alone].append(number)
     embedding_output = model.backbone.embeddings(inputs["input_ids"], inputs.get("token_type_ids"))
     readings: dict[int, Reading] = {}
     for numbers in groups.values():
         group = [resolved[number] for number in numbers]
-        logits, attentions = _read_group(model, embedding_output, group)
+        if group[0].length_config is None:
+            logits, attentions = _read_group(model, embedding_output, group)
+        else:
+            out = model.backbone.encoder(embedding_output, None, group[0], output_attentions=True)
+            logits, attentions = joined(model.read(out.last_hidden_state)), out.attentions
         for row, number in enumerate(numbers):
             readings[number] = Reading(
                 subnet=subnets[number],

@@ -42,10 +42,12 @@ def count_macs(
 ) -> int:
     """Multiply-accumulate operations of the Transformer layers for one sentence of `tokens` tokens.
 
-    Per layer, with a = heads * head size, f neurons and n tokens: 3 n D a (query, key, value) + 2
-    n^2 a (scores and their use) + n a D (output projection) + 2 n D f (feed-forward). Published
-    "FLOPs" of BERT are usually twice this number; embeddings, LayerNorm, softmax and the head are
-    not counted.
+    Per layer, with a = heads * head size, f neurons, n tokens that enter it and m that leave it: 3 n
+    D a (query, key, value) + 2 n^2 a (scores and their use) + n a D (output projection) + 2 m D f
+    (feed-forward), as Dynamic-TinyBERT and the Length-Adaptive Transformer count. (Where m < n the
+    program computes less: what attention gives only to tokens that are dropped it leaves out.)
+    Published "FLOPs" of BERT are usually twice this number; embeddings, LayerNorm, softmax and the
+    head are not counted.
 
     Raises:
         UserError: fewer than one token.
@@ -56,10 +58,13 @@ def count_macs(
     hidden, shape = config.hidden_size, config.shape
     resolved = subnet.resolve(shape)
     total = 0
-    for heads, neurons in zip(resolved.heads, resolved.neurons, strict=True):
+    entering = tokens
+    layers = zip(resolved.heads, resolved.neurons, resolved.tokens_left(tokens), strict=True)
+    for heads, neurons, leaving in layers:
         width = heads * shape.head_dim
-        total += 4 * tokens * hidden * width + 2 * tokens**2 * width
-        total += 2 * tokens * hidden * neurons
+        total += 4 * entering * hidden * width + 2 * entering**2 * width
+        total += 2 * leaving * hidden * neurons
+        entering = leaving
     return total
 
 

@@ -14,6 +14,7 @@ from dynabert.evaluation.linear_kernel import fastest_linear
 from dynabert.evaluation.spans import SpanTally
 from dynabert.evaluation.tally import Evaluation, Tally
 from dynabert.modeling.models import TaskModel, key_mask
+from dynabert.modeling.tokens import Tokens
 from dynabert.subnet import FULL, ResolvedSubnet, Subnet
 
 
@@ -114,11 +115,10 @@ def _last_hidden(
     model: TaskModel, hidden: Tensor, mask: Tensor | None, resolved: ResolvedSubnet
 ) -> Tensor:
     """What the head reads of one sub-network, from the embeddings' output (B, S, D)."""
-    last = len(resolved.layers) - 1
-    executed = zip(resolved.layers, resolved.heads, resolved.neurons, strict=True)
-    for place, (index, num_heads, num_neurons) in enumerate(executed):
-        layer = model.backbone.encoder.layers[index]
-        num_queries = 1 if place == last and not model.reads_all_tokens else None
-        hidden, _ = layer.attention(hidden, mask, num_heads, num_queries=num_queries)
-        hidden = layer.feed_forward(hidden, num_neurons)
-    return hidden
+    tokens = Tokens.of(hidden, mask)
+    *executed, last = resolved.executed
+    for layer in executed:
+        tokens, _ = model.backbone.encoder.execute(tokens, layer)
+    num_queries = None if model.reads_all_tokens else 1
+    tokens, _ = model.backbone.encoder.execute(tokens, last, num_queries=num_queries)
+    return tokens.restored

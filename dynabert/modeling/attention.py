@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,6 +11,9 @@ from torch import Tensor, nn
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.dropout import Dropout, dropout
 from dynabert.modeling.elastic import ElasticLinear
+from dynabert.modeling.tokens import take_rows
+
+Choose = Callable[[Tensor], Tensor]
 
 
 class ElasticAttention(nn.Module):
@@ -39,6 +44,7 @@ class ElasticAttention(nn.Module):
         head_mask: Tensor | None = None,
         need_probs: bool = False,
         num_queries: int | None = None,
+        choose: Choose | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """The layer's attention output (B, S, D); on request also its probabilities (B, h, S, S).
 
@@ -48,7 +54,15 @@ class ElasticAttention(nn.Module):
         head_mask: factor for each head's output, (h,) or (B, h).
         num_queries: only the output of the first so many tokens is wanted; S becomes that in what
         is returned, except for the keys of the probabilities.
+        choose: from the probabilities the rows (B, K), rising, whose output is wanted; S becomes K
+        in it. What only the others would need is not computed.
         """
+        if choose is not None:
+            weights = attention_probs(*self.query_key(hidden, num_heads), attention_mask)
+            rows = choose(weights)
+            context = self._context_of(rows, weights, hidden)
+            out = self.combine(take_rows(hidden, rows), context, head_mask=head_mask)
+            return out, weights if need_probs else None
         context, probs = self.head_outputs(
             hidden, attention_mask, num_heads, need_probs=need_probs, num_queries=num_queries
         )
@@ -75,6 +89,14 @@ class ElasticAttention(nn.Module):
             query, key, value, attn_mask=attention_mask, dropout_p=rate
         )
         return context, None
+
+    def _context_of(self, rows: Tensor, probs: Tensor, hidden: Tensor) -> Tensor:
+        """What each head makes of the input for some rows (B, K) only, (B, h, K, d)."""
+        num_heads, keys = probs.shape[1], probs.shape[-1]
+        value = self._split(self.value(hidden, num_heads * self.head_dim), num_heads)
+        wanted = probs.gather(2, rows[:, None, :, None].expand(-1, num_heads, -1, keys))
+        rate = self.attention_dropout if self.training else 0.0
+        return dropout(wanted, rate) @ value
 
     def combine(
         self, hidden: Tensor, context: Tensor, *, head_mask: Tensor | None = None

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from transformers import PreTrainedConfig
 
+from dynabert.length_config import LengthConfig, as_length_config
 from dynabert.subnet import DEPTH_CHOICES, NetworkShape, ResolvedSubnet
 
 BACKBONES = ("bert", "roberta")
@@ -40,6 +41,8 @@ class DynaBertConfig(PreTrainedConfig):
     original_num_neurons: int | None = None
     backbone: Literal["bert", "roberta"] = "bert"
     depth_choice: Literal["paper", "official"] = "paper"
+    # Tokens that leave each layer, as counts or as shares; None: all. See `LengthConfig`.
+    length_config: list[int | float] | None = None
     hidden_act: str = "gelu"
     hidden_dropout_prob: float | int = 0.1
     attention_probs_dropout_prob: float | int = 0.1
@@ -81,6 +84,14 @@ class DynaBertConfig(PreTrainedConfig):
                     f"{name} needs one number of at least {lowest} for each of the "
                     f"{self.num_hidden_layers} layers, got {counts}."
                 )
+        if self.length_config is not None:
+            entries = LengthConfig(tuple(self.length_config)).entries
+            if len(entries) != self.num_hidden_layers:
+                raise ValueError(
+                    f"length_config needs one number for each of the {self.num_hidden_layers} layers, got "
+                    f"{self.length_config}."
+                )
+            self.length_config = list(entries)
         self.original_num_layers = self.original_num_layers or self.num_hidden_layers
         self.original_num_heads = self.original_num_heads or max(self.heads)
         self.original_num_neurons = self.original_num_neurons or max(self.neurons)
@@ -95,6 +106,7 @@ class DynaBertConfig(PreTrainedConfig):
             neurons=tuple(self.neurons or ()),
             head_dim=self.head_dim or 0,
             depth_choice=self.depth_choice,
+            length_config=as_length_config(self.length_config),
         )
 
     @property
@@ -115,5 +127,6 @@ class DynaBertConfig(PreTrainedConfig):
             num_attention_heads=max(resolved.heads),
             intermediate_size=max(resolved.neurons),
             layer_ids=[layer_ids[layer] for layer in resolved.layers],
+            length_config=resolved.length_config and list(resolved.length_config.entries),
         )
         return DynaBertConfig(**values)

@@ -112,6 +112,11 @@ def to_hf(model: DynaBertPreTrainedModel) -> PreTrainedModel:
             "Hugging Face's classes need the same number of neurons in every layer, got "
             f"{shape.neurons}; save the sub-network as it is (save_pretrained) instead."
         )
+    if config.length_config is not None:
+        raise UserError(
+            f"Hugging Face's classes cannot drop tokens, and this network keeps {shape.length_config} of "
+            "them; save it as it is (save_pretrained) instead."
+        )
     values = {name: getattr(config, name) for name in _SHARED_FIELDS}
     hf_config = _HF_CONFIGS[config.backbone](**values)
     hf_class = getattr(transformers, _HF_NAMES[config.backbone] + _kind(model))

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from dynabert.modeling.attention import ElasticAttention
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.feed_forward import ElasticFeedForward
-from dynabert.subnet import ResolvedSubnet
+from dynabert.modeling.tokens import Leaving, Tokens
+from dynabert.subnet import ExecutedLayer, ResolvedSubnet
 
 
 class EncoderOutput(NamedTuple):
-    """What the executed layers produced."""
+    """What the executed layers produced. Dropped tokens are put back in their places."""
 
     last_hidden_state: Tensor  # (B, S, D)
     hidden_states: (
         tuple[Tensor, ...] | None
     )  # embedding output and each executed layer's, (B, S, D)
     attentions: tuple[Tensor, ...] | None  # each executed layer's probabilities, (B, h, S, S)
+    at_work: tuple[Tensor, ...] | None  # which tokens left each of them, (B, S); None: not asked
 
 
 class ElasticLayer(nn.Module):
@@ -33,7 +36,7 @@ class ElasticLayer(nn.Module):
 
 
 class ElasticEncoder(nn.Module):
-    """Transformer layers; a `ResolvedSubnet` says which run and how wide."""
+    """Transformer layers; a `ResolvedSubnet` says which run, how wide, and how many tokens leave them."""
 
     layers: Sequence[ElasticLayer]
 
@@ -42,6 +45,8 @@ class ElasticEncoder(nn.Module):
         self.layers = nn.ModuleList(  # type: ignore[assignment]  # it is a sequence of them
             ElasticLayer(config, layer) for layer in range(config.num_hidden_layers)
         )
+        # Whether no layer drops the first token: of a classifier it is what the head reads.
+        self.keeps_first_token = True
 
     def forward(
         self,
@@ -52,28 +57,90 @@ class ElasticEncoder(nn.Module):
         head_mask: Tensor | None = None,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
+        output_at_work: bool = False,
     ) -> EncoderOutput:
         """hidden: embedding output (B, S, D).  attention_mask: boolean (B, 1, 1, S) or None.
 
         head_mask: factors for head outputs, (L, H) or (L, B, H), rows and columns as the model's
         own layers and heads (those that the sub-network leaves out are not read).
+        attentions: of a token that was dropped before, and to it, 0.
         """
-        states, attentions = [hidden], []
-        executed = zip(resolved.layers, resolved.heads, resolved.neurons, strict=True)
-        for index, num_heads, num_neurons in executed:
-            layer = self.layers[index]
-            hidden, probs = layer.attention(
-                hidden,
-                attention_mask,
-                num_heads,
-                head_mask=None if head_mask is None else head_mask[index][..., :num_heads],
+        length = hidden.shape[1]
+        tokens = Tokens.of(hidden, attention_mask)
+        states, attentions, at_work = [hidden], [], []
+        for executed in resolved.executed:
+            mask = None if head_mask is None else head_mask[executed.layer]
+            before = tokens
+            tokens, probs = self.execute(
+                tokens,
+                executed,
+                head_mask=None if mask is None else mask[..., : executed.num_heads],
                 need_probs=output_attentions,
             )
-            hidden = layer.feed_forward(hidden, num_neurons)
-            states.append(hidden)
-            attentions.append(probs)
+            if probs is not None:
+                attentions.append(_in_place(probs, before.positions, length))
+            if output_hidden_states:
+                states.append(tokens.restored)
+            if output_at_work:
+                at_work.append(tokens.at_work(length))
         return EncoderOutput(
-            last_hidden_state=hidden,
+            last_hidden_state=states[-1] if output_hidden_states else tokens.restored,
             hidden_states=tuple(states) if output_hidden_states else None,
             attentions=tuple(attentions) if output_attentions else None,
+            at_work=tuple(at_work) if output_at_work else None,
         )
+
+    def execute(
+        self,
+        tokens: Tokens,
+        executed: ExecutedLayer,
+        *,
+        head_mask: Tensor | None = None,
+        need_probs: bool = False,
+        num_queries: int | None = None,
+    ) -> tuple[Tokens, Tensor | None]:
+        """One layer's output; on request also its probabilities, (B, h, R, R) of the rows that entered.
+
+        num_queries: only the output of the first so many rows is wanted; no layer comes after it.
+        """
+        layer = self.layers[executed.layer]
+        still = tokens.still(executed.length) if num_queries is None else None
+        if still is None:
+            hidden, probs = layer.attention(
+                tokens.hidden,
+                tokens.key_mask,
+                executed.num_heads,
+                head_mask=head_mask,
+                need_probs=need_probs,
+                num_queries=num_queries,
+            )
+            hidden = layer.feed_forward(hidden, executed.num_neurons)
+            # Of a few rows alone there are no places to put them back to.
+            return (tokens.after(hidden) if num_queries is None else Tokens(hidden, None)), probs
+        found: list[Leaving] = []
+
+        def choose(probs: Tensor) -> Tensor:
+            found.append(tokens.leaving(probs, still, keep_first=self.keeps_first_token))
+            return found[0].rows
+
+        hidden, probs = layer.attention(
+            tokens.hidden,
+            tokens.key_mask,
+            executed.num_heads,
+            head_mask=head_mask,
+            need_probs=need_probs,
+            choose=choose,
+        )
+        hidden = layer.feed_forward(hidden, executed.num_neurons)
+        return tokens.without(found[0], still, hidden), probs
+
+
+def _in_place(probs: Tensor, positions: Tensor | None, length: int) -> Tensor:
+    """Probabilities among rows (B, h, R, R) as ones among all positions, (B, h, S, S)."""
+    if positions is None:
+        return probs
+    batch, heads = probs.shape[:2]
+    found = probs.new_zeros(batch, heads, length, length)
+    index = torch.arange(batch, device=probs.device)[:, None, None]
+    found.movedim(1, -1)[index, positions[:, :, None], positions[:, None, :]] = probs.movedim(1, -1)
+    return found

@@ -101,9 +101,8 @@ class DynaBertPreTrainedModel(PreTrainedModel):
         """The same network as a Hugging Face BERT or RoBERTa with the same head.
 
         Raises:
-            ValueError: some layer has fewer heads than the hidden size asks for, or layers differ
-            in
-                neurons; Hugging Face's classes cannot hold such a network.
+            ValueError: some layer has fewer heads than the hidden size asks for, layers differ in
+            neurons, or tokens are dropped; Hugging Face's classes cannot hold such a network.
         """
         return conversion.to_hf(self)
 
@@ -262,6 +261,7 @@ class DynaBertForQuestionAnswering(DynaBertPreTrainedModel):
     def __init__(self, config: DynaBertConfig) -> None:
         super().__init__(config)
         self.dynabert = DynaBertModel(config)
+        self.dynabert.encoder.keeps_first_token = False  # the head reads every token
         self.head = SpanHead(config)
         self.post_init()
 

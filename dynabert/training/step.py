@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
-from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -17,9 +16,9 @@ from dynabert.distillation import cosine_loss, hidden_loss, matched_states, pred
 from dynabert.errors import UserError
 from dynabert.modeling.attention import attention_scores
 from dynabert.modeling.models import TaskModel
-from dynabert.subnet import FULL, ResolvedSubnet, Subnet
+from dynabert.subnet import FULL, ExecutedLayer, ResolvedSubnet, Subnet
 from dynabert.training.recipe import Losses, Teacher
-from dynabert.training.shared_layers import SharedLayers, executed_layers
+from dynabert.training.shared_layers import SharedLayers
 
 TEACHING = Teacher()
 
@@ -121,15 +120,15 @@ def _learning_together(
     In in-place distillation the first sub-network comes first.
     """
 
-    def key(number: int) -> tuple[object, ...]:
-        first = executed_layers(subnets[number].resolve(student.config.shape))[0]
-        if teaching is None:
-            return (first,)
-        if teaching.distillation == "inplace":
-            return (number > 0 and first != key(0)[-1], first)
-        return (_teacher_subnet(subnets[number], teaching).key, first)
-
-    return [list(group) for _, group in groupby(sorted(range(len(subnets)), key=key), key=key)]
+    groups: dict[tuple[str, ExecutedLayer], list[int]] = {}
+    for number, subnet in enumerate(subnets):
+        lesson = ""
+        if teaching is not None and teaching.distillation == "conventional":
+            lesson = _teacher_subnet(subnet, teaching).key
+        first = subnet.resolve(student.config.shape).executed[0]
+        groups.setdefault((lesson, first), []).append(number)
+    # What has a lesson in common comes one after another: it is heard once.
+    return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
 
 
 def _check_largest(subnet: Subnet, student: TaskModel) -> None:

@@ -147,7 +147,7 @@ def test_keys_are_short() -> None:
     assert Subnet(layers=(0, 2), heads=(3, 6), neurons=(5, 7)).key == "w1.00-y0.2-h3.6-n5.7"
 
 
-@pytest.mark.parametrize("key", ["", "w", "w0.5-w0.5", "w0.5-x3", "../w0.5", "wnan-d1", "l96"])
+@pytest.mark.parametrize("key", ["", "w", "w0.5-w0.5", "w0.5-x3", "../w0.5", "wnan-d1", "l96_3"])
 def test_what_is_not_a_key_is_refused(key: str) -> None:
     with pytest.raises(UserError, match="is not a sub-network"):
         Subnet.parse(key)

@@ -1,0 +1,138 @@
+"""The tokens a layer works on when layers before it have dropped some, and which it drops next.
+
+Drop-and-Restore: Kim and Cho, Length-Adaptive Transformer (ACL 2021), Sec. 3, with the significance
+of PoWER-BERT. Unlike the papers' code, padding does not vote, significance is measured before
+dropout, and the tokens that are left stay in the order of the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dynabert.length_config import Length, num_left
+
+
+class Leaving(NamedTuple):
+    """Which rows leave a layer."""
+
+    rows: Tensor  # (B, K) of those that entered it, rising
+    real: Tensor  # (B, K) False for a row that only fills up the batch
+
+
+class Counts(NamedTuple):
+    """Numbers of tokens of each text of a batch."""
+
+    sizes: tuple[int, ...]  # (B) at the beginning
+    left: tuple[int, ...]  # (B) still at work
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What of a batch is still at work, and what was dropped on the way."""
+
+    hidden: Tensor  # (B, R, D) of the rows at work
+    real: Tensor | None  # (B, R) True for a token, False for padding; None: all are tokens
+    counted: Counts | None = None  # None: nothing was dropped yet, so nobody has counted
+    positions: Tensor | None = None  # (B, R) where each row stood in the text; None: as it stands
+    whole: Tensor | None = None  # (B, S, D) the text when tokens were last dropped
+
+    @classmethod
+    def of(cls, hidden: Tensor, key_mask: Tensor | None) -> Tokens:
+        """All of a batch (B, S, D).  key_mask: boolean (B, 1, 1, S) of what is a token; None: all."""
+        return cls(hidden, None if key_mask is None else key_mask[:, 0, 0].expand(len(hidden), -1))
+
+    @property
+    def key_mask(self) -> Tensor | None:
+        """(B, 1, 1, R): the rows that attention may see."""
+        return None if self.real is None else self.real[:, None, None]
+
+    @property
+    def restored(self) -> Tensor:
+        """(B, S, D): every token in its place, one that was dropped as it was then."""
+        if self.positions is None or self.whole is None:
+            return self.hidden
+        places = self.positions.unsqueeze(-1).expand_as(self.hidden)
+        rows = self.hidden.to(self.whole.dtype)
+        if self.real is not None:  # what only fills up the batch was dropped before
+            rows = torch.where(self.real.unsqueeze(-1), rows, self.whole.gather(1, places))
+        return self.whole.scatter(1, places, rows)
+
+    def at_work(self, length: int) -> Tensor:
+        """(B, S) True where a token of a text of S positions is still at work."""
+        batch, rows = self.hidden.shape[:2]
+        real = self.real
+        if real is None:
+            real = torch.ones(batch, rows, dtype=torch.bool, device=self.hidden.device)
+        if self.positions is None:
+            return real
+        return real.new_zeros(batch, length).scatter(1, self.positions, real)
+
+    def after(self, hidden: Tensor) -> Tokens:
+        """The same rows as a layer left them, (B, R, D)."""
+        return replace(self, hidden=hidden)
+
+    def counts(self) -> Counts:
+        """How many tokens each text has and how many of them are at work."""
+        if self.counted is not None:
+            return self.counted
+        batch, rows = self.hidden.shape[:2]
+        sizes = (rows,) * batch if self.real is None else tuple(self.real.sum(1).tolist())
+        return Counts(sizes, sizes)
+
+    def still(self, length: Length | None) -> tuple[int, ...] | None:
+        """(B) how many of each text's tokens leave a layer with that entry; None: all of them."""
+        if length is None:
+            return None
+        sizes, left = self.counts()
+        still = tuple(
+            min(num_left(length, size), now) for size, now in zip(sizes, left, strict=True)
+        )
+        return None if still == left else still
+
+    def leaving(self, probs: Tensor, still: Sequence[int], *, keep_first: bool) -> Leaving:
+        """The most significant rows of each text, as many as are to leave the layer.
+
+        probs: (B, h, R, R), the layer's attention probabilities. A token's significance is the
+        attention it receives: the sum over heads and over the tokens that attend.
+        keep_first: whether the first row stays whatever it receives: a classifier reads it.
+        """
+        received = probs.detach().sum(1, dtype=torch.float32)  # (B, R, R)
+        if self.real is not None:
+            received = received * self.real.unsqueeze(-1)
+        significance = received.sum(1)
+        if self.real is not None:
+            significance = significance.masked_fill(~self.real, -1.0)
+        if keep_first:
+            significance[:, 0] = torch.inf
+        # Of equals the first: the choice must not depend on what else is in the batch.
+        order = significance.argsort(dim=1, descending=True, stable=True)[:, : max(still)]
+        rank = torch.arange(order.shape[1], device=order.device)
+        real = rank < torch.tensor(still, device=order.device).unsqueeze(1)
+        rows, sorting = order.sort(dim=1)
+        return Leaving(rows, real.gather(1, sorting))
+
+    def without(self, leaving: Leaving, still: tuple[int, ...], hidden: Tensor) -> Tokens:
+        """What is left after a layer dropped the others; they stay as they entered it.
+
+        hidden: (B, K, D), the layer's output for the rows that leave it.
+        """
+        positions = leaving.rows
+        if self.positions is not None:
+            positions = self.positions.gather(1, positions)
+        return Tokens(
+            hidden=hidden,
+            real=None if min(still) == max(still) else leaving.real,
+            counted=Counts(self.counts().sizes, still),
+            positions=positions,
+            whole=self.restored,
+        )
+
+
+def take_rows(x: Tensor, rows: Tensor) -> Tensor:
+    """Rows (B, K) of (B, R, D), as (B, K, D)."""
+    return x.gather(1, rows.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
