@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from dynabert.modeling.heads import at_least_float32
 from dynabert.subnet import DepthChoice
+
+Divergence = Literal["forward", "reverse"]
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
@@ -25,7 +28,23 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 1.
     return -(target * logs).sum(-1).mean() * temperature**2
 
 
-def prediction_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+def reverse_kl(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """KL(student || teacher) of logits (B, C), mean over examples; times T^2 as in `soft_cross_entropy`.
+
+    What the code of the Length-Adaptive Transformer minimises: it punishes what the student believes
+    and the teacher does not, so the student settles for a part of what the teacher deems possible.
+    """
+    ours = (at_least_float32(student) / temperature).log_softmax(-1)
+    theirs = (at_least_float32(teacher) / temperature).log_softmax(-1)
+    return (ours.exp() * (ours - theirs)).sum(-1).mean() * temperature**2
+
+
+def prediction_loss(
+    student: Tensor,
+    teacher: Tensor,
+    temperature: float = 1.0,
+    divergence: Divergence = "forward",
+) -> Tensor:
     """l_pred of eqs. (3) and (4) on logits (B, C).
 
     One output means regression: softmax over one number is always 1 and would teach nothing, so the
@@ -34,19 +53,24 @@ def prediction_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) 
     """
     if student.shape[-1] == 1:
         return F.mse_loss(at_least_float32(student), at_least_float32(teacher))
+    if divergence == "reverse":
+        return reverse_kl(student, teacher, temperature)
     return soft_cross_entropy(student, teacher, temperature)
 
 
 def prediction_losses(
-    student: Sequence[Tensor], teacher: Sequence[Tensor], temperature: float = 1.0
+    student: Sequence[Tensor],
+    teacher: Sequence[Tensor],
+    temperature: float = 1.0,
+    divergence: Divergence = "forward",
 ) -> Tensor:
     """The mean of `prediction_loss` over the sets of logits that a task has.
 
-    A span has two, start and end over the tokens: the mean of their soft cross-entropies, as
-    TinyBERT and Dynamic-TinyBERT learn it.
+    A span has two, start and end over the tokens: the mean of their losses, as TinyBERT and
+    Dynamic-TinyBERT learn it.
     """
     pairs = zip(student, teacher, strict=True)
-    return torch.stack([prediction_loss(*pair, temperature) for pair in pairs]).mean()
+    return torch.stack([prediction_loss(*pair, temperature, divergence) for pair in pairs]).mean()
 
 
 def hidden_loss(

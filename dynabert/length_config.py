@@ -92,6 +92,11 @@ def num_left(entry: Length, tokens: int) -> int:
     return min(entry, tokens)
 
 
+def shrinking(num_layers: int, drop: float) -> LengthConfig:
+    """The configuration whose every layer drops the same share of the tokens that enter it."""
+    return LengthConfig(tuple((1.0 - drop) ** number for number in range(1, num_layers + 1)))
+
+
 def as_length_config(value: LengthConfig | Sequence[Length] | None) -> LengthConfig | None:
     """A length configuration from what a user may write for one."""
     return value if value is None or isinstance(value, LengthConfig) else LengthConfig(tuple(value))

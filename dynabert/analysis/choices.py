@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from dynabert.length_config import LengthConfig
 from dynabert.subnet import NetworkShape, ResolvedSubnet, Subnet
 
 _GRID_KEY = r"w[0-9.]+-d[0-9.]+"  # of a sub-network without counts of its own for each layer
@@ -76,10 +77,13 @@ def find_row(results: pd.DataFrame, resolved: ResolvedSubnet) -> dict[str, Any] 
     Of 6 layers, depth 0.75 and depth 4/6 keep the same four: that is one sub-network.
     """
     rows = [{str(name): value for name, value in row.items()} for row in results.to_dict("records")]
-    for row in rows:
-        counts = tuple(
-            tuple(int(count) for count in row[name]) for name in ("layers", "heads", "neurons")
-        )
-        if counts == (resolved.layers, resolved.heads, resolved.neurons):
-            return row
-    return None
+    return next((row for row in rows if resolved_row(row) == resolved), None)
+
+
+def resolved_row(row: Mapping[str, Any]) -> ResolvedSubnet:
+    """The sub-network that a row of a results table is of."""
+    layers, heads, neurons = (tuple(map(int, row[name])) for name in ("layers", "heads", "neurons"))
+    key = row.get("length_config")  # tables from before there were lengths have no such column
+    return ResolvedSubnet(
+        layers, heads, neurons, LengthConfig.parse(key) if isinstance(key, str) else None
+    )

@@ -28,9 +28,9 @@ def sweep(
     """One row per sub-network: what it scores and what it costs.
 
     Columns: width_mult, depth_mult, subnet (its key), heads, neurons, layers (resolved, a list
-    each), the metrics by name, loss, collapsed, num_examples, num_params (Transformer layers),
-    num_params_total, tokens and macs (for one sentence of that many tokens), latency_ms,
-    latency_ms_iqr, latency_batch_size.
+    each), length_config (its key, of the tokens that leave each layer; None: all), the metrics by
+    name, loss, collapsed, num_examples, num_params (Transformer layers), num_params_total, tokens
+    and macs (for one sentence of that many tokens), latency_ms, latency_ms_iqr, latency_batch_size.
     latency: how to measure it; None leaves its columns empty.
     on_progress: called with a phase ("evaluate", "latency"), what is done, and the total.
     """
@@ -76,6 +76,7 @@ def result_row(
         "heads": list(resolved.heads),
         "neurons": list(resolved.neurons),
         "layers": list(resolved.layers),
+        "length_config": resolved.length_config and resolved.length_config.key,
         **evaluation.metrics,
         "loss": evaluation.loss,
         "collapsed": evaluation.collapsed,

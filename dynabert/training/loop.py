@@ -203,6 +203,7 @@ class _StageRun:
             self.stage.losses,
             teacher=self.teacher,
             teaching=self.stage.teacher or TEACHING,
+            largest_losses=self.stage.largest,
             autocast=self.setting.autocast,
             backward=self.accelerator.backward,
         )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dynabert.attention_matching import AttentionOf
 from dynabert.data.squad.windows import DEFAULT_STRIDE
+from dynabert.distillation import Divergence
 from dynabert.errors import UserError, explain
 from dynabert.importance import Granularity
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, DepthChoice, SearchSpace
@@ -48,6 +49,9 @@ class Losses(_Value):
     relations: Weight = 0.0  # relations among queries, keys, values of the last layer (MiniLMv2)
     cosine: Weight = 0.0  # direction of the last hidden states (DistilBERT)
     temperature: Annotated[float, Field(gt=0)] = 1.0  # of the prediction term
+    # Of the prediction term: KL(teacher || student), or as in the code of the Length-Adaptive
+    # Transformer KL(student || teacher).
+    divergence: Divergence = "forward"
     attention_of: AttentionOf = "scores"  # what the attention term compares
 
     @model_validator(mode="after")
@@ -106,6 +110,8 @@ class Train(_Value):
     subnets: Subnets = Grid()
     losses: Losses
     teacher: Teacher | None = None
+    # In in-place distillation: what the largest learns from, where that is not what the others do.
+    largest: Losses | None = None
     # "augmented": the original training rows and those of the plan's augmentation, all alike.
     data: Literal["original", "augmented"] = "original"
     # In epochs of the original rows: on augmented ones, as many steps with ever new examples.
@@ -118,10 +124,22 @@ class Train(_Value):
     keep: Literal["best", "last"] = "best"  # which evaluated weights the stage ends with
     start_competes: bool = False  # "best" may also be the weights the stage began with (Sec. 2.2)
 
+    @property
+    def compares_heads(self) -> bool:
+        """Whether a term takes a head of the student and the teacher's at its place for the same."""
+        return any(one is not None and one.compares_heads for one in (self.losses, self.largest))
+
     @model_validator(mode="after")
     def _teacher_if_needed(self) -> Self:
         if self.losses.need_teacher and self.teacher is None:
             raise ValueError(f"stage {self.name!r} distils, so it needs a teacher")
+        if self.largest is not None and (
+            self.teacher is None or self.teacher.distillation != "inplace"
+        ):
+            raise ValueError(
+                f"stage {self.name!r} gives the largest sub-network losses of its own, which is for "
+                'in-place distillation: teacher.distillation must be "inplace"'
+            )
         return self
 
 
@@ -162,7 +180,7 @@ class Recipe(_Value):
                         f"stage {stage.name!r} learns from {wanted!r}, but before it come only "
                         f"{', '.join(earlier)}"
                     )
-                if stage.losses.compares_heads and (lost := self._rewired_since(stage, earlier)):
+                if stage.compares_heads and (lost := self._rewired_since(stage, earlier)):
                     raise ValueError(
                         f"stage {stage.name!r} compares attention head by head, but {lost!r} has changed "
                         f"the order of the heads since {wanted!r}; learn from {lost!r} or a later stage"

@@ -47,6 +47,7 @@ def accumulate_gradients(
     *,
     teacher: TaskModel | None = None,
     teaching: Teacher = TEACHING,
+    largest_losses: Losses | None = None,
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     backward: Callable[[Tensor], None] = torch.Tensor.backward,
 ) -> Tensor:
@@ -60,10 +61,12 @@ def accumulate_gradients(
     they are in this step, teach the others.
 
     batch: as from `EncodedSplit.batch`, on the student's device.
-    subnets: for in-place distillation the first must execute all layers.
+    subnets: for in-place distillation of more than answers the first must execute all layers.
     teaching: how wide the teacher is, and whom it teaches.
+    largest_losses: of the first, where it teaches the others and learns from something else itself.
     autocast, backward: an accelerator's, for mixed precision.
     """
+    need_states = any(one.need_states for one in (losses, largest_losses) if one is not None)
     mask = batch["attention_mask"]
     # Where nothing is padded, the cheaper unmasked losses and attention do the same.
     needed_mask = None if mask.device.type == "cpu" and bool(mask.all()) else mask
@@ -76,7 +79,7 @@ def accumulate_gradients(
     shared = embedding_output.detach().requires_grad_()
 
     def layers_of(network: TaskModel, embedded: Tensor) -> SharedLayers:
-        return SharedLayers(network, embedded, needed_mask, need_states=losses.need_states)
+        return SharedLayers(network, embedded, needed_mask, need_states=need_states)
 
     def answer(network: TaskModel, subnet: Subnet, layers: SharedLayers) -> Answer:
         resolved = subnet.resolve(network.config.shape)
@@ -90,7 +93,7 @@ def accumulate_gradients(
             return answer(teacher, subnet, layers_of(teacher, teacher_embedding))
 
     inplace = teacher is not None and teaching.distillation == "inplace"
-    if inplace:
+    if inplace and losses.need_states:
         _check_largest(subnets[0], student)
     largest: Answer | None = None  # what it answered, where it teaches
     values = torch.zeros(len(subnets))
@@ -99,12 +102,12 @@ def accumulate_gradients(
             layers, found = layers_of(student, shared), []
             for number in group:
                 given = answer(student, subnets[number], layers)
-                taught = largest
-                if teacher is not None and not (inplace and number):
-                    taught = teach(_teacher_subnet(subnets[number], teaching))
-                found.append(subnet_loss(given, taught, batch, losses, needed_mask))
+                own, taught = losses, largest
                 if inplace and number == 0:
-                    largest = given.detached()
+                    own, largest = largest_losses or losses, given.detached()
+                if teacher is not None and own.need_teacher and not (inplace and number):
+                    taught = teach(_teacher_subnet(subnets[number], teaching))
+                found.append(subnet_loss(given, taught, batch, own, needed_mask))
         backward(torch.stack(found).sum())
         values[group] = torch.stack(found).detach().to(values)
     assert shared.grad is not None  # every loss depends on the embedding output
@@ -168,7 +171,7 @@ def subnet_loss(
         return torch.stack(terms).sum()
     assert taught is not None  # a recipe that distils has a teacher
     if losses.prediction:
-        loss = prediction_losses(given.logits, taught.logits, losses.temperature)
+        loss = prediction_losses(given.logits, taught.logits, losses.temperature, losses.divergence)
         terms.append(losses.prediction * loss)
     if losses.hidden:
         layers = given.resolved.layers

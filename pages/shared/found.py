@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dynabert import Subnet
-from dynabert.analysis.choices import find_row
+from dynabert.analysis.choices import find_row, resolved_row
 from dynabert.errors import UserError
 from dynabert.evaluation import Evaluation
 from dynabert.runs import Run
@@ -97,7 +97,7 @@ def keep_row(run: Run, same: RunKey, row: dict, *, replace: bool) -> None:
     """Keep a row with its run, or in memory where nothing can be written there."""
     cache.check_same(run, same)
     kept = store()
-    if not replace and find_row(run.results, _resolved(row)) is not None:
+    if not replace and find_row(run.results, resolved_row(row)) is not None:
         return
     lists = {name: [int(count) for count in row[name]] for name in ("heads", "neurons", "layers")}
     rows = pd.DataFrame([row | lists])
@@ -112,8 +112,3 @@ def keep_row(run: Run, same: RunKey, row: dict, *, replace: bool) -> None:
             if before is not None:
                 rows = pd.concat([before[before["subnet"] != row["subnet"]], rows])
             kept.unkept[same] = rows.reset_index(drop=True)
-
-
-def _resolved(row: dict) -> ResolvedSubnet:
-    layers, heads, neurons = (tuple(map(int, row[key])) for key in ("layers", "heads", "neurons"))
-    return ResolvedSubnet(layers=layers, heads=heads, neurons=neurons)

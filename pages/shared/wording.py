@@ -11,7 +11,15 @@ from dynabert.data.tasks import TaskKind
 from dynabert.plots import span
 from dynabert.runs import RunInfo
 from dynabert.subnet import NetworkShape, Subnet
-from dynabert.training.recipe import LayerDrop, Recipe, Rewire, Sandwich, Stage, Train
+from dynabert.training.recipe import (
+    LayerDrop,
+    Losses,
+    Recipe,
+    Rewire,
+    Sandwich,
+    Stage,
+    Train,
+)
 
 METRICS = {
     "accuracy": ("accuracy", "Share of the examples that are answered correctly."),
@@ -211,9 +219,20 @@ def _trained(stage: Train) -> str:
     ]
     if isinstance(chosen, Sandwich):
         between = "of any size between them" if chosen.between == "any" else "of those between them"
+        sizes = f" {between} ({' × '.join(parts)})" if parts else ""
+        left_out = [
+            f"{words} ({share:.0%} at most)"
+            if name == "tokens"
+            else f"{words} ({share:.0%} of them)"
+            for name, words, share in (
+                ("tokens", "tokens dropped in every layer", chosen.length_drop),
+                ("layers", "layers left out at random", chosen.layer_drop),
+            )
+            if share
+        ]
         return (
             f"Train, in each step, the largest and the smallest sub-network and {chosen.num_random} "
-            f"random ones {between} ({' × '.join(parts)})"
+            f"random ones{sizes}{', ' if left_out else ''}{' and '.join(left_out)}"
         )
     return f"Train {len(chosen.judged)} sub-networks together ({' × '.join(parts)})"
 
@@ -228,11 +247,18 @@ _IMITATED = {
 
 
 def _lesson(stage: Train) -> str:
+    if stage.largest is None:
+        return _learned(stage.losses, stage, inplace=True)
+    others = " and ".join(_imitated(stage.losses))
+    return f"{_learned(stage.largest, stage)}; the others imitate its {others} as it learns"
+
+
+def _learned(losses: Losses, stage: Train, *, inplace: bool = False) -> str:
     taught = []
-    if stage.losses.labels:
+    if losses.labels:
         taught.append("on the labels")
-    if stage.losses.need_teacher and stage.teacher is not None:
-        what = [words for name, words in _IMITATED.items() if getattr(stage.losses, name)]
+    if losses.need_teacher and stage.teacher is not None:
+        what = _imitated(losses)
         listed = " and ".join([", ".join(what[:-1]), what[-1]] if len(what) > 1 else what)
         source = (
             "the stage before"
@@ -240,7 +266,11 @@ def _lesson(stage: Train) -> str:
             else f"stage {stage.teacher.stage}"
         )
         width = "at full width" if stage.teacher.width == "full" else "at the same width"
-        if stage.teacher.distillation == "inplace":
+        if inplace and stage.teacher.distillation == "inplace":
             width += "; the smaller ones imitate the largest as it learns"
         taught.append(f"to imitate the {listed} of {source} ({width})")
     return " and ".join(taught)
+
+
+def _imitated(losses: Losses) -> list[str]:
+    return [words for name, words in _IMITATED.items() if getattr(losses, name)]

@@ -10,9 +10,25 @@ from dynabert.distillation import (
     masked_mse,
     matched_states,
     prediction_loss,
+    reverse_kl,
     soft_cross_entropy,
 )
 from dynabert.subnet import kept_layers
+
+
+def test_reverse_kl_by_hand() -> None:
+    torch.manual_seed(0)
+    student, teacher = torch.randn(5, 3).double(), torch.randn(5, 3).double()
+    ours, theirs = student.softmax(-1), teacher.softmax(-1)
+    total = sum(
+        float(ours[n, c] * torch.log(ours[n, c] / theirs[n, c])) for n in range(5) for c in range(3)
+    )
+    assert float(prediction_loss(student, teacher, divergence="reverse")) == pytest.approx(
+        total / 5
+    )
+    assert float(reverse_kl(teacher + 7, teacher)) == pytest.approx(0, abs=1e-12)
+    softened = reverse_kl(student / 2, teacher / 2) * 4
+    assert float(reverse_kl(student, teacher, 2.0)) == pytest.approx(float(softened))
 
 
 def test_soft_cross_entropy_by_hand() -> None:

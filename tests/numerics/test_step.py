@@ -235,6 +235,65 @@ def test_in_place_nothing_flows_into_the_lesson(term: str) -> None:
         torch.testing.assert_close(gradient, expected[name], atol=1e-10, rtol=1e-9, msg=name)
 
 
+@pytest.mark.parametrize("divergence", ["forward", "reverse"])
+def test_length_drop_is_the_length_adaptive_transformers(divergence: str) -> None:
+    """The full pass learns the labels, the others what it answers: CE + sum of KL, of lengths and layers."""
+    student, batch = make(), labelled()
+    subnets = [
+        Subnet(layers=(0, 2, 3)),
+        Subnet(length_config=(0.9, 0.8, 0.7, 0.6)),
+        Subnet(1.0, 1.0, (0.8, 0.6, 0.5, 0.4)),
+    ]
+    full = student(**batch, subnet=subnets[0])
+    target = full.logits.detach()
+    total = full.loss
+    for subnet in subnets[1:]:
+        logits = student(**batch, subnet=subnet).logits
+        if divergence == "reverse":
+            total = total + F.kl_div(
+                target.log_softmax(-1), logits.softmax(-1), reduction="batchmean"
+            )
+        else:
+            total = total - (target.softmax(-1) * logits.log_softmax(-1)).sum(-1).mean()
+    total.backward()
+    expected = gradients(student)
+    student.zero_grad()
+    losses = accumulate_gradients(
+        student,
+        batch,
+        subnets,
+        Losses.model_validate({"prediction": 1.0, "divergence": divergence}),
+        teacher=make(seed=1),
+        teaching=Teacher(distillation="inplace"),
+        largest_losses=Losses(labels=1.0),
+    )
+    assert losses.sum().item() == pytest.approx(total.item(), rel=1e-6)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(
+            gradients(student)[name], gradient, atol=1e-10, rtol=1e-9, msg=name
+        )
+
+
+def test_the_largest_may_learn_from_a_teacher_what_the_others_do_not() -> None:
+    student, teacher, batch = make(), make(seed=1), labelled()
+    whole = Losses(prediction=1.0, hidden=0.5)
+    (alone,) = accumulate_gradients(student, batch, [Subnet()], whole, teacher=teacher)
+    found = accumulate_gradients(
+        student,
+        batch,
+        [Subnet(), Subnet(length_config=(0.5,) * 4)],
+        Losses(prediction=1.0),
+        teacher=teacher,
+        teaching=Teacher(distillation="inplace"),
+        largest_losses=whole,
+    )
+    assert found[0].item() == pytest.approx(alone.item())
+    logits = student(**batch, subnet=Subnet(length_config=(0.5,) * 4)).logits
+    target = student(**batch).logits.softmax(-1)
+    expected = -(target * logits.log_softmax(-1)).sum(-1).mean()
+    assert found[1].item() == pytest.approx(expected.item())
+
+
 def test_in_place_needs_a_teacher_of_full_depth() -> None:
     with pytest.raises(UserError, match=r"all layers, got w1\.00-d0\.50"):
         accumulate_gradients(

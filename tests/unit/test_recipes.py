@@ -130,6 +130,7 @@ HEADS_OUT_OF_ORDER: dict[str, Any] = {
         (one(subnets={"width_mults": [1.5]}), "less than or equal to 1 (got 1.5)"),
         (HEADS_OUT_OF_ORDER, "'again' has changed the order of the heads since 'fine-tune'"),
         ({"name": "r", "stages": one()["stages"] * 2}, "two stages are called 's'"),
+        (one(largest={"labels": 1.0}), 'teacher.distillation must be "inplace"'),
         ({"name": "r", "stages": []}, "stages"),
         ([], "the whole"),
     ],
@@ -228,3 +229,46 @@ def test_compared_students_have_the_size_in_their_name() -> None:
         assert [subnet.key for subnet in recipe.reported] == [size]
         for stage in recipe.train_stages[1:]:
             assert [subnet.key for subnet in stage.subnets.judged] == [size]
+
+
+def test_dynamic_tinybert_trains_length_drop_where_the_paper_says() -> None:
+    """Stage, epochs and whether tokens are dropped, of its section 4.1 and Table 1."""
+    procedures = {
+        name.removeprefix("dynamic-tinybert"): [
+            (stage.name, stage.epochs, getattr(stage.subnets, "length_drop", 0) > 0)
+            for stage in recipe.train_stages
+        ]
+        for name, recipe in RECIPES.items()
+        if name.startswith("dynamic-tinybert")
+    }
+    teacher = ("fine-tune", 2, False)
+    assert procedures == {
+        "": [teacher, ("intermediate", 20, False), ("prediction", 10, False)],
+        "-naive": [
+            teacher,
+            ("intermediate", 20, False),
+            ("prediction", 10, False),
+            ("length-drop", 10, True),
+        ],
+        "-v1": [teacher, ("intermediate", 20, False), ("prediction", 20, True)],
+        "-v2": [
+            teacher,
+            ("intermediate", 10, False),
+            ("prediction", 3, False),
+            ("length-drop", 10, True),
+        ],
+        "-v3": [teacher, ("intermediate", 20, True), ("prediction", 10, True)],
+        "-v4": [
+            teacher,
+            ("length-drop", 5, True),
+            ("intermediate", 20, False),
+            ("prediction", 10, False),
+        ],
+    }
+    for name, recipe in RECIPES.items():
+        for stage in recipe.train_stages:
+            if getattr(stage.subnets, "length_drop", 0):
+                assert stage.largest is not None, name
+                assert (stage.subnets.length_drop, stage.subnets.layer_drop) == (0.2, 0.2)
+                assert stage.subnets.num_random == 2
+                assert stage.losses == Losses(prediction=1.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given
@@ -72,6 +74,47 @@ def test_layer_drop_leaves_out_its_share() -> None:
     kept = [len(drop.of_step(SHAPE, chooser)[0].layers or ()) for _ in range(2000)]
     assert sum(kept) / 2000 == pytest.approx(0.8 * 6, abs=0.1)
     assert len(LayerDrop(rate=0).of_step(SHAPE, chooser)[0].layers or ()) == 6
+
+
+@given(seed=st.integers(0, 2**32), drop=st.floats(0.05, 0.9), num_random=st.integers(0, 3))
+def test_length_drop_draws_layer_by_layer(seed: int, drop: float, num_random: int) -> None:
+    """Each layer keeps from 1 - p to all of the tokens that enter it, the smallest just so many."""
+    sandwich = Sandwich(
+        width_mults=(1.0, 0.5), depth_mults=(1.0, 0.5), num_random=num_random, length_drop=drop
+    )
+    largest, *others = sandwich.of_step(SHAPE, generator(seed))
+    assert largest == Subnet()
+    smallest = others[-1]
+    assert (smallest.width_mult, smallest.depth_mult) == (0.5, 0.5)
+    assert smallest.length_config is not None
+    assert smallest.length_config.entries == pytest.approx([(1 - drop) ** n for n in (1, 2, 3)])
+    for subnet in others[:-1]:
+        assert subnet.length_config is not None
+        assert len(subnet.length_config) == len(subnet.resolve(SHAPE).layers)
+        shares = (1.0, *subnet.length_config.entries)
+        for before, after in itertools.pairwise(shares):
+            assert before * (1 - drop) * (1 - 1e-9) <= after <= before
+
+
+def test_length_drop_is_even_between_its_bounds() -> None:
+    sandwich, chooser = Sandwich(num_random=1, length_drop=0.2), generator()
+    first = [sandwich.of_step(SHAPE, chooser)[1].length_config.entries[0] for _ in range(2000)]
+    assert sum(first) / 2000 == pytest.approx(0.9, abs=0.01)
+    assert (min(first), max(first)) == pytest.approx((0.8, 1.0), abs=0.01)
+
+
+def test_layers_of_a_sandwich_are_left_out_anew_for_each() -> None:
+    sandwich = Sandwich(depth_mults=(1.0, 0.5), num_random=1, layer_drop=0.3, length_drop=0.1)
+    chooser = generator()
+    seen = [sandwich.of_step(SHAPE, chooser) for _ in range(500)]
+    largest = [len(step[0].layers or ()) for step in seen]
+    assert sum(largest) / 500 == pytest.approx(0.7 * 6, abs=0.15)
+    assert {layer for step in seen for layer in step[-1].layers or ()} == {1, 3, 5}
+    assert any(step[0].layers != step[1].layers for step in seen)
+    for step in seen:
+        assert step[0].length_config is None
+        for subnet in step[1:]:
+            assert len(subnet.length_config or ()) == len(subnet.layers or ())
 
 
 def test_a_choice_without_a_kind_is_a_grid() -> None:
