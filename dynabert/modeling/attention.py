@@ -14,6 +14,7 @@ from dynabert.modeling.elastic import ElasticLinear
 from dynabert.modeling.tokens import take_rows
 
 Choose = Callable[[Tensor], Tensor]
+_CACHED_NUMBERS = 2**19  # of 4 bytes each, that a core keeps at hand
 
 
 class ElasticAttention(nn.Module):
@@ -54,15 +55,14 @@ class ElasticAttention(nn.Module):
         head_mask: factor for each head's output, (h,) or (B, h).
         num_queries: only the output of the first so many tokens is wanted; S becomes that in what
         is returned, except for the keys of the probabilities.
-        choose: from the probabilities the rows (B, K), rising, whose output is wanted; S becomes K
-        in it. What only the others would need is not computed.
+        choose: from the attention that each token receives (B, S) the rows (B, K), rising, whose
+        output is wanted; S becomes K in it. What only the others would need is not computed.
         """
         if choose is not None:
-            weights = attention_probs(*self.query_key(hidden, num_heads), attention_mask)
-            rows = choose(weights)
-            context = self._context_of(rows, weights, hidden)
-            out = self.combine(take_rows(hidden, rows), context, head_mask=head_mask)
-            return out, weights if need_probs else None
+            context, probs, rows = self._context_of_chosen(
+                hidden, attention_mask, num_heads, choose, need_probs=need_probs
+            )
+            return self.combine(take_rows(hidden, rows), context, head_mask=head_mask), probs
         context, probs = self.head_outputs(
             hidden, attention_mask, num_heads, need_probs=need_probs, num_queries=num_queries
         )
@@ -90,13 +90,36 @@ class ElasticAttention(nn.Module):
         )
         return context, None
 
-    def _context_of(self, rows: Tensor, probs: Tensor, hidden: Tensor) -> Tensor:
-        """What each head makes of the input for some rows (B, K) only, (B, h, K, d)."""
-        num_heads, keys = probs.shape[1], probs.shape[-1]
-        value = self._split(self.value(hidden, num_heads * self.head_dim), num_heads)
-        wanted = probs.gather(2, rows[:, None, :, None].expand(-1, num_heads, -1, keys))
+    def _context_of_chosen(
+        self,
+        hidden: Tensor,
+        attention_mask: Tensor | None,
+        num_heads: int,
+        choose: Choose,
+        *,
+        need_probs: bool,
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """What each head makes of the input for chosen rows (B, h, K, d), on request all probabilities
+        (B, h, S, S), and the rows (B, K)."""
+        query, key = self.query_key(hidden, num_heads)
         rate = self.attention_dropout if self.training else 0.0
-        return dropout(wanted, rate) @ value
+        probs = None
+        # Short ones are as well kept: they save the second look at the queries.
+        few = query.shape[:2].numel() * query.shape[2] ** 2 <= _CACHED_NUMBERS
+        if need_probs or few or (rate and hidden.device.type == "cpu"):
+            probs = attention_probs(query, key, attention_mask)
+            rows = choose(received_of(probs.detach(), attention_mask))
+        else:
+            with torch.no_grad():
+                rows = choose(attention_received(query, key, attention_mask))
+        value = self._split(self.value(hidden, num_heads * self.head_dim), num_heads)
+        if probs is None:
+            context = F.scaled_dot_product_attention(
+                _of_heads(query, rows), key, value, attn_mask=attention_mask, dropout_p=rate
+            )
+        else:
+            context = dropout(_of_heads(probs, rows), rate) @ value
+        return context, probs if need_probs else None, rows
 
     def combine(
         self, hidden: Tensor, context: Tensor, *, head_mask: Tensor | None = None
@@ -146,3 +169,38 @@ def attention_probs(query: Tensor, key: Tensor, attention_mask: Tensor | None) -
     if attention_mask is not None and not (seeing := attention_mask.any(-1, keepdim=True)).all():
         probs = probs * seeing  # a text without any token: nothing is seen, as in torch's own
     return probs
+
+
+def received_of(probs: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """The attention that each token receives, (B, S), of probabilities (B, h, S, S): the sum over heads
+    and over the tokens that attend, where padding is none of them."""
+    over_heads = probs.sum(1, dtype=torch.float32)  # (B, S, S)
+    if attention_mask is not None:
+        over_heads = over_heads * attention_mask[:, 0, 0].unsqueeze(-1)
+    return over_heads.sum(1)
+
+
+def attention_received(query: Tensor, key: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """`received_of` from queries and keys (B, h, S, d), a few heads at a time: the probabilities of a
+    long batch are more than the processor's caches hold, and nobody else needs them."""
+    batch, heads, length, _ = query.shape
+    voters = query.new_ones(batch, 1, 1, length)
+    if attention_mask is not None:
+        voters = attention_mask.to(query.dtype).expand(batch, 1, 1, length)
+    query, key = query.flatten(0, 1), key.flatten(0, 1)
+    voters = voters.expand(-1, heads, -1, -1).flatten(0, 1)  # (B * h, 1, S)
+    unseen = (1 - voters) * torch.finfo(query.dtype).min
+    at_once = max(1, _CACHED_NUMBERS // length**2)
+    received = []
+    for first in range(0, batch * heads, at_once):
+        part = slice(first, first + at_once)
+        scores = torch.baddbmm(
+            unseen[part], query[part], key[part].mT, alpha=query.shape[-1] ** -0.5
+        )
+        received.append(torch.bmm(voters[part], scores.softmax(-1)))
+    return torch.cat(received).view(batch, heads, length).sum(1, dtype=torch.float32)
+
+
+def _of_heads(x: Tensor, rows: Tensor) -> Tensor:
+    """Rows (B, K) of (B, h, S, n), as (B, h, K, n)."""
+    return x.gather(2, rows[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[-1]))

@@ -119,8 +119,8 @@ class ElasticEncoder(nn.Module):
             return (tokens.after(hidden) if num_queries is None else Tokens(hidden, None)), probs
         found: list[Leaving] = []
 
-        def choose(probs: Tensor) -> Tensor:
-            found.append(tokens.leaving(probs, still, keep_first=self.keeps_first_token))
+        def choose(received: Tensor) -> Tensor:
+            found.append(tokens.leaving(received, still, keep_first=self.keeps_first_token))
             return found[0].rows
 
         hidden, probs = layer.attention(

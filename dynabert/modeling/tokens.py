@@ -94,17 +94,13 @@ class Tokens:
         )
         return None if still == left else still
 
-    def leaving(self, probs: Tensor, still: Sequence[int], *, keep_first: bool) -> Leaving:
+    def leaving(self, received: Tensor, still: Sequence[int], *, keep_first: bool) -> Leaving:
         """The most significant rows of each text, as many as are to leave the layer.
 
-        probs: (B, h, R, R), the layer's attention probabilities. A token's significance is the
-        attention it receives: the sum over heads and over the tokens that attend.
+        received: (B, R), the attention that each row receives in it: its significance.
         keep_first: whether the first row stays whatever it receives: a classifier reads it.
         """
-        received = probs.detach().sum(1, dtype=torch.float32)  # (B, R, R)
-        if self.real is not None:
-            received = received * self.real.unsqueeze(-1)
-        significance = received.sum(1)
+        significance = received.clone()
         if self.real is not None:
             significance = significance.masked_fill(~self.real, -1.0)
         if keep_first:
