@@ -19,6 +19,7 @@ page = st.navigation(
         st.Page("pages/importance.py", title="Importance", icon=":material/leaderboard:"),
         st.Page("pages/attention.py", title="Attention", icon=":material/grid_on:"),
         st.Page("pages/fusion.py", title="Function fusion", icon=":material/merge:"),
+        st.Page("pages/survivors.py", title="Surviving tokens", icon=":material/filter_alt:"),
         st.Page("pages/accuracy.py", title="Accuracy and size", icon=":material/scatter_plot:"),
         st.Page("pages/try_it.py", title="Try it", icon=":material/chat:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),

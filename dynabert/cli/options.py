@@ -29,8 +29,9 @@ SubnetKey = Annotated[
     str | None,
     typer.Option(
         "--subnet",
-        help="A sub-network by its key instead, for example w0.50-d0.75 or, layer by layer, "
-        "w1.00-y0.2.5-h12.6.3-n1536.768.384.",
+        help="A sub-network by its key instead, for example w0.50-d0.75, layer by layer "
+        "w1.00-y0.2.5-h12.6.3-n1536.768.384, or with fewer tokens leaving each of six layers "
+        "w1.00-d1.00-r0.9_0.8_0.6_0.5_0.4_0.3.",
     ),
 ]
 Widths = Annotated[

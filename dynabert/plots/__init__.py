@@ -34,6 +34,7 @@ from dynabert.plots.scores import (
     metric_grid,
 )
 from dynabert.plots.style import percent, plain, span
+from dynabert.plots.survivors import surviving_tokens
 from dynabert.plots.training import training_curve
 
 __all__ = [
@@ -65,5 +66,6 @@ __all__ = [
     "quality_of_runs",
     "quality_vs_cost",
     "span",
+    "surviving_tokens",
     "training_curve",
 ]

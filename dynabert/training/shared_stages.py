@@ -80,6 +80,8 @@ def model_digest(model: TaskModel) -> str:
     config = model.config.to_dict()
     for name in ("_name_or_path", "transformers_version"):  # say nothing of what it computes
         config.pop(name, None)
+    if config.get("length_config") is None:  # computes the same as before there were lengths
+        config.pop("length_config", None)
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

@@ -35,6 +35,8 @@ from dynabert.analysis.sentences import (
 )
 from dynabert.analysis.span_answers import SpanAnswer, answer_question, time_answers
 from dynabert.analysis.span_answers import question_tokens_cut as find_question_cut
+from dynabert.analysis.survivors import Survivors
+from dynabert.analysis.survivors import survivors as find_survivors
 from dynabert.errors import UserError
 from dynabert.evaluation import Latency
 from dynabert.examples import RunExamples, load_examples
@@ -297,6 +299,13 @@ def span_latencies(
             max_tokens=info.max_tokens,
             doc_stride=info.doc_stride,
         )
+
+
+@st.cache_resource(max_entries=16, show_spinner="Following the tokens …", hash_funcs=_RUN)
+def survivors(run: Run, texts: tuple[str, ...], subnets: tuple[Subnet, ...]) -> list[Survivors]:
+    loaded, reader = model(run), tokenizer(run)
+    with _TOKENIZER:
+        return find_survivors(loaded, reader, texts, subnets, run.info.max_tokens)
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading the sentence …", hash_funcs=_RUN)

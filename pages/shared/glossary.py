@@ -92,6 +92,13 @@ GLOSSARY = (
         "",
     ),
     (
+        "Length configuration",
+        "How many tokens leave each layer. A layer drops those that receive the least attention; they "
+        "keep what the layer before made of them, and stand in their places again at the end "
+        "(Drop-and-Restore).",
+        "Kim and Cho 2021; Dynamic-TinyBERT",
+    ),
+    (
         "MACs",
         "Multiply-accumulate operations, the arithmetic of one forward pass at a stated length.",
         "",

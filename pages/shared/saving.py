@@ -29,6 +29,7 @@ _NAMES = {
     "dynabert.analysis.head_order": ("head_order", "pretrained_order"),
     "dynabert.analysis.sentences": ("attention_of", "read_sentences", "teaching_sentences"),
     "dynabert.analysis.span_answers": ("answer_question", "span_table", "time_answers"),
+    "dynabert.analysis.survivors": ("DROPS", "dropping", "survivors"),
     "dynabert.evaluation": ("evaluate",),
     "dynabert.examples": ("load_examples",),
 }

@@ -58,6 +58,7 @@ def same(one: Any, other: Any) -> bool:
         ("compare", {"other": "twin"}, 2),
         ("fusion", {"w": "0.5", "text": 'a cat\'s "cat".'}, 3),
         ("fusion", {"w": "0.5", "set": "teaching sentences"}, 3),
+        ("survivors", {"w": "0.5", "text": 'a cat\'s "cat".'}, 1),
         ("accuracy", {"w": "0.5", "cost": "macs", "layers": "3-4", "max_macs": "0.1"}, 1),
     ],
 )

@@ -45,6 +45,12 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
             1,
             "when this text was first",
         ),
+        (
+            "/survivors?text=a+good+dog+and+a+bad+cat",
+            "Which tokens survive?",
+            1,
+            "with all tokens",
+        ),
         ("/compare", "Which of two runs is better, and where?", 0, "no second run"),
         ("/take_away?w=0.5", "How do I take a sub-network with me?", 0, "tiny-w0.50-d1.00.zip"),
         ("/learn", "How do I read all this?", 0, "Attention head"),

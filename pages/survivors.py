@@ -1,0 +1,131 @@
+"""Which tokens survive when layers drop some?"""
+
+import pandas as pd
+import streamlit as st
+
+from dynabert import plots
+from dynabert.analysis.answers import Answer
+from dynabert.analysis.survivors import DROPS, Survivors, dropping, survivor_table
+from dynabert.runs import Run
+from pages.shared import cache, controls, state, wording
+
+run = controls.open_run()
+results = cache.results(run)
+task = run.info.task
+
+controls.header(
+    "Which tokens survive?",
+    "A layer may drop the tokens that receive the least attention: what comes after it is computed for the "
+    "others only (Drop-and-Restore). Drag the slider below the picture and watch them go, and the answer "
+    "change.",
+)
+
+
+def trained_for_lengths(run: Run) -> bool:
+    stages = run.info.recipe.get("stages") or []
+    return any((stage.get("subnets") or {}).get("length_drop") for stage in stages)
+
+
+def last_that_agrees(answers: list[str]) -> int:
+    """The number of the last answer before one that is not the first's."""
+    differs = (number for number, answer in enumerate(answers) if answer != answers[0])
+    return next(differs, len(answers)) - 1
+
+
+def in_words(answer: Answer) -> str:
+    return f"{answer.logits[0]:.2f}" if task.labels is None else task.labels[answer.choice]
+
+
+def ask(
+    texts: tuple[str, ...], subnets: tuple
+) -> tuple[list[str], list[float | None], list[float]]:
+    """What each sub-network answers, how sure it is, and its time in ms."""
+    if task.kind == "spans":
+        spans = cache.span_answers(run, texts[0], texts[1], subnets)
+        times = cache.span_latencies(run, texts[0], texts[1], subnets)
+        return (
+            [one.text for one in spans],
+            [one.probability for one in spans],
+            [one.median_ms for one in times],
+        )
+    answers, _ = cache.answers(run, texts, subnets)
+    sure = [float(one.probabilities[one.choice]) if task.labels else None for one in answers]
+    return [in_words(one) for one in answers], sure, [one.latency.median_ms for one in answers]
+
+
+def show_verdict(found: list[Survivors], answers: list[str], last: int) -> None:
+    kept, saved = found[last], 1 - found[last].macs / found[0].macs
+    said = f"The sub-network answers **{wording.escape(answers[0]) or '–'}** with all tokens"
+    if task.labels is None and task.kind != "spans":
+        moved = max(abs(float(one.logits[0] - found[0].logits[0])) for one in found)
+        st.markdown(f"{said}; dropping moves that by up to **{moved:.2f}**.")
+        return
+    if last == 0:
+        st.markdown(f"{said}, and another as soon as each layer drops {DROPS[1]:.0%}.")
+        return
+    until = "at most" if last + 1 < len(DROPS) else "even"
+    st.markdown(
+        f"{said}, and still when every layer drops {until} **{DROPS[last]:.0%}**: then "
+        f"{kept.num_leaving[-1]} of {len(kept.tokens)} tokens leave the last layer, with **{saved:.0%}** "
+        "fewer multiplications."
+    )
+
+
+texts = controls.choose_texts(run)
+if not all(text.strip() for text in texts):
+    st.info("Type a text to see what becomes of its tokens.", icon=":material/edit:")
+    state.end_page()
+subnet = controls.choose_subnet(run, results)
+subnets = tuple(dropping(subnet, run.config.shape))
+found = cache.survivors(run, texts, subnets)
+if found[0].num_cut:
+    st.warning(
+        f"The text is longer than this model was trained to read: the last {found[0].num_cut} tokens are "
+        "left out.",
+        icon=":material/content_cut:",
+    )
+answers, sure, times = ask(texts, subnets)
+last = last_that_agrees(answers)
+show_verdict(found, answers, last)
+if not trained_for_lengths(run):
+    st.caption(
+        "This run was trained on whole texts. Recipes with LengthDrop (`length-adaptive`) train for what is "
+        "shown here, and lose less."
+    )
+controls.chart(
+    plots.surviving_tokens(found, DROPS, labels=task.labels, start=last),
+    table=survivor_table(found),
+    cell=f"subnets = dropping({subnet!r}, run.config.shape)\n"
+    f"found = survivors(run.model(), run.tokenizer(), {list(texts)!r}, subnets, run.info.max_tokens)\n"
+    f"plots.surviving_tokens(found, DROPS, labels=run.info.task.labels, start={last})",
+    key="survivors",
+    alt="Which tokens leave each layer, and the attention they receive",
+)
+st.dataframe(
+    pd.DataFrame(
+        {
+            "drop": DROPS,
+            "answer": answers,
+            "sure": sure,
+            "left": [", ".join(map(str, one.num_leaving)) for one in found],
+            "macs": [one.macs / found[0].macs for one in found],
+            "ms": times,
+        }
+    ).drop(columns=[] if task.labels or task.kind == "spans" else ["sure"]),
+    hide_index=True,
+    height="content",
+    column_config={
+        "drop": st.column_config.NumberColumn("every layer drops", format="percent"),
+        "sure": st.column_config.ProgressColumn(
+            "how sure", format="percent", min_value=0.0, max_value=1.0
+        ),
+        "left": f"tokens that leave layers {', '.join(str(n + 1) for n in found[0].layers)}",
+        "macs": st.column_config.NumberColumn("multiplications", format="percent"),
+        "ms": st.column_config.NumberColumn("ms for this text", format="%.1f"),
+    },
+)
+st.caption(
+    "A token's colour is the share of the layer's attention that it receives, over all heads: those that "
+    "receive least are dropped, and stay as the layer before left them. A classifier keeps its first token. "
+    "Short texts take as long with fewer tokens; what is saved shows from about 100 tokens on."
+)

@@ -1,0 +1,41 @@
+"""Which tokens survive?"""
+
+from __future__ import annotations
+
+from reading import charts, texts
+
+from dynabert import Subnet
+from dynabert.analysis.survivors import DROPS, dropping, survivors
+
+pytest_plugins = ["app_fixtures"]
+TEXT = "the cat is good and the dog is bad."
+
+
+def test_every_drop_has_its_answer(open_app, tiny):
+    at = open_app(tiny.folder.parent, "survivors", text=TEXT, w="0.5")
+    model = tiny.model()
+    subnets = dropping(Subnet(0.5), model.config.shape)
+    found = survivors(model, tiny.tokenizer(), [TEXT], subnets, tiny.info.max_tokens)
+    table = at.dataframe[0].value
+    assert table["drop"].tolist() == list(DROPS)
+    answers = [("neg", "pos")[int(one.logits.argmax())] for one in found]
+    assert table["answer"].tolist() == answers
+    assert table["left"].tolist() == [", ".join(map(str, one.num_leaving)) for one in found]
+    assert table["macs"].iloc[0] == 1
+    assert table["macs"].is_monotonic_decreasing
+    differing = [number for number, answer in enumerate(answers) if answer != answers[0]]
+    last = differing[0] - 1 if differing else len(DROPS) - 1
+    (figure,) = charts(at)
+    assert figure["layout"]["sliders"][0]["active"] == last
+    said = next(text for text in texts(at) if "with all tokens" in text)
+    assert f"**{answers[0]}**" in said
+    assert "another as soon as" in said if last == 0 else f"**{DROPS[last]:.0%}**" in said
+    assert any("trained on whole texts" in caption.value for caption in at.caption)
+
+
+def test_no_text_and_a_long_one(open_app, tiny):
+    at = open_app(tiny.folder.parent, "survivors", text="<b>good</b> " * 60)
+    assert not at.error
+    assert "longer than this model was trained to read" in at.warning[0].value
+    at.text_input(key="text").set_value(" ").run()
+    assert "Type a text" in at.info[0].value
