@@ -2,9 +2,9 @@
 
 import pandas as pd
 import streamlit as st
+from scipy.special import softmax
 
 from dynabert import plots
-from dynabert.analysis.answers import Answer
 from dynabert.analysis.survivors import DROPS, Survivors, dropping, survivor_table
 from dynabert.runs import Run
 from pages.shared import cache, controls, state, wording
@@ -32,25 +32,16 @@ def last_that_agrees(answers: list[str]) -> int:
     return next(differs, len(answers)) - 1
 
 
-def in_words(answer: Answer) -> str:
-    return f"{answer.logits[0]:.2f}" if task.labels is None else task.labels[answer.choice]
-
-
-def ask(
-    texts: tuple[str, ...], subnets: tuple
-) -> tuple[list[str], list[float | None], list[float]]:
-    """What each sub-network answers, how sure it is, and its time in ms."""
+def ask(found: list[Survivors]) -> tuple[list[str], list[float | None]]:
+    """What each sub-network answers, and how sure it is; a number is never sure."""
     if task.kind == "spans":
         spans = cache.span_answers(run, texts[0], texts[1], subnets)
-        times = cache.span_latencies(run, texts[0], texts[1], subnets)
-        return (
-            [one.text for one in spans],
-            [one.probability for one in spans],
-            [one.median_ms for one in times],
-        )
-    answers, _ = cache.answers(run, texts, subnets)
-    sure = [float(one.probabilities[one.choice]) if task.labels else None for one in answers]
-    return [in_words(one) for one in answers], sure, [one.latency.median_ms for one in answers]
+        return [one.text for one in spans], [one.probability for one in spans]
+    if task.labels is None:
+        return [f"{one.logits[0]:.2f}" for one in found], [None] * len(found)
+    choices = [int(one.logits.argmax()) for one in found]
+    sure = [float(softmax(one.logits)[n]) for one, n in zip(found, choices, strict=True)]
+    return [task.labels[choice] for choice in choices], list(sure)
 
 
 def show_verdict(found: list[Survivors], answers: list[str], last: int) -> None:
@@ -84,8 +75,9 @@ if found[0].num_cut:
         "left out.",
         icon=":material/content_cut:",
     )
-answers, sure, times = ask(texts, subnets)
-last = last_that_agrees(answers)
+answers, sure = ask(found)
+# Numbers hardly ever agree to the last digit.
+last = last_that_agrees(answers) if task.labels or task.kind == "spans" else 0
 show_verdict(found, answers, last)
 if not trained_for_lengths(run):
     st.caption(
@@ -104,28 +96,26 @@ controls.chart(
 st.dataframe(
     pd.DataFrame(
         {
-            "drop": DROPS,
+            "drop": [100 * drop for drop in DROPS],
             "answer": answers,
             "sure": sure,
             "left": [", ".join(map(str, one.num_leaving)) for one in found],
-            "macs": [one.macs / found[0].macs for one in found],
-            "ms": times,
+            "macs": [100 * one.macs / found[0].macs for one in found],
         }
     ).drop(columns=[] if task.labels or task.kind == "spans" else ["sure"]),
     hide_index=True,
     height="content",
     column_config={
-        "drop": st.column_config.NumberColumn("every layer drops", format="percent"),
+        "drop": st.column_config.NumberColumn("every layer drops", format="%.0f %%"),
         "sure": st.column_config.ProgressColumn(
             "how sure", format="percent", min_value=0.0, max_value=1.0
         ),
         "left": f"tokens that leave layers {', '.join(str(n + 1) for n in found[0].layers)}",
-        "macs": st.column_config.NumberColumn("multiplications", format="percent"),
-        "ms": st.column_config.NumberColumn("ms for this text", format="%.1f"),
+        "macs": st.column_config.NumberColumn("multiplications", format="%.0f %%"),
     },
 )
 st.caption(
     "A token's colour is the share of the layer's attention that it receives, over all heads: those that "
     "receive least are dropped, and stay as the layer before left them. A classifier keeps its first token. "
-    "Short texts take as long with fewer tokens; what is saved shows from about 100 tokens on."
+    "Of one short text fewer multiplications take hardly less time; of long ones and of many at once they do."
 )

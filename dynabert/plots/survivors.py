@@ -62,8 +62,8 @@ def surviving_tokens(
         range=[len(layers) - 0.5, -0.5],
     )
     figure.update_layout(sliders=[slider], title={"text": titles[start], "font": {"size": 14}})
-    finished(figure, height=250 + 30 * len(layers), grid=False, hover="closest")
-    return figure.update_layout(margin={"t": 56, "b": 24})
+    finished(figure, height=270 + 30 * len(layers), grid=False, hover="closest")
+    return figure.update_layout(margin={"t": 72, "b": 24})
 
 
 def _shown(one: Survivors) -> np.ndarray:
@@ -101,7 +101,7 @@ def _title(one: Survivors, drop: float, labels: Sequence[str] | None) -> str:
     if one.logits.ndim > 1:  # starts and ends of an answer say nothing by themselves
         return said
     if labels is None:
-        return f"{said}; the answer is {float(one.logits[0]):.2f}"
+        return f"{said}<br>the answer is {float(one.logits[0]):.2f}"
     choice = int(one.logits.argmax())
     sure = float(softmax(one.logits)[choice])
-    return f"{said}; the answer is <b>{plain(labels[choice])}</b> ({sure:.0%})"
+    return f"{said}<br>the answer is <b>{plain(labels[choice])}</b> ({sure:.0%})"

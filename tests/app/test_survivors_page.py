@@ -17,11 +17,11 @@ def test_every_drop_has_its_answer(open_app, tiny):
     subnets = dropping(Subnet(0.5), model.config.shape)
     found = survivors(model, tiny.tokenizer(), [TEXT], subnets, tiny.info.max_tokens)
     table = at.dataframe[0].value
-    assert table["drop"].tolist() == list(DROPS)
+    assert table["drop"].tolist() == [100 * drop for drop in DROPS]
     answers = [("neg", "pos")[int(one.logits.argmax())] for one in found]
     assert table["answer"].tolist() == answers
     assert table["left"].tolist() == [", ".join(map(str, one.num_leaving)) for one in found]
-    assert table["macs"].iloc[0] == 1
+    assert table["macs"].iloc[0] == 100
     assert table["macs"].is_monotonic_decreasing
     differing = [number for number, answer in enumerate(answers) if answer != answers[0]]
     last = differing[0] - 1 if differing else len(DROPS) - 1
