@@ -12,7 +12,7 @@ from dynabert.analysis.choices import find_row
 from dynabert.evaluation.cost import count_macs, num_params, num_params_total
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
-from dynabert.subnet import Subnet
+from dynabert.subnet import ResolvedSubnet, Subnet
 from dynabert.task_models import HUB_TASKS
 
 CARD = "README.md"
@@ -77,6 +77,16 @@ def export_bytes(model: TaskModel, subnet: Subnet, *, half: bool = False) -> int
     return num_params_total(model, subnet) * (2 if half else 4)
 
 
+def _lengths(resolved: ResolvedSubnet) -> list[tuple[str, str]]:
+    """The row of a model card about dropped tokens, where some are."""
+    config = resolved.length_config
+    if config is None:
+        return []
+    if config.is_relative:
+        return [("Tokens that leave each", ", ".join(f"{share:.4g}" for share in config.entries))]
+    return [("Tokens that leave each", ", ".join(map(str, config.entries)))]
+
+
 def model_card(run: Run, model: TaskModel, subnet: Subnet, *, half: bool = False) -> str:
     """What the sub-network is, what it scored, and how to load it, in Markdown."""
     info, task, resolved = run.info, run.info.task, subnet.resolve(model.config.shape)
@@ -93,6 +103,7 @@ def model_card(run: Run, model: TaskModel, subnet: Subnet, *, half: bool = False
         ("Layers", ", ".join(str(layer + 1) for layer in resolved.layers)),
         ("Heads in each", ", ".join(map(str, resolved.heads))),
         ("Neurons in each", ", ".join(map(str, resolved.neurons))),
+        *_lengths(resolved),
         ("Backbone", _plain(info.backbone)),
         ("Task", f"{_plain(task.title)}, {_plain(task.source)}"),
         ("Answers", ", ".join(map(_plain, task.answers))),

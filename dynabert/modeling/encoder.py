@@ -103,23 +103,11 @@ class ElasticEncoder(nn.Module):
 
         num_queries: only the output of the first so many rows is wanted; no layer comes after it.
         """
-        layer = self.layers[executed.layer]
+        layer, found = self.layers[executed.layer], list[Leaving]()
         still = tokens.still(executed.length) if num_queries is None else None
-        if still is None:
-            hidden, probs = layer.attention(
-                tokens.hidden,
-                tokens.key_mask,
-                executed.num_heads,
-                head_mask=head_mask,
-                need_probs=need_probs,
-                num_queries=num_queries,
-            )
-            hidden = layer.feed_forward(hidden, executed.num_neurons)
-            # Of a few rows alone there are no places to put them back to.
-            return (tokens.after(hidden) if num_queries is None else Tokens(hidden, None)), probs
-        found: list[Leaving] = []
 
         def choose(received: Tensor) -> Tensor:
+            assert still is not None
             found.append(tokens.leaving(received, still, keep_first=self.keeps_first_token))
             return found[0].rows
 
@@ -129,10 +117,15 @@ class ElasticEncoder(nn.Module):
             executed.num_heads,
             head_mask=head_mask,
             need_probs=need_probs,
-            choose=choose,
+            num_queries=num_queries,
+            choose=None if still is None else choose,
         )
         hidden = layer.feed_forward(hidden, executed.num_neurons)
-        return tokens.without(found[0], still, hidden), probs
+        if still is not None:
+            return tokens.without(found[0], still, hidden), probs
+        if num_queries is not None:  # of a few rows alone there are no places to put them back to
+            return Tokens(hidden, None), probs
+        return tokens.after(hidden), probs
 
 
 def _in_place(probs: Tensor, positions: Tensor | None, length: int) -> Tensor:

@@ -39,6 +39,26 @@ def test_the_archive_holds_a_model_that_answers_alike(run: Run, tmp_path: Path) 
     assert answer["label"] == ("neg", "pos")[int(sliced.argmax())]
 
 
+@pytest.mark.parametrize(
+    ("lengths", "said"),
+    [((6, 4, 3, 2), "6, 4, 3, 2"), ((0.9, 0.6, 0.5, 0.25), "0.9, 0.6, 0.5, 0.25")],
+)
+def test_a_network_that_drops_tokens_is_taken_away_with_its_lengths(
+    run: Run, tmp_path: Path, lengths: tuple[float, ...], said: str
+) -> None:
+    subnet = Subnet(0.5, 1.0, lengths)
+    export_subnet(run, subnet, tmp_path / "short")
+    small = DynaBertForSequenceClassification.from_pretrained(tmp_path / "short").eval()
+    inputs = run.tokenizer()("the cat is good and the dog is bad.", return_tensors="pt")
+    with torch.no_grad():
+        expected = run.model()(**inputs, subnet=subnet).logits
+        assert not torch.allclose(expected, run.model()(**inputs, subnet=Subnet(0.5)).logits)
+        torch.testing.assert_close(small(**inputs).logits, expected, atol=1e-5, rtol=0)
+    card = (tmp_path / "short" / "README.md").read_text(encoding="utf-8")
+    assert f"| Tokens that leave each | {said} |" in card
+    assert "| Scores | not evaluated |" in card
+
+
 def test_half_precision_is_half_the_size(run: Run, tmp_path: Path) -> None:
     sizes = []
     for half in (False, True):
