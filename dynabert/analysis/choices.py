@@ -80,7 +80,7 @@ def find_row(results: pd.DataFrame, resolved: ResolvedSubnet) -> dict[str, Any] 
     return next((row for row in rows if resolved_row(row) == resolved), None)
 
 
-def resolved_row(row: Mapping[str, Any]) -> ResolvedSubnet:
+def resolved_row(row: Mapping[Any, Any]) -> ResolvedSubnet:
     """The sub-network that a row of a results table is of."""
     layers, heads, neurons = (tuple(map(int, row[name])) for name in ("layers", "heads", "neurons"))
     key = row.get("length_config")  # tables from before there were lengths have no such column

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 from rich.console import Console
@@ -19,6 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from dynabert.analysis.choices import resolved_row
 from dynabert.training.events import (
     Advanced,
     Evaluated,
@@ -131,6 +133,10 @@ def results_table(results: pd.DataFrame, metrics: tuple[str, ...], title: str) -
     table = Table(title=title, title_justify="left")
     for heading in ("width", "depth", "layers", "heads", "neurons"):
         table.add_column(heading, justify="right")
+    # Tables from before there were lengths have no such column.
+    drops_tokens = "length_config" in results and bool(results["length_config"].notna().any())
+    if drops_tokens:
+        table.add_column("tokens leaving", justify="right")
     # Of MNLI also the metrics on its other dev set, in columns such as accuracy_mismatched.
     metrics += tuple(
         str(column)
@@ -154,6 +160,7 @@ def results_table(results: pd.DataFrame, metrics: tuple[str, ...], title: str) -
             str(len(row["layers"])),
             counts(row["heads"]),
             counts(row["neurons"]),
+            *([_tokens_leaving(row)] if drops_tokens else []),
             *scores,
             f"{row['loss']:.4f}",
             f"{row['num_params'] / 1e6:.2f}",
@@ -161,6 +168,11 @@ def results_table(results: pd.DataFrame, metrics: tuple[str, ...], title: str) -
             latency,
         )
     return table
+
+
+def _tokens_leaving(row: Mapping[Any, Any]) -> str:
+    """How many of a text of so many tokens as MACs are counted for leave each layer."""
+    return ",".join(map(str, resolved_row(row).tokens_left(int(row["tokens"]))))
 
 
 def counts(values: list[int]) -> str:

@@ -15,6 +15,7 @@ from rich.progress import track
 from rich.table import Table
 
 from dynabert.analysis.head_ablation import HeadAblation, ablate_heads, rank_correlation
+from dynabert.analysis.survivors import dropping
 from dynabert.cli.display import TrainingDisplay, console, results_table
 from dynabert.cli.options import (
     ALL_DEPTHS,
@@ -24,6 +25,7 @@ from dynabert.cli.options import (
     DataDir,
     Depth,
     Depths,
+    Drops,
     LatencyBatch,
     RunName,
     RunsDir,
@@ -31,6 +33,7 @@ from dynabert.cli.options import (
     Width,
     Widths,
     check_out_file,
+    chosen_drops,
     chosen_space,
     chosen_subnet,
 )
@@ -102,6 +105,7 @@ def sweep(
     run: RunName,
     widths: Widths = ALL_WIDTHS,
     depths: Depths = ALL_DEPTHS,
+    drops: Drops = "0",
     tokens: Annotated[
         int | None,
         typer.Option(help="Tokens per sentence for MACs and latency. [as the run's own results]"),
@@ -120,6 +124,12 @@ def sweep(
 
     Example: python -m dynabert sweep demo --widths 1,0.5,0.25 --depths 1,0.5 --out sweep.csv
     """
+    shares = chosen_drops(drops)
+    if keep and shares != (0.0,):
+        raise UserError(
+            "--keep is for sub-networks that drop no tokens; leave out --drops, or write the table to a "
+            "file with --out."
+        )
     LatencySetup(tokens=tokens or PAPER_TOKENS, batch_size=latency_batch)  # refuses at once
     check_out_file(out, ".csv", ".parquet")
     opened = find_run(run, runs_dir)
@@ -129,12 +139,15 @@ def sweep(
     )
     model = opened.model()
     space = chosen_space(widths, depths, model.config.shape)
+    subnets = [
+        one for subnet in space for one in dropping(subnet, model.config.shape, drops=shares)
+    ]
     examples = _examples(opened, data_dir)
     with TrainingDisplay() as display:
         results = sweep_subnets(
             model,
             examples.dev,
-            space,
+            subnets,
             metrics=opened.info.task.metrics,
             latency=setup,
             on_progress=lambda phase, done, total: display(

@@ -41,6 +41,12 @@ Depths = Annotated[
     str,
     typer.Option(help="Depth multipliers, separated by commas; or all: every number of layers."),
 ]
+Drops = Annotated[
+    str,
+    typer.Option(
+        help="Shares of the tokens that enter a layer which every layer drops, separated by commas."
+    ),
+]
 LatencyBatch = Annotated[int, typer.Option("--latency-batch", help="Sentences per timed pass.")]
 ChosenPrecision = Annotated[
     Precision, typer.Option(help="auto is bf16 where the hardware computes in it.")
@@ -73,6 +79,20 @@ def chosen_space(widths: str, depths: str, shape: NetworkShape) -> SearchSpace:
     )
 
 
+def chosen_drops(drops: str) -> tuple[float, ...]:
+    """The shares that a list names.
+
+    Raises:
+        UserError: one that is not in [0, 1).
+    """
+    shares = _numbers(drops, "--drops")
+    if bad := [share for share in shares if not 0 <= share < 1]:
+        raise UserError(
+            f"--drops takes shares from 0 to below 1, for example 0,0.1,0.2, got {bad[0]:g}."
+        )
+    return shares
+
+
 def check_out_file(path: Path | None, *suffixes: str) -> None:
     """Refuse a file that could not be written, before long work is done for it.
 
@@ -94,6 +114,6 @@ def _numbers(text: str, option: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise UserError(
-            f"{option} takes numbers separated by commas, for example 1,0.5, or the word all, got "
-            f"{text!r}."
+            f"{option} takes numbers separated by commas, for example 1,0.5"
+            f"{'' if option == '--drops' else ', or the word all'}, got {text!r}."
         ) from error

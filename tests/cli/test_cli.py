@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 from dynabert import DynaBertForSequenceClassification, Subnet
 from dynabert.cli import serve_commands
 from dynabert.cli.main import app
+from dynabert.evaluation import evaluate
+from dynabert.examples import load_examples
 from dynabert.importance import Importance
 from dynabert.runs import Run
 
@@ -107,6 +109,30 @@ def test_sweep_writes_and_keeps_rows(runs_dir: Path, tmp_path: Path) -> None:
     kept = Run.load(runs_dir / "tiny").results
     assert set(rows["subnet"]) < set(kept["subnet"])
     assert kept["subnet"].is_unique
+
+
+def test_sweep_over_shares_of_tokens_that_are_dropped(runs_dir: Path, tmp_path: Path) -> None:
+    out_file = tmp_path / "drops.csv"
+    said = succeed(
+        *("sweep", "tiny", "--widths", "0.5", "--depths", "1,0.5", "--drops", "0,0.5"),
+        *("--tokens", "8", "--out", out_file, "--runs-dir", runs_dir),
+    )
+    rows = pd.read_csv(out_file)
+    assert list(rows["subnet"]) == [
+        "w0.50-d1.00",
+        "w0.50-d1.00-r0.5_0.25_0.125_0.0625",
+        "w0.50-d0.50",
+        "w0.50-d0.50-r0.5_0.25",
+    ]
+    assert "4,2,2,2" in said
+    assert "8,8" in said
+    assert (rows["macs"][::2].to_numpy() > rows["macs"][1::2].to_numpy()).all()
+    run = Run.load(runs_dir / "tiny")
+    examples, metrics = load_examples(run), run.info.task.metrics
+    for row in rows.to_dict("records"):
+        own = evaluate(run.model(), examples.dev, Subnet.parse(row["subnet"]), metrics=metrics)
+        assert row[metrics[0]] == own.metrics[metrics[0]]
+        assert row["loss"] == pytest.approx(own.loss)
 
 
 def test_sweep_of_all_has_every_number_of_heads_and_layers(runs_dir: Path, tmp_path: Path) -> None:
@@ -251,6 +277,9 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
         (("train", "teaching", "--data-dir", tmp_path), "the teaching set is generated"),
         (("train", "my task"), "unknown task 'my task'"),
         (("train", "cola", "--label-column", "x"), "--label-column is for CSV files only"),
+        (("sweep", "tiny", "--drops", "0,1"), "--drops takes shares from 0 to below 1"),
+        (("sweep", "tiny", "--drops", "0,x"), "for example 1,0.5, got '0,x'"),
+        (("sweep", "tiny", "--drops", "0.1", "--keep"), "--keep is for sub-networks that drop no"),
         (("sweep", "tiny", "--widths", "1,a"), "--widths takes numbers separated by commas"),
         (("sweep", "tiny", "--out", "table.txt"), "--out writes .csv or .parquet"),
         (("sweep", "tiny", "--out", tmp_path / "no" / "t.csv"), "there is no folder"),
