@@ -1,4 +1,4 @@
-"""DynaBERT: one BERT or RoBERTa as a family of sub-networks of adaptive width and depth.
+"""DynaBERT: one BERT or RoBERTa as a family of sub-networks of adaptive width, depth and length.
 
 Shapes in comments and docstrings use these letters: `B` batch, `S` tokens, `D` hidden size, `L`
 layers, `H` heads, `F` FFN neurons, `C` classes, and in lower case (`h`, `f`, `d`) what a

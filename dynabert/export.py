@@ -139,8 +139,8 @@ tags:
 
 # {export_name(run, subnet)}
 
-A sub-network of adaptive width and depth (DynaBERT, arXiv 2004.04037), taken out of the network it was
-trained in. It is dense: it computes what the sub-network computes there, and nothing else.
+A sub-network of adaptive width, depth and length (DynaBERT, arXiv 2004.04037), taken out of the network it
+was trained in. It is dense: it computes what the sub-network computes there, and nothing else.
 
 | | |
 |---|---|

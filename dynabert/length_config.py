@@ -37,7 +37,7 @@ class LengthConfig:
         UserError: entries that rise, are out of range, or mix counts with shares.
     """
 
-    entries: tuple[Length, ...]
+    entries: Sequence[Length]  # a tuple, whatever was given
     # Whether they are shares. A field, because 1 token and a share of 1.0 are equal numbers.
     is_relative: bool = field(init=False)
 
@@ -93,13 +93,17 @@ def num_left(entry: Length, tokens: int) -> int:
 
 
 def shrinking(num_layers: int, drop: float) -> LengthConfig:
-    """The configuration whose every layer drops the same share of the tokens that enter it."""
-    return LengthConfig(tuple((1.0 - drop) ** number for number in range(1, num_layers + 1)))
+    """The configuration whose every layer drops the same share of the tokens that enter it.
+
+    Shares have four digits: they are names of files, too.
+    """
+    left = ((1.0 - drop) ** number for number in range(1, num_layers + 1))
+    return LengthConfig(tuple(max(round(share, 4), 1e-4) for share in left))
 
 
 def as_length_config(value: LengthConfig | Sequence[Length] | None) -> LengthConfig | None:
     """A length configuration from what a user may write for one."""
-    return value if value is None or isinstance(value, LengthConfig) else LengthConfig(tuple(value))
+    return value if value is None or isinstance(value, LengthConfig) else LengthConfig(value)
 
 
 def _checked(entries: Iterable[Length]) -> tuple[Length, ...]:

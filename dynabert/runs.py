@@ -260,7 +260,14 @@ class Run:
         return results[reported] if reported.any() else results
 
     def add_results(self, rows: pd.DataFrame) -> None:
-        """Keep rows measured later with the run; they replace earlier ones of the same sub-networks."""
+        """Keep rows measured later with the run; they replace earlier ones of the same sub-networks.
+
+        Raises:
+            UserError: a row of a sub-network that drops tokens: who reads them compares widths and
+            depths.
+        """
+        if "length_config" in rows and rows["length_config"].notna().any():
+            raise UserError("results of sub-networks that drop tokens cannot be kept with a run.")
         path = self.folder / MEASURED
         with (self.folder / MANIFEST).open("rb") as held:
             fcntl.flock(held, fcntl.LOCK_EX)  # two who add at once must not lose each other's rows

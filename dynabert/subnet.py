@@ -1,4 +1,4 @@
-"""A sub-network as a value: which layers run, and how many heads and neurons each of them uses.
+"""A sub-network as a value: which layers run, with how many heads and neurons, on how many tokens.
 
 `Subnet` is what a person or a search chooses (multipliers or explicit counts); `NetworkShape` is
 what a particular model has; `Subnet.resolve(shape)` joins the two into a `ResolvedSubnet`, the
@@ -115,8 +115,8 @@ class ResolvedSubnet:
 
 @dataclass(frozen=True)
 class Subnet:
-    """One sub-network: an adaptive width and depth. A hashable value, so it can key a cache or a
-    table.
+    """One sub-network: an adaptive width, depth and length. A hashable value, so it can key a cache
+    or a table.
 
     `Subnet(0.5, 0.75)` keeps half of the heads and neurons of every layer and three quarters of the
     layers. The other fields replace a multiplier by explicit choices:
@@ -211,7 +211,7 @@ class Subnet:
         return cls(**fields)  # type: ignore[arg-type]  # the names and types were chosen two lines above
 
     def resolve(self, shape: NetworkShape) -> ResolvedSubnet:
-        """The layers, heads and neurons this choice comes to in a model of that shape.
+        """The layers, heads, neurons and lengths this choice comes to in a model of that shape.
 
         Raises:
             ValueError: an explicit choice names a layer, head or neuron that the model does not
@@ -224,6 +224,19 @@ class Subnet:
 
 
 FULL = Subnet()
+
+
+def check_keeps_all_tokens(resolved: ResolvedSubnet, what: str) -> None:
+    """Raise a UserError where tokens are dropped, for what is not defined then.
+
+    what: begins the sentence, for example "Queries and keys".
+    """
+    if resolved.length_config is not None:
+        raise UserError(
+            f"{what} are of networks that keep all tokens; of this one {_lengths(resolved.length_config)} "
+            "leave the layers."
+        )
+
 
 _KEY_FIELDS = {
     "w": "width_mult",

@@ -2,7 +2,6 @@
 
 import pandas as pd
 import streamlit as st
-from scipy.special import softmax
 
 from dynabert import plots
 from dynabert.analysis.survivors import DROPS, Survivors, dropping, survivor_table
@@ -32,16 +31,16 @@ def last_that_agrees(answers: list[str]) -> int:
     return next(differs, len(answers)) - 1
 
 
-def ask(found: list[Survivors]) -> tuple[list[str], list[float | None]]:
+def ask(texts: tuple[str, ...], found: list[Survivors]) -> tuple[list[str], list[float | None]]:
     """What each sub-network answers, and how sure it is; a number is never sure."""
     if task.kind == "spans":
+        subnets = tuple(one.subnet for one in found)
         spans = cache.span_answers(run, texts[0], texts[1], subnets)
         return [one.text for one in spans], [one.probability for one in spans]
     if task.labels is None:
         return [f"{one.logits[0]:.2f}" for one in found], [None] * len(found)
-    choices = [int(one.logits.argmax()) for one in found]
-    sure = [float(softmax(one.logits)[n]) for one, n in zip(found, choices, strict=True)]
-    return [task.labels[choice] for choice in choices], list(sure)
+    sure = [float(one.probabilities[one.choice]) for one in found]
+    return [task.labels[one.choice] for one in found], list(sure)
 
 
 def show_verdict(found: list[Survivors], answers: list[str], last: int) -> None:
@@ -70,12 +69,14 @@ subnet = controls.choose_subnet(run, results)
 subnets = tuple(dropping(subnet, run.config.shape))
 found = cache.survivors(run, texts, subnets)
 if found[0].num_cut:
+    cut = f"The text is longer than this model was trained to read: the last {found[0].num_cut} tokens are "
     st.warning(
-        f"The text is longer than this model was trained to read: the last {found[0].num_cut} tokens are "
-        "left out.",
+        f"{cut}left out of the picture and the counts; the answers are from the whole passage."
+        if task.kind == "spans"
+        else f"{cut}left out.",
         icon=":material/content_cut:",
     )
-answers, sure = ask(found)
+answers, sure = ask(texts, found)
 # Numbers hardly ever agree to the last digit.
 last = last_that_agrees(answers) if task.labels or task.kind == "spans" else 0
 show_verdict(found, answers, last)
@@ -117,5 +118,5 @@ st.dataframe(
 st.caption(
     "A token's colour is the share of the layer's attention that it receives, over all heads: those that "
     "receive least are dropped, and stay as the layer before left them. A classifier keeps its first token. "
-    "Of one short text fewer multiplications take hardly less time; of long ones and of many at once they do."
+    "One short text takes hardly less time with fewer tokens; long texts, and many at once, do."
 )

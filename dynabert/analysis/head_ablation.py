@@ -27,6 +27,7 @@ from dynabert.errors import UserError
 from dynabert.evaluation.quality import new_tally
 from dynabert.importance import compute_importance, in_original_order
 from dynabert.modeling.models import TaskModel
+from dynabert.subnet import FULL, check_keeps_all_tokens
 
 Values = NDArray[np.floating]
 
@@ -110,8 +111,9 @@ def ablate_heads(
     on_progress: called with the number of examples done, and the total.
 
     Raises:
-        UserError: fewer than two examples.
+        UserError: fewer than two examples, or a network that drops tokens.
     """
+    check_keeps_all_tokens(FULL.resolve(model.config.shape), "Effects of heads")
     total = split.num_examples
     if min(total, total if num_examples is None else num_examples) < 2:
         raise UserError(

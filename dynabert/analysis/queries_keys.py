@@ -15,9 +15,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.attention_maps import as_inputs, encode_texts, token_texts
-from dynabert.errors import UserError
 from dynabert.modeling.models import DynaBertPreTrainedModel
-from dynabert.subnet import FULL, Subnet
+from dynabert.subnet import FULL, Subnet, check_keeps_all_tokens
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,11 +57,7 @@ def query_key(
         UserError: neither one nor two texts, or an empty one; or a sub-network that drops tokens.
     """
     config = model.config
-    if subnet.resolve(config.shape).length_config is not None:
-        raise UserError(
-            f"{subnet.key} drops tokens between its layers; queries and keys are shown of sub-networks "
-            "that keep them all."
-        )
+    check_keeps_all_tokens(subnet.resolve(config.shape), "Queries and keys")
     encoded, num_cut = encode_texts(tokenizer, texts, config, max_tokens)
     resolved = subnet.resolve(config.shape)
     # The inputs of the layers are enough: hooks would be seen by everybody who uses the model.

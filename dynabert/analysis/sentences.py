@@ -15,7 +15,7 @@ from dynabert.data.encoding import sorted_batches
 from dynabert.data.teaching import Link, LinkKind, generate_teaching_set
 from dynabert.errors import UserError
 from dynabert.modeling.models import TaskModel
-from dynabert.subnet import Subnet
+from dynabert.subnet import Subnet, check_keeps_all_tokens
 
 _BATCH_SIZE = 32
 
@@ -157,7 +157,11 @@ def attention_of(
     """The attention maps (L, H, S, S) of a sub-network in each sentence, in their order.
 
     Layers and heads are numbered as in the network the model was made from; NaN where one is gone.
+
+    Raises:
+        UserError: a sub-network that drops tokens.
     """
+    check_keeps_all_tokens(subnet.resolve(model.config.shape), "Functions of heads")
     maps: dict[int, np.ndarray] = {}
     for rows in sorted_batches(np.array([len(sentence) for sentence in sentences]), _BATCH_SIZE):
         for row, found in zip(

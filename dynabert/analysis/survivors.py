@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import softmax
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.attention_maps import as_inputs, encode_texts, token_texts
@@ -35,6 +36,16 @@ class Survivors:
     logits: np.ndarray  # (C,); of spans (2, S), start and end
     macs: int  # of its Transformer layers for this text
     num_cut: int  # tokens left out because the text was too long
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(C,) softmax of the logits, for a classification."""
+        return np.asarray(softmax(self.logits))
+
+    @property
+    def choice(self) -> int:
+        """Number of the answered class."""
+        return int(self.logits.argmax())
 
     @property
     def num_leaving(self) -> tuple[int, ...]:

@@ -82,6 +82,7 @@ def evaluate(
         values = {
             "subnet": chosen.key,
             **dataclasses.asdict(resolved),
+            "length_config": resolved.length_config and resolved.length_config.key,
             **result.metrics,
             "loss": result.loss,
             "collapsed": result.collapsed,

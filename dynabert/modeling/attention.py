@@ -14,7 +14,9 @@ from dynabert.modeling.elastic import ElasticLinear
 from dynabert.modeling.tokens import take_rows
 
 Choose = Callable[[Tensor], Tensor]
-_CACHED_NUMBERS = 2**19  # of 4 bytes each, that a core keeps at hand
+# So many attention probabilities are computed at once: on a CPU what its caches hold, on a GPU
+# what its memory should be asked for.
+_AT_HAND_CPU, _AT_HAND = 2**19, 2**28
 
 
 class ElasticAttention(nn.Module):
@@ -105,7 +107,7 @@ class ElasticAttention(nn.Module):
         rate = self.attention_dropout if self.training else 0.0
         probs = None
         # Short ones are as well kept: they save the second look at the queries.
-        few = query.shape[:2].numel() * query.shape[2] ** 2 <= _CACHED_NUMBERS
+        few = query.shape[:2].numel() * query.shape[2] ** 2 <= _at_hand(query.device)
         if need_probs or few or (rate and hidden.device.type == "cpu"):
             probs = attention_probs(query, key, attention_mask)
             rows = choose(received_of(probs.detach(), attention_mask))
@@ -174,7 +176,7 @@ def attention_probs(query: Tensor, key: Tensor, attention_mask: Tensor | None) -
 def received_of(probs: Tensor, attention_mask: Tensor | None) -> Tensor:
     """The attention that each token receives, (B, S), of probabilities (B, h, S, S): the sum over heads
     and over the tokens that attend, where padding is none of them."""
-    over_heads = probs.sum(1, dtype=torch.float32)  # (B, S, S)
+    over_heads = probs.sum(1, dtype=_exact(probs))  # (B, S, S)
     if attention_mask is not None:
         over_heads = over_heads * attention_mask[:, 0, 0].unsqueeze(-1)
     return over_heads.sum(1)
@@ -183,22 +185,31 @@ def received_of(probs: Tensor, attention_mask: Tensor | None) -> Tensor:
 def attention_received(query: Tensor, key: Tensor, attention_mask: Tensor | None) -> Tensor:
     """`received_of` from queries and keys (B, h, S, d), a few heads at a time: the probabilities of a
     long batch are more than the processor's caches hold, and nobody else needs them."""
-    batch, heads, length, _ = query.shape
-    voters = query.new_ones(batch, 1, 1, length)
+    batch, heads, length, head_dim = query.shape
+    exact, at_once = _exact(query), max(1, _at_hand(query.device) // length**2)
+    voters = query.new_ones(batch, 1, 1, length, dtype=exact)
     if attention_mask is not None:
-        voters = attention_mask.to(query.dtype).expand(batch, 1, 1, length)
+        voters = attention_mask.to(exact).expand(batch, 1, 1, length)
     query, key = query.flatten(0, 1), key.flatten(0, 1)
     voters = voters.expand(-1, heads, -1, -1).flatten(0, 1)  # (B * h, 1, S)
-    unseen = (1 - voters) * torch.finfo(query.dtype).min
-    at_once = max(1, _CACHED_NUMBERS // length**2)
+    unseen = ((1 - voters) * torch.finfo(query.dtype).min).to(query.dtype)
     received = []
-    for first in range(0, batch * heads, at_once):
-        part = slice(first, first + at_once)
-        scores = torch.baddbmm(
-            unseen[part], query[part], key[part].mT, alpha=query.shape[-1] ** -0.5
-        )
-        received.append(torch.bmm(voters[part], scores.softmax(-1)))
-    return torch.cat(received).view(batch, heads, length).sum(1, dtype=torch.float32)
+    # Sums of many small shares: half precision would blur which is larger.
+    with torch.autocast(query.device.type, enabled=False):
+        for first in range(0, batch * heads, at_once):
+            part = slice(first, first + at_once)
+            scores = torch.baddbmm(unseen[part], query[part], key[part].mT, alpha=head_dim**-0.5)
+            received.append(torch.bmm(voters[part], scores.softmax(-1, dtype=exact)))
+    return torch.cat(received).view(batch, heads, length).sum(1)
+
+
+def _exact(x: Tensor) -> torch.dtype:
+    """The tensor's precision, or float32 if that is higher."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def _at_hand(device: torch.device) -> int:
+    return _AT_HAND_CPU if device.type == "cpu" else _AT_HAND
 
 
 def _of_heads(x: Tensor, rows: Tensor) -> Tensor:

@@ -23,7 +23,6 @@ class EncoderOutput(NamedTuple):
         tuple[Tensor, ...] | None
     )  # embedding output and each executed layer's, (B, S, D)
     attentions: tuple[Tensor, ...] | None  # each executed layer's probabilities, (B, h, S, S)
-    at_work: tuple[Tensor, ...] | None  # which tokens left each of them, (B, S); None: not asked
 
 
 class ElasticLayer(nn.Module):
@@ -57,7 +56,6 @@ class ElasticEncoder(nn.Module):
         head_mask: Tensor | None = None,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
-        output_at_work: bool = False,
     ) -> EncoderOutput:
         """hidden: embedding output (B, S, D).  attention_mask: boolean (B, 1, 1, S) or None.
 
@@ -67,7 +65,7 @@ class ElasticEncoder(nn.Module):
         """
         length = hidden.shape[1]
         tokens = Tokens.of(hidden, attention_mask)
-        states, attentions, at_work = [hidden], [], []
+        states, attentions = [hidden], []
         for executed in resolved.executed:
             mask = None if head_mask is None else head_mask[executed.layer]
             before = tokens
@@ -78,16 +76,13 @@ class ElasticEncoder(nn.Module):
                 need_probs=output_attentions,
             )
             if probs is not None:
-                attentions.append(_in_place(probs, before.positions, length))
+                attentions.append(_in_place(probs, before, length))
             if output_hidden_states:
                 states.append(tokens.restored)
-            if output_at_work:
-                at_work.append(tokens.at_work(length))
         return EncoderOutput(
             last_hidden_state=states[-1] if output_hidden_states else tokens.restored,
             hidden_states=tuple(states) if output_hidden_states else None,
             attentions=tuple(attentions) if output_attentions else None,
-            at_work=tuple(at_work) if output_at_work else None,
         )
 
     def execute(
@@ -104,11 +99,11 @@ class ElasticEncoder(nn.Module):
         num_queries: only the output of the first so many rows is wanted; no layer comes after it.
         """
         layer, found = self.layers[executed.layer], list[Leaving]()
-        still = tokens.still(executed.length) if num_queries is None else None
+        remaining = tokens.remaining(executed.length) if num_queries is None else None
 
         def choose(received: Tensor) -> Tensor:
-            assert still is not None
-            found.append(tokens.leaving(received, still, keep_first=self.keeps_first_token))
+            assert remaining is not None
+            found.append(tokens.leaving(received, remaining, keep_first=self.keeps_first_token))
             return found[0].rows
 
         hidden, probs = layer.attention(
@@ -118,20 +113,24 @@ class ElasticEncoder(nn.Module):
             head_mask=head_mask,
             need_probs=need_probs,
             num_queries=num_queries,
-            choose=None if still is None else choose,
+            choose=None if remaining is None else choose,
         )
         hidden = layer.feed_forward(hidden, executed.num_neurons)
-        if still is not None:
-            return tokens.without(found[0], still, hidden), probs
+        if remaining is not None:
+            return tokens.without(found[0], remaining, hidden), probs
         if num_queries is not None:  # of a few rows alone there are no places to put them back to
             return Tokens(hidden, None), probs
         return tokens.after(hidden), probs
 
 
-def _in_place(probs: Tensor, positions: Tensor | None, length: int) -> Tensor:
-    """Probabilities among rows (B, h, R, R) as ones among all positions, (B, h, S, S)."""
+def _in_place(probs: Tensor, entered: Tokens, length: int) -> Tensor:
+    """Probabilities among the rows that entered a layer (B, h, R, R) as ones among all positions,
+    (B, h, S, S); 0 from and to what had been dropped."""
+    positions = entered.positions
     if positions is None:
         return probs
+    if entered.real is not None:  # rows that only fill up the batch see tokens, too
+        probs = probs * entered.real[:, None, :, None]
     batch, heads = probs.shape[:2]
     found = probs.new_zeros(batch, heads, length, length)
     index = torch.arange(batch, device=probs.device)[:, None, None]

@@ -146,8 +146,10 @@ class DynaBertModel(DynaBertPreTrainedModel):
             removes the head. Rows and columns are this model's layers and heads (`head_ids`
             translates).
         embedding_output: (B, S, D) from `self.embeddings`, where the caller has it already.
-        hidden_states: the embedding output, then the output of each executed layer.
-        attentions: probabilities before dropout of each executed layer, (B, heads, S, S).
+        hidden_states: the embedding output, then the output of each executed layer; a token that was
+        dropped stands there as the layer before left it.
+        attentions: probabilities before dropout of each executed layer, (B, heads, S, S); 0 from and to
+        tokens that were dropped before it.
         """
         if embedding_output is None:
             embedding_output = self.embeddings(

@@ -28,12 +28,12 @@ class Counts(NamedTuple):
     """Numbers of tokens of each text of a batch."""
 
     sizes: tuple[int, ...]  # (B) at the beginning
-    left: tuple[int, ...]  # (B) still at work
+    left: tuple[int, ...]  # (B) at work now
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What of a batch is still at work, and what was dropped on the way."""
+    """What of a batch is at work, and what was dropped on the way."""
 
     hidden: Tensor  # (B, R, D) of the rows at work
     real: Tensor | None  # (B, R) True for a token, False for padding; None: all are tokens
@@ -63,7 +63,7 @@ class Tokens:
         return self.whole.scatter(1, places, rows)
 
     def at_work(self, length: int) -> Tensor:
-        """(B, S) True where a token of a text of S positions is still at work."""
+        """(B, S) True where a token of a text of S positions is at work."""
         batch, rows = self.hidden.shape[:2]
         real = self.real
         if real is None:
@@ -84,17 +84,17 @@ class Tokens:
         sizes = (rows,) * batch if self.real is None else tuple(self.real.sum(1).tolist())
         return Counts(sizes, sizes)
 
-    def still(self, length: Length | None) -> tuple[int, ...] | None:
+    def remaining(self, length: Length | None) -> tuple[int, ...] | None:
         """(B) how many of each text's tokens leave a layer with that entry; None: all of them."""
         if length is None:
             return None
         sizes, left = self.counts()
-        still = tuple(
+        remaining = tuple(
             min(num_left(length, size), now) for size, now in zip(sizes, left, strict=True)
         )
-        return None if still == left else still
+        return None if remaining == left else remaining
 
-    def leaving(self, received: Tensor, still: Sequence[int], *, keep_first: bool) -> Leaving:
+    def leaving(self, received: Tensor, remaining: Sequence[int], *, keep_first: bool) -> Leaving:
         """The most significant rows of each text, as many as are to leave the layer.
 
         received: (B, R), the attention that each row receives in it: its significance.
@@ -106,13 +106,13 @@ class Tokens:
         if keep_first:
             significance[:, 0] = torch.inf
         # Of equals the first: the choice must not depend on what else is in the batch.
-        order = significance.argsort(dim=1, descending=True, stable=True)[:, : max(still)]
+        order = significance.argsort(dim=1, descending=True, stable=True)[:, : max(remaining)]
         rank = torch.arange(order.shape[1], device=order.device)
-        real = rank < torch.tensor(still, device=order.device).unsqueeze(1)
+        real = rank < torch.tensor(remaining, device=order.device).unsqueeze(1)
         rows, sorting = order.sort(dim=1)
         return Leaving(rows, real.gather(1, sorting))
 
-    def without(self, leaving: Leaving, still: tuple[int, ...], hidden: Tensor) -> Tokens:
+    def without(self, leaving: Leaving, remaining: tuple[int, ...], hidden: Tensor) -> Tokens:
         """What is left after a layer dropped the others; they stay as they entered it.
 
         hidden: (B, K, D), the layer's output for the rows that leave it.
@@ -122,8 +122,8 @@ class Tokens:
             positions = self.positions.gather(1, positions)
         return Tokens(
             hidden=hidden,
-            real=None if min(still) == max(still) else leaving.real,
-            counted=Counts(self.counts().sizes, still),
+            real=None if min(remaining) == max(remaining) else leaving.real,
+            counted=Counts(self.counts().sizes, remaining),
             positions=positions,
             whole=self.restored,
         )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from scipy.special import softmax
 
 from dynabert.analysis.survivors import Survivors
 from dynabert.plots.style import ATTENTION_SCALE, GREY, MOST_LABELS, count, finished, percent, plain
@@ -102,6 +101,5 @@ def _title(one: Survivors, drop: float, labels: Sequence[str] | None) -> str:
         return said
     if labels is None:
         return f"{said}<br>the answer is {float(one.logits[0]):.2f}"
-    choice = int(one.logits.argmax())
-    sure = float(softmax(one.logits)[choice])
-    return f"{said}<br>the answer is <b>{plain(labels[choice])}</b> ({sure:.0%})"
+    sure = float(one.probabilities[one.choice])
+    return f"{said}<br>the answer is <b>{plain(labels[one.choice])}</b> ({sure:.0%})"

@@ -21,7 +21,7 @@ from dynabert.evaluation.latency import LatencySetup, describe_machine, measure_
 from dynabert.files import write_text_atomically
 from dynabert.modeling.models import DynaBertPreTrainedModel
 from dynabert.reproduction.results import LATENCY_FILE, MeasuredLatency, backbone_folder
-from dynabert.subnet import PAPER_SPACE, Subnet
+from dynabert.subnet import PAPER_SPACE, Subnet, check_keeps_all_tokens
 
 PAPER_SETUPS = (LatencySetup(), LatencySetup(batch_size=128, repeats=5, warm_up=1))
 OnProgress = Callable[[str, int, int], None]
@@ -149,6 +149,7 @@ class LatencyBook:
 
 def _key(model: DynaBertPreTrainedModel, subnet: Subnet, setup: LatencySetup) -> tuple[object, ...]:
     resolved = subnet.resolve(model.config.shape)
+    check_keeps_all_tokens(resolved, "Latencies of methods")
     return (
         *(describe_machine(model.device), type(model).__name__, resolved.heads, resolved.neurons),
         *(setup.batch_size, setup.tokens),

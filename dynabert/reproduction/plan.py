@@ -60,7 +60,9 @@ class Limits(_Value):
             stages.append(stage)
         changed: dict[str, Any] = {"stages": tuple(stages)}
         if self.judge_examples is not None:
-            changes.append(f"checkpoints are chosen by {self.judge_examples:,} dev examples")
+            changes.append(
+                f"checkpoints are chosen by at most {self.judge_examples:,} dev examples"
+            )
             changed["judge_examples"] = self.judge_examples
         return recipe.model_copy(update=changed), tuple(changes)
 

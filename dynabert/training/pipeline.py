@@ -349,7 +349,7 @@ class _Training:
         return self.augmented_split
 
     def _teacher(self, stage: Train) -> TaskModel | None:
-        if stage.teacher is None:
+        if stage.teacher is None or not stage.needs_teacher_network:
             return None
         teacher = copy.deepcopy(self.model).requires_grad_(False).eval()
         if stage.teacher.stage != "previous":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import yaml
+from pydantic import ValidationError
 
 from dynabert.data.source import DataSource
 from dynabert.errors import UserError
@@ -65,6 +67,9 @@ def check_same_plan(plan: TrainingPlan, found: Mapping[str, Any], workspace: Wor
         return
     with reading(path):
         earlier = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    with suppress(ValidationError):  # a field that was not there yet had its default
+        recipe = Recipe.model_validate(earlier.get("recipe"))
+        earlier["recipe"] = recipe.model_dump(mode="json")
     different = [name for name, value in values.items() if earlier.get(name) != value]
     if different:
         name = different[0]

@@ -140,7 +140,29 @@ class Train(_Value):
                 f"stage {self.name!r} gives the largest sub-network losses of its own, which is for "
                 'in-place distillation: teacher.distillation must be "inplace"'
             )
+        if self._teaches_in_place and self.losses.need_states and not self._largest_is_whole:
+            raise ValueError(
+                f"stage {self.name!r}: who learns more than answers from the largest sub-network needs all "
+                "of its layers; leave layer_drop at 0 and give depth_mults a 1"
+            )
         return self
+
+    @property
+    def needs_teacher_network(self) -> bool:
+        """Whether anything is learnt from the fixed network, not only in place from the largest."""
+        first = self.largest or self.losses if self._teaches_in_place else self.losses
+        return self.teacher is not None and first.need_teacher
+
+    @property
+    def _teaches_in_place(self) -> bool:
+        return self.teacher is not None and self.teacher.distillation == "inplace"
+
+    @property
+    def _largest_is_whole(self) -> bool:
+        drops = isinstance(self.subnets, LayerDrop) or (
+            isinstance(self.subnets, Sandwich) and self.subnets.layer_drop > 0
+        )
+        return not drops and max(self.subnets.depth_mults) == 1
 
 
 Stage = Annotated[Train | Rewire, Field(discriminator="kind")]

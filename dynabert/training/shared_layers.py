@@ -9,7 +9,7 @@ from dynabert.modeling.tokens import Tokens
 from dynabert.subnet import ExecutedLayer, ResolvedSubnet
 
 # What was executed, each layer with the number of first tokens it was executed for (None: all).
-Path = tuple[tuple[ExecutedLayer, int | None], ...]
+Steps = tuple[tuple[ExecutedLayer, int | None], ...]
 
 
 class SharedLayers:
@@ -35,7 +35,7 @@ class SharedLayers:
         """
         self._encoder = model.backbone.encoder
         self._last_queries = None if need_states or model.reads_all_tokens else 1
-        self._known: dict[Path, Tokens] = {
+        self._known: dict[Steps, Tokens] = {
             (): Tokens.of(embedding_output, key_mask(attention_mask))
         }
 
@@ -46,7 +46,7 @@ class SharedLayers:
         path = (*((layer, None) for layer in executed), (last, self._last_queries))
         return tuple(self._after(path[:number]).restored for number in range(len(path) + 1))
 
-    def _after(self, path: Path) -> Tokens:
+    def _after(self, path: Steps) -> Tokens:
         if path not in self._known:
             executed, num_queries = path[-1]
             self._known[path], _ = self._encoder.execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -92,12 +93,12 @@ def accumulate_gradients(
         with torch.no_grad():
             return answer(teacher, subnet, layers_of(teacher, teacher_embedding))
 
-    inplace = teacher is not None and teaching.distillation == "inplace"
+    inplace = teaching.distillation == "inplace"
     if inplace and losses.need_states:
         _check_largest(subnets[0], student)
     largest: Answer | None = None  # what it answered, where it teaches
     values = torch.zeros(len(subnets))
-    for group in _learning_together(subnets, student, None if teacher is None else teaching):
+    for group in _learning_together(subnets, student, teaching, taught=teacher is not None):
         with autocast():
             layers, found = layers_of(student, shared), []
             for number in group:
@@ -116,7 +117,7 @@ def accumulate_gradients(
 
 
 def _learning_together(
-    subnets: Sequence[Subnet], student: TaskModel, teaching: Teacher | None
+    subnets: Sequence[Subnet], student: TaskModel, teaching: Teacher, *, taught: bool
 ) -> list[list[int]]:
     """Numbers of the sub-networks, in groups that have a lesson and their first layer in common.
 
@@ -126,7 +127,7 @@ def _learning_together(
     groups: dict[tuple[str, ExecutedLayer], list[int]] = {}
     for number, subnet in enumerate(subnets):
         lesson = ""
-        if teaching is not None and teaching.distillation == "conventional":
+        if taught and teaching.distillation == "conventional":
             lesson = _teacher_subnet(subnet, teaching).key
         first = subnet.resolve(student.config.shape).executed[0]
         groups.setdefault((lesson, first), []).append(number)
@@ -148,7 +149,7 @@ def _teacher_subnet(subnet: Subnet, teaching: Teacher) -> Subnet:
     if subnet.heads is None and subnet.neurons is None:
         return Subnet(subnet.width_mult)
     if subnet.layers is None and subnet.depth_mult == 1:
-        return subnet
+        return replace(subnet, length_config=None)  # who teaches reads everything
     raise UserError(
         f"no teacher is as wide as {subnet.key}: it counts heads or neurons of some layers only. "
         'Use the full-width teacher (width "full").'

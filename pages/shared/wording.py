@@ -207,34 +207,40 @@ def _trained(stage: Train) -> str:
     chosen = stage.subnets
     if isinstance(chosen, LayerDrop):
         return f"Train with layers left out at random ({chosen.rate:.0%} of them in each step)"
-    if len(chosen.judged) == 1:
-        (only,) = chosen.judged
-        if only.is_full:
-            return "Train the full network"
-        return f"Train the sub-network of width {only.width_mult:g} and depth {only.depth_mult:g}"
     parts = [
         f"{name} {', '.join(f'{mult:g}' for mult in mults)}"
         for name, mults in (("widths", chosen.width_mults), ("depths", chosen.depth_mults))
-        if tuple(mults) != (1.0,)
+        if len(mults) > 1
     ]
     if isinstance(chosen, Sandwich):
-        between = "of any size between them" if chosen.between == "any" else "of those between them"
-        sizes = f" {between} ({' × '.join(parts)})" if parts else ""
-        left_out = [
-            f"{words} ({share:.0%} at most)"
-            if name == "tokens"
-            else f"{words} ({share:.0%} of them)"
-            for name, words, share in (
-                ("tokens", "tokens dropped in every layer", chosen.length_drop),
-                ("layers", "layers left out at random", chosen.layer_drop),
-            )
-            if share
-        ]
-        return (
-            f"Train, in each step, the largest and the smallest sub-network and {chosen.num_random} "
-            f"random ones{sizes}{', ' if left_out else ''}{' and '.join(left_out)}"
-        )
+        return _sandwich(chosen, " × ".join(parts))
+    if len(chosen.judged) == 1:
+        return f"Train {_one_size(chosen.judged[0])}"
     return f"Train {len(chosen.judged)} sub-networks together ({' × '.join(parts)})"
+
+
+def _one_size(subnet: Subnet) -> str:
+    if subnet.is_full:
+        return "the full network"
+    return f"the sub-network of width {subnet.width_mult:g} and depth {subnet.depth_mult:g}"
+
+
+def _sandwich(chosen: Sandwich, sizes: str) -> str:
+    between = "of any size between them" if chosen.between == "any" else "of those between them"
+    said = (
+        f"Train, in each step, the largest and the smallest sub-network and {chosen.num_random} random "
+        f"ones {between} ({sizes})"
+    )
+    if not sizes:
+        said = f"Train, {2 + chosen.num_random} times in each step, {_one_size(chosen.judged[0])}"
+    if chosen.length_drop:
+        said += (
+            f", whole, with {chosen.length_drop:.0%} of the tokens dropped in every layer, and with random "
+            "shares up to that"
+        )
+    if chosen.layer_drop:
+        said += f", {chosen.layer_drop:.0%} of the layers left out at random,"
+    return said
 
 
 _IMITATED = {

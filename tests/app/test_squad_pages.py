@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from dynabert import SearchSpace, Subnet
 from dynabert.analysis.changed_answers import changed_spans
 from dynabert.analysis.span_answers import SpanAnswer, answer_question, first_to_differ
+from dynabert.analysis.survivors import dropping
 from dynabert.evaluation import evaluate_many
 from dynabert.examples import load_examples
 from dynabert.runs import Run
@@ -23,7 +24,7 @@ pytest_plugins = ["app_fixtures"]
 QUESTION, PASSAGE = "what is good ?", "the old red good cat is on the tree ."
 PAGES = (
     *("overview", "importance", "attention", "fusion", "accuracy", "try_it", "compare"),
-    *("take_away", "learn", "train"),
+    *("survivors", "take_away", "learn", "train"),
 )
 SPACE = list(SearchSpace((1.0, 0.5), (1.0, 0.5)))
 
@@ -185,3 +186,25 @@ def test_heads_are_removed_one_by_one(open_app, squad: Run) -> None:
     assert squad.ablation is not None
     assert squad.ablation.metric == "f1"
     assert squad.ablation.num_examples == 24
+
+
+def test_answers_of_a_passage_that_drops_tokens(open_app, squad: Run) -> None:
+    at = open_app(squad.folder.parent, "survivors", text=QUESTION, text2=PASSAGE)
+    model, info = squad.model(), squad.info
+    subnets = dropping(Subnet(), model.config.shape)
+    answers = answer_question(
+        model,
+        squad.tokenizer(),
+        QUESTION,
+        PASSAGE,
+        subnets=subnets,
+        max_tokens=info.max_tokens,
+        doc_stride=info.doc_stride,
+    )
+    table = at.dataframe[0].value
+    assert table["answer"].tolist() == [one.text for one in answers]
+    assert table["sure"].tolist() == pytest.approx([one.probability for one in answers])
+    (figure,) = charts(at)
+    assert "answer" not in figure["layout"]["title"]["text"]
+    at.text_area(key="text2").set_value(f"{PASSAGE} " * 8).run()
+    assert "the answers are from the whole passage" in at.warning[0].value

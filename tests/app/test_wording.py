@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dynabert import plots
+from dynabert.training import RECIPES
+from dynabert.training.presets.length import LENGTH_DROP
+from dynabert.training.presets.stages import LABELS
+from dynabert.training.recipe import Sandwich
 from pages.shared import wording
 
 # What Streamlit makes of text although its signs are escaped: it looks for them in what is left.
@@ -32,3 +36,23 @@ def test_fields_are_named_by_columns() -> None:
 )
 def test_what_rounds_to_nothing_is_still_something(share: float, said: str) -> None:
     assert plots.percent(share) == said
+
+
+def test_a_stage_that_drops_tokens_says_so() -> None:
+    said = wording.stage_in_words(LENGTH_DROP)
+    assert said.startswith(
+        "Train, 4 times in each step, the full network, whole, with 20% of the tokens"
+    )
+    assert "20% of the layers left out at random" in said
+    assert "on the labels; the others imitate its answers as it learns" in said
+    (naive,) = (
+        s for s in RECIPES["dynamic-tinybert-naive"].train_stages if s.name == "length-drop"
+    )
+    said = wording.stage_in_words(naive)
+    assert "the sub-network of width 1 and depth 0.5, whole" in said
+    assert "to imitate the answers of stage fine-tune (at full width); the others" in said
+    sandwich = Sandwich(width_mults=(1.0, 0.5), num_random=2)
+    plain = LENGTH_DROP.model_copy(update={"subnets": sandwich, "largest": None, "losses": LABELS})
+    said = wording.stage_in_words(plain)
+    assert "the largest and the smallest sub-network and 2 random ones of those between" in said
+    assert "(widths 1, 0.5) on the labels" in said

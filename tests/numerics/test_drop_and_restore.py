@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,13 +14,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dynabert import DynaBertForQuestionAnswering, DynaBertForSequenceClassification, Subnet
+from dynabert.analysis.head_ablation import ablate_heads
 from dynabert.analysis.queries_keys import query_key
+from dynabert.analysis.sentences import attention_of
 from dynabert.analysis.together import read_together
+from dynabert.data.encoding import EncodedSplit
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import count_macs
 from dynabert.evaluation.quality import batch_logits
-from dynabert.length_config import LengthConfig, num_left
+from dynabert.length_config import LengthConfig, num_left, shrinking
+from dynabert.modeling import attention
 from dynabert.modeling.configuration import DynaBertConfig
+from dynabert.modeling.models import key_mask
+from dynabert.modeling.tokens import Tokens
 from dynabert.training.recipe import Losses
 from dynabert.training.step import accumulate_gradients
 
@@ -37,6 +44,13 @@ def make(kind: type[Model], backbone: str = "bert", **changes: object) -> Model:
 @pytest.fixture(params=CLASSES, ids=["classification", "spans"], name="model")
 def _model(request: pytest.FixtureRequest, backbone: str) -> Model:
     return make(request.param, backbone)
+
+
+@pytest.fixture(params=["kept", "streamed"], autouse=True)
+def _probabilities(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long batches measure significance a few heads at a time; here, one by one."""
+    if request.param == "streamed":
+        monkeypatch.setattr(attention, "_AT_HAND_CPU", 0)
 
 
 @pytest.fixture(name="batch")
@@ -58,19 +72,17 @@ def reference(
     here, left = list(range(size)), []
     for number, heads, neurons, length in subnet.resolve(model.config.shape).executed:
         layer = backbone.encoder.layers[number]
-        attention, hidden = layer.attention, state[here]
+        attend, hidden = layer.attention, state[here]
         query, key, value = (
-            projection(hidden)[:, : heads * attention.head_dim]
+            projection(hidden)[:, : heads * attend.head_dim]
             .unflatten(-1, (heads, -1))
             .transpose(0, 1)
-            for projection in (attention.query, attention.key, attention.value)
+            for projection in (attend.query, attend.key, attend.value)
         )
-        probs = (query @ key.mT / attention.head_dim**0.5).softmax(-1)
+        probs = (query @ key.mT / attend.head_dim**0.5).softmax(-1)
         context = (probs @ value).transpose(0, 1).flatten(1)
-        out = F.linear(
-            context, attention.output.weight[:, : context.shape[1]], attention.output.bias
-        )
-        hidden = attention.norm(hidden + out)
+        out = F.linear(context, attend.output.weight[:, : context.shape[1]], attend.output.bias)
+        hidden = attend.norm(hidden + out)
         feed = layer.feed_forward
         inner = feed.activation(feed.inner(hidden)[:, :neurons])
         out = F.linear(inner, feed.output.weight[:, :neurons], feed.output.bias)
@@ -88,6 +100,17 @@ def reference(
     return state, left
 
 
+def at_work(
+    model: Model, embedded: Tensor, attention_mask: Tensor | None, subnet: Subnet
+) -> list[Tensor]:
+    """(B, S) of each layer: which tokens leave it."""
+    tokens, found = Tokens.of(embedded, key_mask(attention_mask)), []
+    for executed in subnet.resolve(model.config.shape).executed:
+        tokens, _ = model.backbone.encoder.execute(tokens, executed)
+        found.append(tokens.at_work(embedded.shape[1]))
+    return found
+
+
 @pytest.mark.parametrize("lengths", CONFIGS, ids=str)
 @pytest.mark.parametrize(("width", "depth"), [(1.0, 1.0), (0.5, 1.0), (0.5, 0.5)])
 def test_every_sentence_is_as_alone(
@@ -100,17 +123,12 @@ def test_every_sentence_is_as_alone(
     """So neither padding nor the other sentences of a batch change an answer."""
     subnet = Subnet(width, depth, lengths[:2] if depth == 0.5 else lengths)
     out = model.backbone(**batch, subnet=subnet)
-    encoder_out = model.backbone.encoder(
-        model.backbone.embeddings(batch["input_ids"], batch.get("token_type_ids")),
-        batch["attention_mask"].bool()[:, None, None],
-        subnet.resolve(model.config.shape),
-        output_at_work=True,
-    )
+    embedded = model.backbone.embeddings(batch["input_ids"], batch.get("token_type_ids"))
+    leaving = at_work(model, embedded, batch["attention_mask"], subnet)
     for row, size in enumerate(LENGTHS):
         expected, left = reference(model, batch, row, subnet)
         torch.testing.assert_close(out.last_hidden_state[row, :size], expected, atol=1e-9, rtol=0)
-        at_work = [one[row].nonzero().flatten().tolist() for one in encoder_out.at_work]
-        assert at_work == left
+        assert [one[row].nonzero().flatten().tolist() for one in leaving] == left
 
 
 @settings(
@@ -180,9 +198,8 @@ def test_a_classifier_keeps_its_first_token_and_spans_need_not() -> None:
         states = model.backbone.embeddings(batch["input_ids"], batch["token_type_ids"])
         states = states.abs()
         states[:, 0] = -9.0
-        resolved = Subnet(1.0, 1.0, (2, 2, 2, 1)).resolve(model.config.shape)
-        out = model.backbone.encoder(states, None, resolved, output_at_work=True)
-        kept.append(out.at_work[0][:, 0].tolist())
+        leaving = at_work(model, states, None, Subnet(1.0, 1.0, (2, 2, 2, 1)))
+        kept.append(leaving[0][:, 0].tolist())
     assert kept == [[True] * 4, [False] * 4]
 
 
@@ -224,6 +241,41 @@ def test_every_way_to_run_it_agrees(
         torch.testing.assert_close(ours, theirs[0], atol=1e-9, rtol=0)
     logits = torch.stack([one_set[0] for one_set in model.logits_of(alone)]).squeeze(0)
     torch.testing.assert_close(reading.logits, logits, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("lengths", CONFIGS, ids=str)
+def test_attention_is_as_alone_and_0_where_tokens_are_gone(
+    model: Model, batch: dict[str, Tensor], lengths: tuple[float, ...]
+) -> None:
+    """Rows that only fill up the batch do attend while it runs; nobody is shown that."""
+    subnet = Subnet(1.0, 1.0, lengths)
+    together = model(**batch, subnet=subnet, output_attentions=True).attentions
+    for row, size in enumerate(LENGTHS):
+        one = {name: value[row : row + 1, :size] for name, value in batch.items()}
+        alone = model(**one, subnet=subnet, output_attentions=True).attentions
+        for ours, theirs in zip(together, alone, strict=True):
+            torch.testing.assert_close(ours[row, :, :size, :size], theirs[0], atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("padded", [False, True])
+def test_significance_is_the_same_a_few_heads_at_a_time(
+    dtype: torch.dtype, padded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query, key = (3 * torch.randn(3, 5, 9, 4, dtype=torch.float64) for _ in range(2))
+    query, key = query.to(dtype), key.to(dtype)
+    mask = key_mask(torch.arange(9)[None] < torch.tensor([9, 4, 1])[:, None]) if padded else None
+    probs = attention.attention_probs(query, key, mask)
+    expected = attention.received_of(probs, mask)
+    if mask is not None:
+        assert expected[1, 4:].abs().max() == 0
+    assert expected.sum(1).tolist() == pytest.approx([45, 20, 5] if padded else [45] * 3, rel=0.02)
+    for at_hand in (0, 81, 3 * 81, 10**9):
+        monkeypatch.setattr(attention, "_AT_HAND_CPU", at_hand)
+        found = attention.attention_received(query, key, mask)
+        assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+        tolerance = 0.1 if dtype == torch.bfloat16 else 1e-5
+        torch.testing.assert_close(found, expected.to(found.dtype), atol=tolerance, rtol=0)
 
 
 @pytest.mark.parametrize("lengths", [(8, 6, 4, 2), (0.8, 0.6, 0.4, 0.3)], ids=str)
@@ -303,6 +355,16 @@ def test_shares_count_the_texts_own_tokens() -> None:
     assert LengthConfig((8, 4)).tokens_left(6) == (6, 4)
 
 
+@given(st.integers(1, 48), st.floats(0.0, 0.95))
+def test_every_layer_drops_the_same_share(num_layers: int, drop: float) -> None:
+    config = shrinking(num_layers, drop)
+    assert config.entries == pytest.approx(
+        [(1 - drop) ** number for number in range(1, num_layers + 1)], abs=1.01e-4
+    )
+    assert LengthConfig.parse(config.key) == config
+    assert len(config.key) <= 7 * num_layers  # it names files
+
+
 def test_one_token_is_not_all_of_them() -> None:
     """1 and 1.0 are equal numbers, and name opposite things."""
     assert LengthConfig((1, 1)) != LengthConfig((1.0, 1.0))
@@ -330,6 +392,7 @@ def test_tokens_left_never_rise(shares: list[float], tokens: int) -> None:
         ((0.5, 0.0), r"in \(0, 1\]"),
         ((1.5,), r"in \(0, 1\]"),
         ((8, 0.5), r"in \(0, 1\]"),
+        (0.5, "a number for each layer"),
         ((float("nan"),), r"in \(0, 1\]"),
     ],
 )
@@ -352,7 +415,23 @@ def test_lengths_fit_the_layers_that_run() -> None:
         DynaBertConfig(num_hidden_layers=4, length_config=[8, 4])
 
 
-def test_queries_and_keys_are_of_networks_that_drop_nothing() -> None:
+def as_split() -> EncodedSplit:
+    return EncodedSplit(
+        input_ids=[[5, 6, 7], [8, 9]],
+        token_type_ids=None,
+        labels=np.array([0, 1]),
+        pad_token_id=0,
+        max_tokens=8,
+        num_truncated=0,
+    )
+
+
+def test_what_is_not_defined_where_tokens_are_dropped_is_refused() -> None:
     model = make(DynaBertForSequenceClassification)
-    with pytest.raises(UserError, match="drops tokens"):
-        query_key(model, None, ["a"], Subnet(1.0, 1.0, (8, 6, 4, 2)))  # type: ignore[arg-type]
+    dropping = Subnet(1.0, 1.0, (8, 6, 4, 2))
+    with pytest.raises(UserError, match="Queries and keys are of networks that keep all tokens"):
+        query_key(model, None, ["a"], dropping)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="Functions of heads are of networks that keep all tokens"):
+        attention_of(model, [], dropping)
+    with pytest.raises(UserError, match="of this one 8, 6, 4, 2 tokens leave the layers"):
+        ablate_heads(model.extract(dropping), as_split(), metric="accuracy")

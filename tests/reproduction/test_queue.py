@@ -133,7 +133,7 @@ def test_limits_change_the_epochs_and_say_so():
     assert Limits().apply(recipe) == (recipe, ())
     judged, said = Limits(judge_examples=1000).apply(recipe)
     assert judged == recipe.model_copy(update={"judge_examples": 1000})
-    assert said == ("checkpoints are chosen by 1,000 dev examples",)
+    assert said == ("checkpoints are chosen by at most 1,000 dev examples",)
 
 
 def test_the_committed_plan_can_be_read_and_names_what_exists():

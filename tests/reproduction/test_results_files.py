@@ -22,6 +22,7 @@ from dynabert.reproduction.results import (
     write_result,
 )
 from dynabert.subnet import Subnet
+from dynabert.training import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,6 +35,16 @@ def test_a_result_comes_back_as_it_was(tmp_path):
     assert path == tmp_path / "minilm" / "mrpc" / "vanilla-w-s0.json"
     assert as_json(read_result(path)) == as_json(result)
     assert [file.name for file in path.parent.iterdir()] == [path.name]  # nothing half-written
+
+
+def test_a_field_that_recipes_did_not_have_yet_changes_no_budget():
+    """Old seeds and new ones are averaged where they were trained alike."""
+    for result in read_results(ROOT / RESULTS_DIR):
+        now = Recipe.model_validate(result.stages).model_dump(mode="json")
+        assert result.budget == result.model_copy(update={"stages": now}).budget
+        for stage in now["stages"]:
+            stage["epochs"] = 99
+        assert result.budget != result.model_copy(update={"stages": now}).budget
 
 
 def test_the_file_has_a_line_for_each_sub_network_and_a_fixed_order(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 from safetensors.torch import load_file
 from small_data import write_csv
 
@@ -172,6 +173,21 @@ def test_unfinished_is_not_mixed_with_another_plan(
         train(plan(data, tiny_backbone), tmp_path, kill_at(6))
     with pytest.raises(UserError, match="was started with another seed"):
         train(plan(data, tiny_backbone, seed=1), tmp_path)
+
+
+def test_unfinished_from_before_a_recipe_had_a_field_goes_on(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Killed):
+        train(plan(data, tiny_backbone), tmp_path, kill_at(6))
+    (path,) = tmp_path.glob(".*.unfinished/plan.yaml")
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    written["recipe"].pop("judge_examples")
+    for stage in written["recipe"]["stages"]:
+        stage.pop("largest", None)
+    path.write_text(yaml.safe_dump(written), encoding="utf-8")
+    run = train(plan(data, tiny_backbone), tmp_path)
+    assert run.info.recipe["judge_examples"] is None
 
 
 def test_unfinished_is_not_mixed_with_other_data(tiny_backbone: Path, tmp_path: Path) -> None:

@@ -116,6 +116,21 @@ HEADS_OUT_OF_ORDER: dict[str, Any] = {
 }
 
 
+WITHOUT_LAYERS: dict[str, Any] = {
+    "name": "r",
+    "stages": [
+        {"kind": "train", "name": "fine-tune", "losses": {"labels": 1.0}},
+        {
+            "kind": "train",
+            "name": "s",
+            "losses": {"prediction": 1.0, "hidden": 1.0},
+            "subnets": {"kind": "sandwich", "layer_drop": 0.2},
+            "teacher": {"width": "full", "distillation": "inplace"},
+        },
+    ],
+}
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
@@ -130,6 +145,7 @@ HEADS_OUT_OF_ORDER: dict[str, Any] = {
         (one(subnets={"width_mults": [1.5]}), "less than or equal to 1 (got 1.5)"),
         (HEADS_OUT_OF_ORDER, "'again' has changed the order of the heads since 'fine-tune'"),
         ({"name": "r", "stages": one()["stages"] * 2}, "two stages are called 's'"),
+        (WITHOUT_LAYERS, "needs all of its layers; leave layer_drop at 0"),
         (one(largest={"labels": 1.0}), 'teacher.distillation must be "inplace"'),
         ({"name": "r", "stages": []}, "stages"),
         ([], "the whole"),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from dynabert.length_config import shrinking
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, NetworkShape, Subnet
 from dynabert.training.subnets import Grid, LayerDrop, Sandwich, Subnets
 
@@ -87,7 +88,7 @@ def test_length_drop_draws_layer_by_layer(seed: int, drop: float, num_random: in
     smallest = others[-1]
     assert (smallest.width_mult, smallest.depth_mult) == (0.5, 0.5)
     assert smallest.length_config is not None
-    assert smallest.length_config.entries == pytest.approx([(1 - drop) ** n for n in (1, 2, 3)])
+    assert smallest.length_config == shrinking(3, drop)
     for subnet in others[:-1]:
         assert subnet.length_config is not None
         assert len(subnet.length_config) == len(subnet.resolve(SHAPE).layers)
