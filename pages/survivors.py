@@ -83,7 +83,7 @@ show_verdict(found, answers, last)
 if not trained_for_lengths(run):
     st.caption(
         "This run was trained on whole texts. Recipes with LengthDrop (`length-adaptive`) train for what is "
-        "shown here, and lose less."
+        "shown here."
     )
 controls.chart(
     plots.surviving_tokens(found, DROPS, labels=task.labels, start=last),
