@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -51,7 +52,7 @@ class Tokens:
         """(B, 1, 1, R): the rows that attention may see."""
         return None if self.real is None else self.real[:, None, None]
 
-    @property
+    @cached_property  # both the next drop and whoever collects hidden states ask for it
     def restored(self) -> Tensor:
         """(B, S, D): every token in its place, one that was dropped as it was then."""
         if self.positions is None or self.whole is None:

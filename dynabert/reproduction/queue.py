@@ -6,13 +6,11 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from dynabert.data.augmentation.folder import MANIFEST as AUGMENTED
 from dynabert.data.augmentation.folder import read_manifest
@@ -31,7 +29,7 @@ from dynabert.training.pipeline import discard_unfinished, train
 from dynabert.training.plan import TrainingPlan
 from dynabert.training.precision import Precision
 from dynabert.training.presets import RECIPES
-from dynabert.training.recipe import Recipe
+from dynabert.training.recipe import in_todays_words
 from dynabert.training.stopping import StopSignal
 
 logger = logging.getLogger(__name__)
@@ -335,14 +333,6 @@ def _num_to_draw_from(source: DataSource, run: Run) -> int:
     return len(source.model_copy(update={"num_train": None}).load().train)
 
 
-def _in_todays_words(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A kept recipe, with the defaults of fields that were not there yet."""
-    try:
-        return Recipe.model_validate(recipe).model_dump(mode="json")
-    except ValidationError:
-        return recipe
-
-
 def _finished_before(plan: TrainingPlan, runs_dir: Path) -> Run | None:
     """The run of that name, if it was left by a call that was interrupted before it kept the result.
 
@@ -356,7 +346,7 @@ def _finished_before(plan: TrainingPlan, runs_dir: Path) -> Run | None:
     recipe = plan.recipe.for_hidden_size(run.config.hidden_size).model_dump(mode="json")
     if (
         run.info.backbone == plan.backbone  # others may have a folder of the same name
-        and _in_todays_words(run.info.recipe) == recipe
+        and in_todays_words(run.info.recipe) == recipe
         and run.info.seed == plan.seed
         and plan.precision in ("auto", run.info.precision)
         and run.info.task.fingerprint == plan.data.load().fingerprint

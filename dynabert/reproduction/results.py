@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from dynabert.errors import UserError, explain
 from dynabert.files import write_text_atomically
 from dynabert.subnet import Subnet
-from dynabert.training.recipe import Recipe
+from dynabert.training.recipe import in_todays_words
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FILE = re.compile(r"(?P<recipe>[A-Za-z0-9][A-Za-z0-9._-]{0,63})-s(?P<seed>\d{1,10})\.json")
@@ -120,11 +120,8 @@ class Result(_Value):
     @property
     def budget(self) -> tuple[object, ...]:
         """What must agree before two results of different seeds may be averaged."""
-        try:  # in today's words: a field that was not there yet had its default
-            stages = Recipe.model_validate(self.stages).model_dump(mode="json")
-        except ValidationError:
-            stages = self.stages
-        plain = {key: value for key, value in stages.items() if key not in ("name", "about")}
+        recipe = in_todays_words(self.stages)
+        plain = {key: value for key, value in recipe.items() if key not in ("name", "about")}
         rest = json.dumps([plain, self.augmentation], sort_keys=True)
         return self.num_train, self.num_dev, rest
 

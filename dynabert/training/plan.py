@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import yaml
-from pydantic import ValidationError
 
 from dynabert.data.source import DataSource
 from dynabert.errors import UserError
@@ -17,7 +15,7 @@ from dynabert.files import write_text_atomically
 from dynabert.runs import check_run_name
 from dynabert.training.checkpoint import Workspace, reading
 from dynabert.training.precision import Precision
-from dynabert.training.recipe import Recipe
+from dynabert.training.recipe import Recipe, in_todays_words
 
 PLAN = "plan.yaml"  # in the folder of an unfinished run: what it was started with
 MAX_SEED = 2**32 - 1  # what every random number generator here takes
@@ -67,9 +65,7 @@ def check_same_plan(plan: TrainingPlan, found: Mapping[str, Any], workspace: Wor
         return
     with reading(path):
         earlier = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    with suppress(ValidationError):  # a field that was not there yet had its default
-        recipe = Recipe.model_validate(earlier.get("recipe"))
-        earlier["recipe"] = recipe.model_dump(mode="json")
+    earlier["recipe"] = in_todays_words(earlier.get("recipe"))
     different = [name for name, value in values.items() if earlier.get(name) != value]
     if different:
         name = different[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -27,6 +27,7 @@ __all__ = [
     "Teacher",
     "Train",
     "default_learning_rate",
+    "in_todays_words",
     "load_recipe",
 ]
 
@@ -242,6 +243,17 @@ class Recipe(_Value):
     @property
     def train_stages(self) -> list[Train]:
         return [stage for stage in self.stages if isinstance(stage, Train)]
+
+
+def in_todays_words(recipe: Any) -> Any:
+    """A recipe that was written down, with the defaults of fields that were not there yet.
+
+    One that is no recipe any more stays as it is.
+    """
+    try:
+        return Recipe.model_validate(recipe).model_dump(mode="json")
+    except ValidationError:
+        return recipe
 
 
 def default_learning_rate(hidden_size: int) -> float:

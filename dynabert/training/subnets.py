@@ -63,8 +63,7 @@ class Sandwich(_Choice):
 
     def of_step(self, shape: NetworkShape, generator: torch.Generator) -> list[Subnet]:
         """What a step trains: the largest, the random ones, the smallest; none of them twice."""
-        grid = list(SearchSpace(self.width_mults, self.depth_mults))
-        largest, smallest = grid[0], grid[-1]
+        largest, smallest = self.judged[0], self.judged[-1]
         widths, depths = self.width_mults, self.depth_mults
         if self.between == "any":
             widths = _within(widths, width_choices(shape))
