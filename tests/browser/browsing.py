@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlparse
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Route, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Route, WebSocket, expect
 
 TIMEOUT_MS = 60_000
 expect.set_options(timeout=TIMEOUT_MS)  # a busy machine is slow, not wrong
@@ -23,6 +23,17 @@ class Watched:
     page: Page
     outside: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    connections: list[WebSocket] = field(default_factory=list)
+
+    def go_back(self) -> None:
+        """Press Back, and wait until the server's answer stands there.
+
+        Without the wait for the answer, a second press may overtake the script that the first one
+        started, which then writes its page into the history once more.
+        """
+        with self.connections[-1].expect_event("framereceived", timeout=TIMEOUT_MS):
+            self.page.go_back()
+        idle(self.page)
 
     def check(self) -> None:
         assert self.outside == []
@@ -48,6 +59,7 @@ def watch(page: Page) -> Watched:
             watched.errors.append(f"{message.text} ({address})")
 
     page.route(lambda address: address.startswith("http"), only_local)
+    page.on("websocket", lambda connection: watched.connections.append(connection))
     page.on("console", note)
     page.on("pageerror", lambda error: watched.errors.append(str(error)))
     return watched
