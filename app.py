@@ -21,13 +21,15 @@ page = st.navigation(
         st.Page("pages/fusion.py", title="Function fusion", icon=":material/merge:"),
         st.Page("pages/survivors.py", title="Surviving tokens", icon=":material/filter_alt:"),
         st.Page("pages/accuracy.py", title="Accuracy and size", icon=":material/scatter_plot:"),
+        st.Page("pages/search.py", title="Search", icon=":material/travel_explore:"),
         st.Page("pages/try_it.py", title="Try it", icon=":material/chat:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
         st.Page("pages/results.py", title="Results", icon=":material/table_chart:"),
         st.Page("pages/take_away.py", title="Take it away", icon=":material/download:"),
         st.Page("pages/learn.py", title="Tour and glossary", icon=":material/school:"),
         st.Page("pages/train.py", title="Train and watch", icon=":material/model_training:"),
-    ]
+    ],
+    expanded=True,
 )
 state.arrive()
 notices.make_room()

@@ -25,6 +25,12 @@ def explain(error: ValidationError) -> str:
     )
 
 
+def explain_plainly(error: ValidationError) -> str:
+    """The same as whole sentences; where rules of our own were broken, what they say and nothing else."""
+    own = [str(cause) for d in error.errors() if (cause := d.get("ctx", {}).get("error"))]
+    return "; ".join(own).removesuffix(".") + "." if own else f"{explain(error)}."
+
+
 def first_line(error: BaseException) -> str:
     """The beginning of an error's message, without what follows over many lines."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

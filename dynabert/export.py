@@ -90,7 +90,7 @@ def _lengths(resolved: ResolvedSubnet) -> list[tuple[str, str]]:
 def model_card(run: Run, model: TaskModel, subnet: Subnet, *, half: bool = False) -> str:
     """What the sub-network is, what it scored, and how to load it, in Markdown."""
     info, task, resolved = run.info, run.info.task, subnet.resolve(model.config.shape)
-    row = find_row(run.results, resolved)
+    row = find_row(run.all_results, resolved)
     tokens = int(run.results["tokens"].iloc[0])  # of all its rows
     scores = "not evaluated"
     if row is not None:

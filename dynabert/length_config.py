@@ -64,6 +64,13 @@ class LengthConfig:
             return "r" + "_".join(f"{Decimal(repr(entry)):f}" for entry in self.entries)
         return "l" + ".".join(map(str, self.entries))
 
+    @property
+    def in_words(self) -> str:
+        """For example "90%, 81% of the tokens", "96, 64 tokens"."""
+        if self.is_relative:
+            return ", ".join(f"{entry:.0%}" for entry in self.entries) + " of the tokens"
+        return ", ".join(map(str, self.entries)) + " tokens"
+
     @classmethod
     def parse(cls, key: str) -> LengthConfig:
         """The lengths of such a name.

@@ -36,6 +36,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
+from dynabert.analysis.choices import keeping_all_tokens
 from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.backbones import load_tokenizer
 from dynabert.data.source import DataSource
@@ -241,7 +242,13 @@ class Run:
 
     @property
     def results(self) -> pd.DataFrame:
-        """A row for each evaluated sub-network; the columns are those of `dynabert.evaluation.sweep`."""
+        """A row for each evaluated sub-network that keeps all tokens: who reads them compares widths
+        and depths. The columns are those of `dynabert.evaluation.sweep`."""
+        return keeping_all_tokens(self.all_results)
+
+    @property
+    def all_results(self) -> pd.DataFrame:
+        """Those of `results`, and of sub-networks that drop tokens."""
         results = pd.read_parquet(self.folder / RESULTS)
         later = self._measured()
         return results if later is None else _latest(pd.concat([results, later], ignore_index=True))
@@ -260,14 +267,7 @@ class Run:
         return results[reported] if reported.any() else results
 
     def add_results(self, rows: pd.DataFrame) -> None:
-        """Keep rows measured later with the run; they replace earlier ones of the same sub-networks.
-
-        Raises:
-            UserError: a row of a sub-network that drops tokens: who reads them compares widths and
-            depths.
-        """
-        if "length_config" in rows and rows["length_config"].notna().any():
-            raise UserError("results of sub-networks that drop tokens cannot be kept with a run.")
+        """Keep rows measured later with the run; they replace earlier ones of the same sub-networks."""
         path = self.folder / MEASURED
         with (self.folder / MANIFEST).open("rb") as held:
             fcntl.flock(held, fcntl.LOCK_EX)  # two who add at once must not lose each other's rows
@@ -303,15 +303,15 @@ class Run:
         return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
 
 
-def check_run_name(name: str) -> str:
-    """The name itself, if a run may be called so.
+def check_run_name(name: str, what: str = "run") -> str:
+    """The name itself, if a run, or something else that is kept in a folder of its name, may be called so.
 
     Raises:
         UserError: it could leave the runs folder or hide in it.
     """
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"{name!r} cannot name a run: use 1 to 64 letters, digits, '.', '_' and '-', "
+            f"{name!r} cannot name a {what}: use 1 to 64 letters, digits, '.', '_' and '-', "
             "beginning with a letter or digit."
         )
     return name

@@ -110,7 +110,7 @@ class ResolvedSubnet:
         plural = "layer" if len(self.layers) == 1 else "layers"
         heads, neurons = _span(self.heads), _span(self.neurons)
         text = f"{len(self.layers)} {plural} ({numbers}) x {heads} heads x {neurons} neurons"
-        return text if self.length_config is None else f"{text}, {_lengths(self.length_config)}"
+        return text if self.length_config is None else f"{text}, {self.length_config.in_words}"
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ def check_keeps_all_tokens(resolved: ResolvedSubnet, what: str) -> None:
     """
     if resolved.length_config is not None:
         raise UserError(
-            f"{what} are of networks that keep all tokens; of this one {_lengths(resolved.length_config)} "
+            f"{what} are of networks that keep all tokens; of this one {resolved.length_config.in_words} "
             "leave the layers."
         )
 
@@ -376,9 +376,3 @@ def _short(mult: float) -> str:
 
 def _span(counts: tuple[int, ...]) -> str:
     return str(counts[0]) if min(counts) == max(counts) else f"{min(counts)}-{max(counts)}"
-
-
-def _lengths(config: LengthConfig) -> str:
-    if config.is_relative:
-        return ", ".join(f"{entry:.0%}" for entry in config.entries) + " of the tokens"
-    return ", ".join(map(str, config.entries)) + " tokens"

@@ -80,11 +80,14 @@ def start_evaluation(subnet: Subnet, auto: bool, slot: DeltaGenerator) -> jobs.J
 
 def show_links(subnet: Subnet) -> None:
     """The other pages, opened on this sub-network."""
+    if subnet.heads is not None:
+        known = f"one width for all layers, {wording.escape(state.recall('w'))}"
+    else:
+        known = "" if subnet.length_config is None else "sub-networks that keep all tokens"
     st.caption(
-        "Open this sub-network on another page:"
-        if subnet.heads is None
-        else "Take it away opens this sub-network; the other pages know one width for all layers, "
-        f"{wording.escape(state.recall('w'))}:"
+        f"Take it away opens this sub-network; the other pages know {known}:"
+        if known
+        else "Open this sub-network on another page:"
     )
     with st.container(horizontal=True):
         for page, label, icon in (

@@ -17,7 +17,7 @@ from pages.shared import by_layer, cache, controls, wording
 
 run = controls.open_run()
 task = run.info.task
-results = cache.results(run)
+results = cache.all_results(run)
 tokens = int(results["tokens"].iloc[0])
 
 controls.header(

@@ -10,6 +10,7 @@ from dynabert.data.loading import tasks_in
 from dynabert.data.tasks import TASKS, find_task
 from dynabert.errors import UserError
 from dynabert.runs import list_runs
+from dynabert.search.background import search_under_way
 from dynabert.training import RECIPES
 from dynabert.training.background import find_trainings, free_name, start_training
 from dynabert.training.plan import MAX_SEED
@@ -205,6 +206,8 @@ def offer() -> None:
             assert request is not None  # the button would be disabled
             try:
                 with st.spinner("Checking the data and the backbone …"):
+                    if busy := search_under_way(runs_dir):
+                        raise UserError(f"{busy} is at work at the moment; wait, or stop it first.")
                     start_training(request, runs_dir)
             except UserError as error:
                 st.error(wording.sentence(error), icon=":material/error:")

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import softmax
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.attention_maps import as_inputs, encode_texts
 from dynabert.analysis.choices import find_row
+from dynabert.analysis.class_answer import ClassAnswer
 from dynabert.evaluation.cost import num_params
 from dynabert.evaluation.latency import Latency, time_passes
 from dynabert.modeling.models import DynaBertForSequenceClassification
@@ -21,23 +21,13 @@ from dynabert.subnet import Subnet
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Answer:
+class Answer(ClassAnswer):
     """What one sub-network answers, and how fast."""
 
     subnet: Subnet
     logits: np.ndarray  # (C,); of a regression (1,), the value itself
     num_params: int  # of its Transformer layers
     latency: Latency  # of this text, in a batch of one
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """(C,) softmax of the logits, for a classification."""
-        return np.asarray(softmax(self.logits))
-
-    @property
-    def choice(self) -> int:
-        """Number of the answered class; 0 of a regression."""
-        return int(self.logits.argmax())
 
 
 @torch.inference_mode()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
+from dynabert.analysis.class_answer import ClassAnswer
 from dynabert.errors import UserError
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.heads import joined
@@ -19,7 +19,7 @@ from dynabert.subnet import FULL, ResolvedSubnet, Subnet
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AttentionMaps:
+class AttentionMaps(ClassAnswer):
     """What every head of a sub-network attends to in one text, and what the sub-network answers.
 
     maps: (L, H, S, S) probabilities, from (row) to (column); layers and heads are numbered as in the
@@ -35,11 +35,6 @@ class AttentionMaps:
     def kept(self) -> np.ndarray:
         """(L, H) whether the sub-network has that head."""
         return ~np.isnan(self.maps[:, :, 0, 0])
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """(C,) softmax of the logits, for a classification."""
-        return np.asarray(softmax(self.logits))
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dynabert.length_config import LengthConfig
@@ -38,6 +39,18 @@ def closest(choices: Sequence[float], wanted: float) -> float:
 def on_grid(results: pd.DataFrame) -> pd.DataFrame:
     """The rows of a results table that a width and a depth say everything about."""
     return results[results["subnet"].str.fullmatch(_GRID_KEY)]
+
+
+def keeping_all_tokens(results: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a results table whose sub-networks drop no tokens."""
+    return results[~drops_tokens(results)].reset_index(drop=True)
+
+
+def drops_tokens(results: pd.DataFrame) -> np.ndarray:
+    """(N,) True for the rows whose sub-networks drop tokens."""
+    if "length_config" not in results:  # a table from before there were lengths
+        return np.zeros(len(results), dtype=bool)
+    return results["length_config"].notna().to_numpy(bool)
 
 
 def subnet_by_layer(shape: NetworkShape, depth_mult: float, heads: Sequence[int]) -> Subnet:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dynabert.analysis.choices import drops_tokens
 from dynabert.analysis.pareto import pareto_front
 
 
@@ -17,6 +18,7 @@ class SizeFilter:
     layers: tuple[int, int] | None = None
     heads: tuple[int, int] | None = None  # every executed layer must lie within
     most_cost: float | None = None
+    all_tokens: bool = False  # leave out those that drop tokens
 
     def passes(self, results: pd.DataFrame, cost: str) -> np.ndarray:
         """(N,) True for the rows within; a cost that was not measured is not below any limit.
@@ -32,6 +34,8 @@ class SizeFilter:
             inside &= np.array(
                 [low <= min(counts) and max(counts) <= high for counts in results["heads"]], bool
             )
+        if self.all_tokens:
+            inside &= ~drops_tokens(results)
         if self.most_cost is not None:
             costs = pd.to_numeric(results[cost]).to_numpy(float)
             # A limit that was rounded for a link still lets the one through that it was made for.

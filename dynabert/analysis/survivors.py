@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import softmax
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.attention_maps import as_inputs, encode_texts, token_texts
+from dynabert.analysis.class_answer import ClassAnswer
 from dynabert.evaluation.cost import count_macs
 from dynabert.length_config import shrinking
 from dynabert.modeling.attention import received_of
@@ -24,7 +24,7 @@ DROPS = tuple(number / 20 for number in range(11))  # shares that a layer may dr
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Survivors:
+class Survivors(ClassAnswer):
     """What becomes of the tokens of one text in one sub-network."""
 
     subnet: Subnet
@@ -36,16 +36,6 @@ class Survivors:
     logits: np.ndarray  # (C,); of spans (2, S), start and end
     macs: int  # of its Transformer layers for this text
     num_cut: int  # tokens left out because the text was too long
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """(C,) softmax of the logits, for a classification."""
-        return np.asarray(softmax(self.logits))
-
-    @property
-    def choice(self) -> int:
-        """Number of the answered class."""
-        return int(self.logits.argmax())
 
     @property
     def num_leaving(self) -> tuple[int, ...]:

@@ -114,6 +114,10 @@ class TrainingDisplay:
                     f"{collapsed}{best}"
                 )
 
+    def tell(self, what: str, done: int, total: int, note: str, seconds_left: float) -> None:
+        """Progress of long work that is not a training: how far, what was found, the time left."""
+        self._advance(what, done, total, f"{note}  {clock(seconds_left)} left")
+
     def _advance(self, description: str, done: int, total: int, note: str) -> None:
         if not console.is_terminal:
             if note and time.monotonic() - self._last_line > _LOG_SECONDS:

@@ -126,11 +126,6 @@ def sweep(
     Example: python -m dynabert sweep demo --widths 1,0.5,0.25 --depths 1,0.5 --out sweep.csv
     """
     shares = chosen_drops(drops)
-    if keep and shares != (0.0,):
-        raise UserError(
-            "--keep is for sub-networks that drop no tokens; leave out --drops, or write the table to a "
-            "file with --out."
-        )
     LatencySetup(tokens=tokens or PAPER_TOKENS, batch_size=latency_batch)  # refuses at once
     check_out_file(out, ".csv", ".parquet")
     opened = find_run(run, runs_dir)

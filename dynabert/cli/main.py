@@ -16,6 +16,7 @@ from dynabert.cli import (
     augment_command,
     inspect_commands,
     reproduce_command,
+    search_command,
     serve_commands,
     train_command,
 )
@@ -37,6 +38,7 @@ app.command(name="importance")(inspect_commands.importance)
 app.command(name="ablate")(inspect_commands.ablate)
 app.command(name="attention")(attention_command.attention)
 app.command(name="extract")(inspect_commands.extract)
+app.command(name="search")(search_command.search)
 app.command(name="reproduce")(reproduce_command.reproduce)
 app.command(name="runs")(inspect_commands.runs)
 app.command(name="app")(serve_commands.app)

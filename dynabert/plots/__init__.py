@@ -33,6 +33,7 @@ from dynabert.plots.scores import (
     differences,
     metric_grid,
 )
+from dynabert.plots.search import search_fronts
 from dynabert.plots.style import percent, plain, span
 from dynabert.plots.survivors import surviving_tokens
 from dynabert.plots.training import training_curve
@@ -65,6 +66,7 @@ __all__ = [
     "plain",
     "quality_of_runs",
     "quality_vs_cost",
+    "search_fronts",
     "span",
     "surviving_tokens",
     "training_curve",

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from dynabert.analysis.choices import drops_tokens
 from dynabert.analysis.filters import front_of
-from dynabert.plots.style import BLUE, COLOURS, GREY, RED, finished, plain, row_hover
+from dynabert.plots.style import BLUE, COLOURS, GREY, finished, mark_chosen, plain, row_hover
 
 
 def quality_vs_cost(
@@ -36,6 +37,7 @@ def quality_vs_cost(
     shown, outside = every[every["inside"]], every[~every["inside"]]
     sound, front = _sound_and_front(shown, metric)
     collapsed = shown[shown["collapsed"]]
+    drops = drops_tokens(sound)
     figure = go.Figure()
     if len(outside):
         figure.add_scatter(
@@ -57,7 +59,12 @@ def quality_vs_cost(
         hoverinfo="skip",
     )
     for rows, name, marker in (
-        (sound, "sub-network", {"color": BLUE, "size": 10}),
+        (sound[~drops], "sub-network", {"color": BLUE, "size": 10}),
+        (
+            sound[drops],
+            "drops tokens",
+            {"color": BLUE, "size": 11, "symbol": "diamond-open", "line": {"width": 2}},
+        ),
         (
             collapsed,
             "collapsed: one answer for all",
@@ -77,19 +84,7 @@ def quality_vs_cost(
             )
     chosen = every[every["subnet"] == selected]
     if len(chosen):
-        figure.add_scatter(
-            x=chosen["cost"],
-            y=chosen[metric],
-            mode="markers",
-            marker={
-                "symbol": "circle-open",
-                "size": 20,
-                "color": RED,
-                "line": {"width": 3},
-            },
-            name="chosen",
-            hoverinfo="skip",
-        )
+        mark_chosen(figure, chosen["cost"], chosen[metric])
     figure.update_layout(showlegend=True)
     figure.update_xaxes(title_text=cost_title, rangemode="tozero")
     figure.update_yaxes(title_text=metric_title)

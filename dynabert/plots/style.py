@@ -11,6 +11,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import get_colorscale, sample_colorscale
 
+from dynabert.length_config import LengthConfig
+
 BLUE, ORANGE, GREEN, PINK, SKY, RED = (
     "#2f86c9", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00",
 )  # fmt: skip
@@ -52,6 +54,18 @@ def finished(
     figure.update_xaxes(automargin=True, showgrid=grid, zeroline=False)
     figure.update_yaxes(automargin=True, showgrid=grid, zeroline=False)
     return figure
+
+
+def mark_chosen(figure: go.Figure, x: pd.Series, y: pd.Series) -> None:
+    """A ring around the points that a reader has chosen."""
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        marker={"symbol": "circle-open", "size": 20, "color": RED, "line": {"width": 3}},
+        name="chosen",
+        hoverinfo="skip",
+    )
 
 
 def tiles(z: np.ndarray, **scale: Any) -> go.Heatmap:
@@ -103,6 +117,7 @@ def row_hover(row: Mapping[Any, Any], metric: str, metric_title: str) -> str:
         f"<b>{width}, depth {row['depth_mult']:.4g}</b>",
         f"{count(len(row['layers']), 'layer')}: {', '.join(str(n + 1) for n in row['layers'])}",
         f"{heads} heads, {span(row['neurons'])} neurons in each",
+        *_tokens_line(row),
         f"{plain(metric_title)} {row[metric]:.4f}",
         f"{row['num_params'] / 1e6:.2f} M parameters, {row['macs'] / 1e6:,.0f} M MACs",
     ]
@@ -111,3 +126,11 @@ def row_hover(row: Mapping[Any, Any], metric: str, metric_title: str) -> str:
     if row["collapsed"]:
         lines.append("<b>collapsed: gives every example the same answer</b>")
     return "<br>".join(lines)
+
+
+def _tokens_line(row: Mapping[Any, Any]) -> list[str]:
+    """Which shares or counts of tokens leave the layers, where not all do."""
+    key = row.get("length_config")
+    if not isinstance(key, str):
+        return []
+    return [f"{LengthConfig.parse(key).in_words} leave them"]

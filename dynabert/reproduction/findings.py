@@ -10,7 +10,7 @@ import numpy as np
 
 from dynabert.reproduction.budgets import same_budget, trained_alike
 from dynabert.reproduction.compare import Comparison, deviation
-from dynabert.reproduction.layout import Question
+from dynabert.reproduction.layout import WHOLE, Question
 from dynabert.reproduction.measures import title_of
 from dynabert.reproduction.published import AVERAGE
 
@@ -126,19 +126,21 @@ def findings(comparison: Comparison) -> list[Finding]:
 
 
 def _answer(comparison: Comparison, question: Question) -> Finding:
-    table, heading = comparison.table, question.heading
-    better, than = table.row(question.better), table.row(question.than)
+    table = comparison.table
+    better, than = (
+        table.mean_row(labels, question.heading) for labels in (question.better, question.than)
+    )
     paper: dict[str, float] = {}
     ours: dict[str, Gain] = {}
     unlike: list[str] = []
     for measure in table.measures:
         if measure == AVERAGE:
             continue
-        high, low = (row.published.get((measure, heading)) for row in (better, than))
+        high, low = (row.published.get((measure, WHOLE)) for row in (better, than))
         if high is not None and low is not None:
             paper[measure] = high - low
         first, second = (
-            {one.seed: one for one in same_budget(comparison.by_seed(row, measure, heading))}
+            {one.seed: one for one in same_budget(comparison.by_seed(row, measure, WHOLE))}
             for row in (better, than)
         )
         same_examples = [

@@ -43,12 +43,17 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """Something a table decides by comparing two of its rows, trained alike but for one thing."""
+    """Something a table decides by comparing two of its rows, trained alike but for one thing.
+
+    Several labels or headings are compared by the mean over all their cells.
+    """
 
     text: str
-    better: str  # labels of rows: the answer is yes where this one scores more ...
-    than: str  # ... than this one
-    heading: str = WHOLE
+    better: (
+        str | tuple[str, ...]
+    )  # labels of rows: the answer is yes where this one scores more ...
+    than: str | tuple[str, ...]  # ... than this one
+    heading: str | tuple[str, ...] = WHOLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,19 @@ class Table:
     def row(self, label: str) -> Row:
         return next(row for row in self.rows if row.label == label)
 
+    def mean_row(self, labels: str | tuple[str, ...], headings: str | tuple[str, ...]) -> Row:
+        """A row with one cell, `WHOLE`: the mean over the cells of some rows and headings."""
+        rows = [self.row(label) for label in _several(labels)]
+        cells = [(row, heading) for row in rows for heading in _several(headings)]
+        published: dict[tuple[str, str], Score] = {}
+        for measure in self.measures:
+            scores = [row.published.get((measure, heading)) for row, heading in cells]
+            known = [score for score in scores if score is not None]
+            if len(known) == len(scores):
+                published[measure, WHOLE] = sum(known) / len(known)
+        parts = tuple(part for row, heading in cells for part in row.parts[heading])
+        return Row(label=", ".join(_several(labels)), parts={WHOLE: parts}, published=published)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
@@ -92,6 +110,10 @@ class Figure:
     @property
     def recipes(self) -> tuple[str, ...]:
         return tuple(self.methods)
+
+
+def _several(one_or_more: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (one_or_more,) if isinstance(one_or_more, str) else one_or_more
 
 
 def times(mult: float) -> str:

@@ -87,6 +87,11 @@ def _grid_rows(name: str, recipe: str, scores: Mapping[str, Block] | None = None
     return rows
 
 
+def _labels(name: str) -> tuple[str, ...]:
+    """Of the rows that `_grid_rows` makes."""
+    return tuple(f"{name}, {times(width)}" for width in PAPER_WIDTHS)
+
+
 def _table_1(name: str, family: Family, backbone: str, elastic: str) -> Table:
     return Table(
         name=name,
@@ -107,6 +112,12 @@ def _table_1(name: str, family: Family, backbone: str, elastic: str) -> Table:
                 better=f"{elastic}, 1.0x",
                 than=backbone,
                 heading=DEPTHS[0],
+            ),
+            Question(
+                text="Is the best recipe of ours better, on average over the twelve sub-networks?",
+                better=_labels("Best of ours"),
+                than=_labels(elastic),
+                heading=DEPTHS,
             ),
             Question(
                 text="Is the best recipe of ours better than DynaBERT at full size?",
@@ -142,6 +153,12 @@ _TABLE_2 = Table(
             better="DynaBERT, 1.0x",
             than="BERT_BASE",
             heading=DEPTHS[0],
+        ),
+        Question(
+            text="Is the best recipe of ours better, on average over the twelve sub-networks?",
+            better=_labels("Best of ours"),
+            than=_labels("DynaBERT"),
+            heading=DEPTHS,
         ),
     ),
 )

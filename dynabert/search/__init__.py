@@ -1,1 +1,1 @@
-"""Which sub-network to take: choices beyond one width for all layers."""
+"""Which sub-network to take: searches over widths, depths and lengths, and widths by importance."""

@@ -12,13 +12,9 @@ So any process can watch, stop and resume it. With a run's completion all three 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,10 +23,11 @@ from typing import Literal
 
 import psutil
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from dynabert.errors import UserError
 from dynabert.files import write_text_atomically
+from dynabert.processes import StartedProcess, exclusively, launch, log_tail, start_time
 from dynabert.runs import (
     MANIFEST,
     list_unfinished,
@@ -44,30 +41,14 @@ from dynabert.training.request import TrainingRequest
 
 PROCESS = "process.json"
 LOG = "train.log"
-_LOCK = ".training.lock"  # in the runs folder: held while a training is being started
-_SAME_START_SECONDS = 2.0  # the clock may have been set meanwhile
-_NICENESS = 5  # whoever uses the machine, the app first of all, comes before a training
 
 State = Literal["starting", "running", "stopping", "stopped", "died"]
 
 
-class _Process(BaseModel):
-    """A process that was started for a training. Its number alone may be another's by now."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Process(StartedProcess):
+    """A process that was started for a training."""
 
     request: TrainingRequest
-    pid: int
-    started: float  # seconds since 1970
-    asked_to_stop: bool = False
-
-    @property
-    def is_alive(self) -> bool:
-        with suppress(psutil.Error, ValueError):
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < _SAME_START_SECONDS
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +68,7 @@ class Training:
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines that its process wrote; "" if there are none."""
-        try:
-            with (self.folder / LOG).open("rb") as file:
-                file.seek(0, os.SEEK_END)
-                file.seek(max(0, file.tell() - 200 * lines))
-                text = file.read().decode("utf-8", errors="replace")
-        except OSError:
-            return ""
-        return "\n".join(text.splitlines()[-lines:])
+        return log_tail(self.folder / LOG, lines)
 
 
 def find_trainings(runs_dir: Path) -> list[Training]:
@@ -189,7 +163,7 @@ def discard_training(name: str, runs_dir: Path) -> None:
     Raises:
         UserError: it is under way.
     """
-    with _held(runs_dir):
+    with exclusively(runs_dir):
         if _existing(name, runs_dir).is_under_way:
             raise UserError(f"{name} is being trained; stop it first.")
         discard_unfinished(name, runs_dir)
@@ -236,14 +210,6 @@ def _check_name(name: str, runs_dir: Path) -> None:
 
 
 @contextmanager
-def _held(runs_dir: Path) -> Iterator[None]:
-    """While a training is started or discarded, nobody else does either here."""
-    with (runs_dir / _LOCK).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
 def _starting(runs_dir: Path) -> Iterator[None]:
     """While a training is started: nobody else starts one here, and none is under way.
 
@@ -252,7 +218,7 @@ def _starting(runs_dir: Path) -> Iterator[None]:
     """
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
-        with _held(runs_dir):
+        with exclusively(runs_dir):
             busy = [training.name for training in find_trainings(runs_dir) if training.is_under_way]
             if busy:
                 raise UserError(
@@ -265,23 +231,9 @@ def _starting(runs_dir: Path) -> Iterator[None]:
 
 
 def _launch(request: TrainingRequest, runs_dir: Path, folder: Path) -> Training:
-    # Without an installation the package is found only from its own folder.
-    paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
-    with (folder / LOG).open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dynabert", *request.arguments(runs_dir.resolve())],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # no Ctrl-C meant for the app reaches it
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        )
-    with suppress(psutil.Error):
-        psutil.Process(process.pid).nice(_NICENESS)
-    # So that its end leaves no zombie behind while this process lives.
-    threading.Thread(target=process.wait, daemon=True).start()
+    process = launch(request.arguments(runs_dir.resolve()), folder / LOG)
     try:
-        started = psutil.Process(process.pid).create_time()
+        started = start_time(process)
         _write_process(folder, _Process(request=request, pid=process.pid, started=started))
     except (OSError, psutil.Error):  # nobody could stop it any more
         process.kill()

@@ -92,8 +92,8 @@ class _StageRun:
         self.accelerator = setting.accelerator
         self.shape = student.config.shape
         self.judged = stage.subnets.judged
-        assert stage.learning_rate is not None  # filled in by `Recipe.for_hidden_size`
-        self.peak_rate = stage.learning_rate
+        assert stage.peak_rate is not None  # filled in by `Recipe.for_hidden_size`
+        self.peak_rate = stage.peak_rate
         self.optimizer = make_optimizer(student, stage.weight_decay)
         self.recorder = Recorder(setting.workspace.metrics_file, self.accelerator.is_main_process)
         self.epoch, self.batches = 0, self._batches_of_epoch(0)

@@ -118,6 +118,7 @@ class Train(_Value):
     # In epochs of the original rows: on augmented ones, as many steps with ever new examples.
     epochs: Annotated[float, Field(gt=0)] = 3.0
     learning_rate: Annotated[float, Field(gt=0)] | None = None  # None: `default_learning_rate`
+    rate_factor: Annotated[float, Field(gt=0)] = 1.0  # times the learning rate, given or default
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1  # share of the steps in which it rises
     weight_decay: Weight = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
@@ -147,6 +148,11 @@ class Train(_Value):
                 "of its layers; leave layer_drop at 0 and give depth_mults a 1"
             )
         return self
+
+    @property
+    def peak_rate(self) -> float | None:
+        """The learning rate at the end of the warm-up; None where that depends on the backbone."""
+        return None if self.learning_rate is None else self.learning_rate * self.rate_factor
 
     @property
     def needs_teacher_network(self) -> bool:

@@ -13,7 +13,7 @@ from dynabert.backbones import check_backbone
 from dynabert.data.augmentation import check_augmentable
 from dynabert.data.source import DataSource
 from dynabert.data.tasks import find_task
-from dynabert.errors import UserError, explain
+from dynabert.errors import UserError, explain_plainly
 from dynabert.runs import check_run_name
 from dynabert.training.augmented import find_augmentation
 from dynabert.training.plan import MAX_SEED
@@ -112,7 +112,7 @@ def request_training(**values: object) -> TrainingRequest:
     try:
         return TrainingRequest.model_validate(values)
     except ValidationError as error:
-        raise UserError(_explained(error)) from error
+        raise UserError(explain_plainly(error)) from error
 
 
 def default_name(task: str, backbone: str) -> str:
@@ -120,9 +120,3 @@ def default_name(task: str, backbone: str) -> str:
     stem = Path(task).stem if task.lower().endswith(".csv") else task
     name = f"{stem}-{Path(backbone).resolve().name}"
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:64]
-
-
-def _explained(error: ValidationError) -> str:
-    # Our own sentences need no field before them.
-    own = [str(cause) for d in error.errors() if (cause := d.get("ctx", {}).get("error"))]
-    return "; ".join(own).removesuffix(".") + "." if own else f"{explain(error)}."

@@ -11,7 +11,7 @@ from dynabert.analysis.choices import subnet_by_layer
 from dynabert.errors import UserError
 from dynabert.runs import Run
 from dynabert.subnet import Subnet
-from pages.shared import controls, notices, state, wording
+from pages.shared import controls, lengths, notices, state, wording
 
 _PARAMETER = "per_layer"  # heads of each executed layer, for example "12.6.3.3"
 _MOST_IN_A_ROW = 6
@@ -20,7 +20,7 @@ _Shown = tuple[str, Subnet, tuple[int, ...]]
 
 
 def choose_subnet(run: Run, results: pd.DataFrame) -> Subnet:
-    """Width and depth, on request the heads of each layer, and what they come to."""
+    """Width, depth and length, on request the heads of each layer, and what they come to."""
     left, right = st.columns(2, gap="large")
     with left:
         width = controls.choose_width(run, results)
@@ -36,6 +36,7 @@ def choose_subnet(run: Run, results: pd.DataFrame) -> Subnet:
         on_change=lambda: _switch(run, plain),
     )
     subnet = plain if heads is None else _choose_heads(run, plain, heads)
+    subnet = lengths.choose(run, subnet)
     st.caption(f"Sub-network: {wording.subnet_counts(subnet, run.config.shape)}.")
     return subnet
 

@@ -17,6 +17,7 @@ from dynabert import Subnet
 from dynabert.analysis.answers import Answer, answer_all
 from dynabert.analysis.attention_maps import AttentionMaps, attention_maps
 from dynabert.analysis.attention_maps import kept_heads as find_kept_heads
+from dynabert.analysis.choices import keeping_all_tokens
 from dynabert.analysis.functions import FunctionProfile, function_profile
 from dynabert.analysis.fusion import Fusion, measure_fusion
 from dynabert.analysis.head_ablation import HeadAblation
@@ -171,18 +172,23 @@ def _ablation(run: Run, kept: int) -> HeadAblation | None:
 
 
 def results(run: Run) -> pd.DataFrame:
-    """The run's results, with those that were measured since.
+    """The run's results of sub-networks that keep all tokens, with those that were measured since.
 
     Raises:
         UserError: the latter cannot be read.
     """
+    return keeping_all_tokens(all_results(run))
+
+
+def all_results(run: Run) -> pd.DataFrame:
+    """Those of `results`, and of sub-networks that drop tokens."""
     measured = run.folder / MEASURED
     return _results(run, measured.stat().st_mtime_ns if measured.is_file() else 0)
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_RUN)
 def _results(run: Run, measured: int) -> pd.DataFrame:
-    return run.results
+    return run.all_results
 
 
 def reported_results(run: Run) -> pd.DataFrame:

@@ -48,8 +48,8 @@ def store() -> _Store:
 
 
 def results(run: Run) -> pd.DataFrame:
-    """The run's results, with those that could not be kept in its folder."""
-    known = cache.results(run)
+    """All of the run's results, with those that could not be kept in its folder."""
+    known = cache.all_results(run)
     unkept = store().unkept.get(cache.run_key(run))
     if unkept is None:
         return known
@@ -97,7 +97,7 @@ def keep_row(run: Run, same: RunKey, row: dict, *, replace: bool) -> None:
     """Keep a row with its run, or in memory where nothing can be written there."""
     cache.check_same(run, same)
     kept = store()
-    if not replace and find_row(run.results, resolved_row(row)) is not None:
+    if not replace and find_row(run.all_results, resolved_row(row)) is not None:
         return
     lists = {name: [int(count) for count in row[name]] for name in ("heads", "neurons", "layers")}
     rows = pd.DataFrame([row | lists])

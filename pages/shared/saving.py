@@ -32,6 +32,8 @@ _NAMES = {
     "dynabert.analysis.survivors": ("DROPS", "dropping", "survivors"),
     "dynabert.evaluation": ("evaluate",),
     "dynabert.examples": ("load_examples",),
+    "dynabert.search.front": ("measured_table", "read_front", "trial_table"),
+    "dynabert.search.search": ("Search",),
 }
 _PACKAGES = ("dynabert", "torch", "transformers")
 

@@ -25,6 +25,7 @@ _CHANGED, _PAGE, _ARRIVED, _CONTROLS = (
 OPTIONAL = (
     *("per_layer", "layers", "heads", "max_params", "max_macs", "max_latency", "auto"),
     *("map", "token", "below", "hide", "training", "tour", "score"),
+    *("search", "beside_search", "search_cost", "point", "drop", "lengths", "whole"),
 )
 PARAMETERS = (
     *("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other"),
@@ -146,6 +147,11 @@ def change(name: str, value: object) -> None:
 def forget(name: str) -> None:
     """Take an optional parameter out of the view in answer to the visitor, from a callback."""
     st.session_state[_CHANGED] = True
+    _view().pop(name, None)
+
+
+def forget_quietly(name: str) -> None:
+    """Take an optional parameter out of the view, because nothing on the page stands for it now."""
     _view().pop(name, None)
 
 

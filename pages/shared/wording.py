@@ -10,7 +10,7 @@ from dynabert.analysis.head_ablation import HeadAblation, RankCorrelation, rank_
 from dynabert.data.tasks import TaskKind
 from dynabert.plots import span
 from dynabert.runs import RunInfo
-from dynabert.subnet import NetworkShape, Subnet
+from dynabert.subnet import NetworkShape, ResolvedSubnet, Subnet
 from dynabert.training.recipe import (
     LayerDrop,
     Losses,
@@ -117,8 +117,13 @@ def subnet_counts(subnet: Subnet, shape: NetworkShape) -> str:
     return (
         f"{len(resolved.layers)} of {count(shape.num_layers, 'layer')} ({numbers}), in each "
         f"{span(resolved.heads)} of {span(shape.heads)} heads and "
-        f"{span(resolved.neurons)} of {span(shape.neurons)} neurons"
+        f"{span(resolved.neurons)} of {span(shape.neurons)} neurons{_tokens(resolved)}"
     )
+
+
+def _tokens(resolved: ResolvedSubnet) -> str:
+    config = resolved.length_config
+    return "" if config is None else f"; {config.in_words} leave them"
 
 
 def subnet_title(subnet: Subnet) -> str:
@@ -185,16 +190,19 @@ def stage_in_words(stage: Stage) -> str:
                 f"examples) and sort {sorted_part} by it, so that a narrower network keeps the best"
             )
         case Train():
-            rate = (
-                ""
-                if stage.learning_rate is None
-                else f", learning rate {_short(stage.learning_rate)}"
-            )
             data = ", original and augmented examples" if stage.data == "augmented" else ""
             return (
                 f"{_trained(stage)} {_lesson(stage)}{data}; {stage.epochs:g} "
-                f"{'epoch' if stage.epochs == 1 else 'epochs'}{rate}"
+                f"{'epoch' if stage.epochs == 1 else 'epochs'}{_rate(stage)}"
             )
+
+
+def _rate(stage: Train) -> str:
+    if stage.peak_rate is not None:
+        return f", learning rate {_short(stage.peak_rate)}"
+    return (
+        "" if stage.rate_factor == 1 else f", {stage.rate_factor:g} times the usual learning rate"
+    )
 
 
 def _short(rate: float) -> str:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from dynabert import Subnet
 from dynabert.analysis.choices import find_row
+from dynabert.analysis.survivors import dropping
 from dynabert.errors import UserError
 from dynabert.evaluation import (
     Evaluation,
@@ -29,7 +30,7 @@ pytest_plugins = ["app_fixtures"]
 
 def added(run: Run) -> list[dict[str, Any]]:
     """The results that came to those that the run was written with, in that order."""
-    return Run.load(run.folder).results.iloc[4:].to_dict("records")
+    return Run.load(run.folder).all_results.iloc[4:].to_dict("records")
 
 
 def answered(run: Run, subnet: Subnet) -> Evaluation:
@@ -245,3 +246,43 @@ def test_depth_by_another_number_is_the_same_subnet(open_app, own_run):
     at = open_app(own_run.folder.parent, "accuracy", w="1", d="0.6")
     assert at.select_slider(key="d").value == 0.5
     assert metric(at, "Accuracy") == "0.700"
+
+
+def test_length_is_a_third_control(open_app, own_run):
+    at = open_app(own_run.folder.parent, "accuracy", w="0.5", drop="0.2")
+    slider = at.select_slider(key="lengths-choice")
+    assert slider.value == "0.2"
+    (row,) = added(own_run)
+    (subnet,) = dropping(Subnet(0.5), own_run.config.shape, drops=(0.2,))
+    assert row["subnet"] == subnet.key
+    assert row["accuracy"] == answered(own_run, subnet).metrics["accuracy"]
+    assert row["macs"] == count_macs(own_run.config, subnet, 8)
+    assert metric(at, "Accuracy").removesuffix(" ✕") == f"{row['accuracy']:.3f}"
+    assert "80%, 64%, 51%, 41% of the tokens leave them" in " ".join(c.value for c in at.caption)
+    names = {trace.get("name") for trace in charts(at)[0]["data"]}
+    assert ("drops tokens" in names) == (not row["collapsed"])
+    at.toggle(key="filter-whole").set_value(True).run()
+    assert "4 of 5 shown" in " ".join(c.value for c in at.caption)
+    slider = at.select_slider(key="lengths-choice")
+    slider.set_value("0").run()
+    assert metric(at, "Accuracy") == "0.800"
+    assert len(added(own_run)) == 1
+    # What the other pages show is of networks that keep all tokens.
+    assert open_app(own_run.folder.parent, "overview").metric[0].value
+
+
+def test_a_link_may_name_lengths(open_app, own_run):
+    at = open_app(own_run.folder.parent, "accuracy", w="1", d="0.5", lengths="r0.9_0.3", auto="0")
+    assert at.select_slider(key="lengths-choice").value == "w1.00-d0.50-r0.9_0.3"
+    assert "90%, 30% of the tokens leave them" in " ".join(c.value for c in at.caption)
+    # One that a step of the slider names as well has that name.
+    at = open_app(own_run.folder.parent, "accuracy", d="0.5", lengths="r0.8_0.64", auto="0")
+    assert at.select_slider(key="lengths-choice").value == "0.2"
+    for wrong in ("r0.9", "r0.3_0.9", "l<b>", ""):
+        at = open_app(own_run.folder.parent, "accuracy", d="0.5", lengths=wrong, auto="0")
+        assert at.select_slider(key="lengths-choice").value == "0"
+
+
+def test_a_sub_network_that_drops_tokens_can_be_taken_away(open_app, own_run):
+    at = open_app(own_run.folder.parent, "take_away", d="0.5", lengths="r0.9_0.3")
+    assert any("--subnet w1.00-d0.50-r0.9_0.3 " in code.value for code in at.code)

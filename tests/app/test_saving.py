@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from reading import charts, numbers
-from streamlit.testing.v1 import AppTest
+from reading import cells, charts, figure_of, same
 from tiny_run import copy_run
 
 from dynabert import Subnet, plots
@@ -20,33 +17,6 @@ from dynabert.analysis.head_ablation import ablate_heads
 from dynabert.examples import load_examples
 
 pytest_plugins = ["app_fixtures"]
-
-
-def cells(at: AppTest) -> list[str]:
-    """The code for a notebook of every chart of the page, in their order."""
-    return [code.value for code in at.code if "Run.load(" in code.value]
-
-
-def figure_of(cell: str) -> dict[str, Any]:
-    """What a notebook would show of the last line of a cell, as JSON values."""
-    *body, last = ast.parse(cell).body
-    assert isinstance(last, ast.Expr)
-    names: dict[str, Any] = {}
-    exec(compile(ast.Module(body, []), "cell", "exec"), names)
-    figure = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
-    assert isinstance(figure, go.Figure)
-    return json.loads(figure.to_json())
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are equal, arrays by their numbers."""
-    if isinstance(one, dict) and "bdata" in one:
-        return np.array_equal(numbers(one), numbers(other), equal_nan=True)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ pytest_plugins = ["app_fixtures"]
 QUESTION, PASSAGE = "what is good ?", "the old red good cat is on the tree ."
 PAGES = (
     *("overview", "importance", "attention", "fusion", "accuracy", "try_it", "compare"),
-    *("survivors", "take_away", "learn", "train"),
+    *("survivors", "search", "take_away", "learn", "train"),
 )
 SPACE = list(SearchSpace((1.0, 0.5), (1.0, 0.5)))
 

@@ -56,3 +56,11 @@ def test_a_stage_that_drops_tokens_says_so() -> None:
     said = wording.stage_in_words(plain)
     assert "the largest and the smallest sub-network and 2 random ones of those between" in said
     assert "(widths 1, 0.5) on the labels" in said
+
+
+def test_a_stage_tells_its_learning_rate_where_it_is_not_the_usual_one() -> None:
+    fine_tune, _, width, _ = RECIPES["best"].stages
+    assert "learning rate" not in wording.stage_in_words(fine_tune)
+    assert wording.stage_in_words(width).endswith("; 3 epochs, 2.5 times the usual learning rate")
+    filled = RECIPES["best"].for_hidden_size(384).stages[2]
+    assert wording.stage_in_words(filled).endswith("; 3 epochs, learning rate 2e-4")

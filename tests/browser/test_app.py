@@ -51,6 +51,7 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
             1,
             "with all tokens",
         ),
+        ("/search", "Which sub-network should I take?", 0, "has not been searched yet"),
         ("/compare", "Which of two runs is better, and where?", 0, "no second run"),
         ("/take_away?w=0.5", "How do I take a sub-network with me?", 0, "tiny-w0.50-d1.00.zip"),
         ("/learn", "How do I read all this?", 0, "Attention head"),
@@ -210,16 +211,14 @@ def test_back_returns_to_the_earlier_view(open_page):
     expect(page.get_by_role("heading", name="What do heads look at?")).to_be_visible()
     settle(page)
     expect(page).to_have_url(re.compile("/attention.*w=0.666667"))
-    page.go_back()
+    opened.go_back()
     expect(page).not_to_have_url(re.compile("/attention.*w="))
-    settle(page)
     if page.url.endswith(
         "/attention"
     ):  # the click is a step of its own, unless the browser was busy
-        page.go_back()
+        opened.go_back()
     expect(page.get_by_role("heading", name="Which heads and neurons matter?")).to_be_visible()
     expect(page.get_by_text("keeps 4 of 6 heads")).to_be_visible()
-    settle(page)
-    page.go_back()
+    opened.go_back()
     expect(page.get_by_text("keeps 3 of 6 heads")).to_be_visible()
     opened.check()

@@ -115,9 +115,12 @@ def test_sweep_over_shares_of_tokens_that_are_dropped(runs_dir: Path, tmp_path: 
     out_file = tmp_path / "drops.csv"
     said = succeed(
         *("sweep", "tiny", "--widths", "0.5", "--depths", "1,0.5", "--drops", "0,0.5"),
-        *("--tokens", "8", "--out", out_file, "--runs-dir", runs_dir),
+        *("--tokens", "8", "--out", out_file, "--keep", "--runs-dir", runs_dir),
     )
     rows = pd.read_csv(out_file)
+    kept = Run.load(runs_dir / "tiny")
+    assert set(rows["subnet"]) < set(kept.all_results["subnet"])
+    assert kept.results["length_config"].isna().all()
     assert list(rows["subnet"]) == [
         "w0.50-d1.00",
         "w0.50-d1.00-r0.5_0.25_0.125_0.0625",
@@ -279,7 +282,6 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
         (("train", "cola", "--label-column", "x"), "--label-column is for CSV files only"),
         (("sweep", "tiny", "--drops", "0,1"), "--drops takes shares from 0 to below 1"),
         (("sweep", "tiny", "--drops", "0,x"), "for example 1,0.5, got '0,x'"),
-        (("sweep", "tiny", "--drops", "0.1", "--keep"), "--keep is for sub-networks that drop no"),
         (("sweep", "tiny", "--widths", "1,a"), "--widths takes numbers separated by commas"),
         (("sweep", "tiny", "--out", "table.txt"), "--out writes .csv or .parquet"),
         (("sweep", "tiny", "--out", tmp_path / "no" / "t.csv"), "there is no folder"),

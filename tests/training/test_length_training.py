@@ -19,7 +19,7 @@ from dynabert.length_config import shrinking
 from dynabert.training import RECIPES, Recipe, Train, TrainingPlan, train
 from dynabert.training.events import Event, StepDone
 
-LENGTH_RECIPES = [name for name in RECIPES if name.startswith(("length-", "dynamic-"))]
+LENGTH_RECIPES = [name for name in RECIPES if name.startswith(("length-", "dynamic-", "three-"))]
 
 
 def short(name: str) -> Recipe:
@@ -49,7 +49,7 @@ def test_every_procedure_trains(name: str, tiny_backbone: Path, tmp_path: Path) 
     events: list[Event] = []
     run = train(plan, tmp_path / "runs", events.append)
     losses = [event.loss for event in events if isinstance(event, StepDone)]
-    assert len(losses) >= len(plan.recipe.stages)
+    assert len(losses) >= len(plan.recipe.train_stages)
     assert all(math.isfinite(loss) and loss > 0 for loss in losses)
     data = plan.data.load()
     dev = encode(data.dev["dev"], data.task, run.tokenizer(), max_tokens=24)
@@ -62,8 +62,10 @@ def test_every_procedure_trains(name: str, tiny_backbone: Path, tmp_path: Path) 
         evaluate(model, dev, one, metrics=data.task.metrics) for one in (subnet, fewer)
     )
     assert short_of_it.loss != whole.loss
-    assert run.results["loss"].tolist() == pytest.approx([whole.loss], rel=1e-4)
-    assert run.results["length_config"].tolist() == [None]
+    by_subnet = run.results.set_index("subnet")
+    assert by_subnet.loc[subnet.key, "loss"] == pytest.approx(whole.loss, rel=1e-4)
+    assert by_subnet["length_config"].isna().all()
+    assert len(by_subnet) == len(plan.recipe.reported)
 
 
 def test_regression_learns_in_place_too(tiny_backbone: Path, tmp_path: Path) -> None:

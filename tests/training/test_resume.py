@@ -256,7 +256,7 @@ def test_short_backbone_is_timed_at_all_it_reads(
 def test_loss_that_is_not_finite_stops(
     data: DataSource, tiny_backbone: Path, tmp_path: Path
 ) -> None:
-    stage = RECIPE.stages[0].model_copy(update={"learning_rate": 1e30})
+    stage = RECIPE.stages[0].model_copy(update={"learning_rate": 1e29, "rate_factor": 10.0})
     recipe = RECIPE.model_copy(update={"stages": (stage,)})
     with pytest.raises(UserError, match="Choose a smaller learning rate than 1e[+]30"):
         train(plan(data, tiny_backbone, recipe=recipe), tmp_path)

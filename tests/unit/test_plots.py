@@ -10,6 +10,7 @@ from dynabert import plots
 from dynabert.analysis.choices import (
     closest,
     depth_choices,
+    drops_tokens,
     find_row,
     on_grid,
     subnet_by_layer,
@@ -105,6 +106,45 @@ def test_filters_leave_out_sizes_and_the_front_is_that_of_the_rest():
     outside, front = figure.data[:2]
     assert list(outside.customdata) == ["w0.50-d1.00", "w0.50-d0.50"]
     assert list(front.y) == [0.7, 0.9]
+
+
+def test_sub_networks_that_drop_tokens_are_drawn_apart_and_can_be_left_out():
+    table = results((1.0, 1.0, 0.9, False), (0.5, 1.0, 0.8, False), (1.0, 0.5, 0.7, False))
+    table["length_config"] = [None, "r0.9_0.8_0.7_0.6_0.5_0.4", None]
+    assert SizeFilter(all_tokens=True).passes(table, "num_params").tolist() == [True, False, True]
+    assert drops_tokens(table).tolist() == [False, True, False]
+    titles = {"metric_title": "accuracy", "cost_title": "parameters"}
+    traces = plots.quality_vs_cost(table, "accuracy", "num_params", **titles).data
+    by_name = {trace.name: trace for trace in traces}
+    assert list(by_name["sub-network"].y) == [0.7, 0.9]
+    assert list(by_name["drops tokens"].y) == [0.8]
+    (said,) = by_name["drops tokens"].hovertext
+    assert "90%, 80%, 70%, 60%, 50%, 40% of the tokens leave them" in said
+    assert "tokens leave" not in " ".join(by_name["sub-network"].hovertext)
+
+
+def test_fronts_of_searches_are_told_apart():
+    table = pd.DataFrame(
+        {
+            "subnet": ["a", "b", "<i>c</i>"],
+            "quality": [0.5, 0.9, 0.6],
+            "cost": [1e6, 3e6, 4e6],
+            "on_front": [True, True, False],
+        }
+    )
+    titles = {"quality_title": "accuracy", "cost_title": "MACs"}
+    figure = plots.search_fronts(
+        {"x": table, "y": table.iloc[:1]}, scale=1e6, selected="b", **titles
+    )
+    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    assert [list(line.x) for line in lines] == [[1, 3], [1]]
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["x", "y"]
+    pale = next(trace for trace in figure.data if trace.marker.opacity == 0.35)
+    assert (list(pale.x), list(pale.y)) == ([4], [0.6])
+    assert "&lt;i&gt;c" in pale.hovertext[0]
+    assert figure.data[-1].name == "chosen"
+    assert list(figure.data[-1].x) == [3]
+    assert len(plots.search_fronts({}, **titles).data) == 0
 
 
 def test_a_grid_of_scores_leaves_out_counts_by_layer():

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from pydantic import ValidationError
 
 from dynabert.cli.train_command import changed
 from dynabert.errors import UserError
+from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, NetworkShape, Subnet
 from dynabert.training import (
     RECIPES,
     Losses,
@@ -21,7 +23,7 @@ from dynabert.training import (
     find_recipe,
     load_recipe,
 )
-from dynabert.training.recipe import default_learning_rate
+from dynabert.training.recipe import Sandwich, default_learning_rate
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -93,6 +95,19 @@ def test_learning_rate_follows_the_hidden_size() -> None:
     assert [stage.learning_rate for stage in filled.train_stages] == [pytest.approx(8e-5)] * 4
     official = RECIPES["dynabert-official"].for_hidden_size(384)
     assert {stage.learning_rate for stage in official.train_stages} == {2e-5}
+
+
+def test_a_factor_raises_the_learning_rate_that_is_given_or_usual() -> None:
+    best = RECIPES["best"]
+    assert [stage.peak_rate for stage in best.train_stages] == [None] * 3
+    for hidden_size, usual in ((384, 8e-5), (768, 2e-5)):
+        filled = best.for_hidden_size(hidden_size).train_stages
+        assert [stage.peak_rate for stage in filled] == pytest.approx(
+            [usual, 2.5 * usual, 2.5 * usual]
+        )
+        assert best.for_hidden_size(hidden_size).for_hidden_size(hidden_size).train_stages == filled
+    given = best.train_stages[1].model_copy(update={"learning_rate": 1e-4})
+    assert given.peak_rate == pytest.approx(2.5e-4)
 
 
 def one(**changes: Any) -> dict[str, Any]:
@@ -283,8 +298,26 @@ def test_dynamic_tinybert_trains_length_drop_where_the_paper_says() -> None:
     }
     for name, recipe in RECIPES.items():
         for stage in recipe.train_stages:
-            if getattr(stage.subnets, "length_drop", 0):
+            if getattr(stage.subnets, "length_drop", 0) and name != "three-axes":
                 assert stage.largest is not None, name
                 assert (stage.subnets.length_drop, stage.subnets.layer_drop) == (0.2, 0.2)
                 assert stage.subnets.num_random == 2
                 assert stage.losses == Losses(prediction=1.0)
+
+
+def test_the_recipe_of_three_axes_opens_them_all():
+    recipe = RECIPES["three-axes"]
+    last = recipe.train_stages[-1]
+    assert isinstance(last.subnets, Sandwich)
+    assert (last.subnets.width_mults, last.subnets.depth_mults) == (PAPER_WIDTHS, PAPER_DEPTHS)
+    assert last.subnets.length_drop == 0.2
+    shape = NetworkShape((12,) * 6, (48,) * 6, 4)
+    largest, *others = last.subnets.of_step(shape, torch.Generator().manual_seed(0))
+    assert largest == Subnet()
+    assert all(other.length_config is not None for other in others)
+    assert others[-1].width_mult == 0.25
+    # As long in all as `best`: a step of six costs half of one of twelve.
+    epochs = [stage.epochs for stage in recipe.train_stages]
+    best = [stage.epochs for stage in RECIPES["best"].train_stages]
+    assert epochs[:2] == best[:2]
+    assert epochs[2] + epochs[3] / 2 == pytest.approx(best[2], abs=0.01)

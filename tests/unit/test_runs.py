@@ -13,6 +13,7 @@ import pytest
 import torch
 from tiny_run import write_tiny_run
 
+from dynabert.analysis.choices import keeping_all_tokens
 from dynabert.errors import UserError
 from dynabert.files import write_text_atomically
 from dynabert.runs import (
@@ -173,6 +174,20 @@ def test_added_rows_replace_earlier_ones(copy: Path) -> None:
     assert after[before["subnet"][0]] == 0.123
     assert after["w0.33-d1.00"] == 0.5
     assert len(after) == len(before) + 1
+
+
+def test_results_of_networks_that_drop_tokens_are_apart(copy: Path) -> None:
+    run = Run.load(copy)
+    before = run.results
+    key = "w1.00-d1.00-r0.9_0.8_0.7_0.6"
+    new = before.iloc[[0]].assign(subnet=key, length_config=key.partition("-r")[2].join(["r", ""]))
+    run.add_results(new)
+    pd.testing.assert_frame_equal(Run.load(copy).results, before)
+    assert Run.load(copy).all_results["subnet"].tolist() == [*before["subnet"], key]
+    # Tables from before there were lengths have no such column.
+    old = before.drop(columns="length_config")
+    assert keeping_all_tokens(old) is not None
+    assert len(keeping_all_tokens(old)) == len(old)
 
 
 def test_name_is_taken(written: Run) -> None:

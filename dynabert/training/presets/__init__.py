@@ -6,12 +6,13 @@ from pathlib import Path
 
 from dynabert.errors import UserError
 from dynabert.training.presets.ablations import ABLATIONS
+from dynabert.training.presets.best import BEST
 from dynabert.training.presets.compared import COMPARED
 from dynabert.training.presets.length import LENGTH
 from dynabert.training.presets.paper import PAPER
 from dynabert.training.recipe import Recipe, load_recipe
 
-RECIPES = {recipe.name: recipe for recipe in (*PAPER, *ABLATIONS, *COMPARED, *LENGTH)}
+RECIPES = {recipe.name: recipe for recipe in (*PAPER, BEST, *ABLATIONS, *COMPARED, *LENGTH)}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -8,9 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from dynabert import Subnet, plots
+from dynabert.analysis.choices import drops_tokens
 from dynabert.analysis.filters import SizeFilter, front_of
 from dynabert.runs import Run
-from pages.shared import controls, notices, state, wording
+from pages.shared import controls, lengths, notices, state, wording
 from pages.shared.accuracy.numbers import Row
 
 LIMITS = {
@@ -53,7 +54,7 @@ def show_chart(run: Run, results: pd.DataFrame, row: Row | None) -> None:
     controls.chart(
         plots.quality_vs_cost(results, metric, column, **options, inside=inside),
         table=results.assign(shown=inside),
-        cell=f"results = run.results\ninside = {chosen!r}.passes(results, {column!r})\n"
+        cell=f"results = run.all_results\ninside = {chosen!r}.passes(results, {column!r})\n"
         f"plots.quality_vs_cost(\n    results,\n    {metric!r},\n    {column!r},\n"
         f"    **{options!r},\n    inside=inside,\n)",
         key="cost-chart",
@@ -90,6 +91,7 @@ def _take_click() -> None:
             st.toast("This one was made by the command line; the controls here cannot choose it.")
             return
         controls.set_subnet(subnet)
+        lengths.set_lengths(subnet.length_config)
 
 
 def _choose_filter(
@@ -105,7 +107,26 @@ def _choose_filter(
             kept = _choose_range("Heads in each layer", "heads", min(heads), max(heads))
         with right:
             most = _choose_most(pd.to_numeric(results[column]) / scale, f"max_{cost}", title)
-    return SizeFilter(layers=layers, heads=kept, most_cost=None if most is None else most * scale)
+        whole = bool(drops_tokens(results).any()) and _choose_whole()
+    return SizeFilter(
+        layers=layers,
+        heads=kept,
+        most_cost=None if most is None else most * scale,
+        all_tokens=whole,
+    )
+
+
+def _choose_whole() -> bool:
+    key = "filter-whole"
+    st.session_state[key] = state.recall("whole") == "1"
+
+    def take() -> None:
+        if st.session_state[key]:
+            state.change("whole", 1)
+        else:
+            state.forget("whole")
+
+    return st.toggle("Only those that keep all tokens", key=key, on_change=take)
 
 
 def _choose_range(label: str, name: str, low: int, high: int) -> tuple[int, int] | None:

@@ -1,0 +1,175 @@
+"""Searches in processes of their own; see `dynabert.processes`.
+
+What is known about such a process lies in the search's folder: `process.json`, and `search.log` with
+what it said.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+from pydantic import ValidationError
+
+from dynabert.errors import UserError
+from dynabert.files import write_text_atomically
+from dynabert.processes import StartedProcess, exclusively, launch, log_tail, start_time
+from dynabert.runs import Run, list_runs
+from dynabert.search.front import current_front
+from dynabert.search.search import SEARCHES, Search, SearchSettings, list_searches, open_search
+from dynabert.training.background import find_trainings
+
+PROCESS = "process.json"
+LOG = "search.log"
+
+# "measuring": all is tried, and the best are being measured again. "elsewhere": a process that was
+# started in a terminal is at work.
+State = Literal["searching", "measuring", "stopping", "elsewhere", "stopped", "died", "done"]
+UNDER_WAY: tuple[State, ...] = ("searching", "measuring", "stopping", "elsewhere")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedSearch:
+    """A search, and how far it is."""
+
+    search: Search
+    state: State
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.state in UNDER_WAY
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The last lines that its process wrote; "" if there are none."""
+        return log_tail(self.search.folder / LOG, lines)
+
+
+def watch(search: Search) -> WatchedSearch:
+    """How far a search is."""
+    process = _read(search.folder)
+    state: State
+    if process is not None and process.is_alive:
+        state = "stopping" if process.asked_to_stop else "searching"
+        if state == "searching" and len(search.trials) >= search.settings.num_trials:
+            state = "measuring"
+    elif search.is_under_way:
+        state = "elsewhere"
+    elif current_front(search) is not None:
+        state = "done"
+    else:
+        state = "died" if process is not None and not process.asked_to_stop else "stopped"
+    return WatchedSearch(search=search, state=state)
+
+
+def start_search(run: Run, name: str, settings: SearchSettings, runs_dir: Path) -> Search:
+    """Begin a search, or let one of that name and these settings go on.
+
+    Raises:
+        UserError: a training or another search is under way in this runs folder, or the settings
+        cannot be carried out.
+    """
+    with _told(f"cannot start a search of {run.name}"), exclusively(runs_dir):
+        if busy := busy_with(runs_dir):
+            raise UserError(
+                f"{busy} is at work at the moment, and two at once would only slow each other down. Wait "
+                "until it is done, or stop it: it can be resumed later."
+            )
+        command = search_command(run, name, settings, runs_dir)
+        search = open_search(run, name, settings, command=command)
+        arguments = ["search", str(run.folder.resolve()), "--name", name]
+        process = launch([*arguments, *search.settings.arguments()], search.folder / LOG)
+        try:
+            started = StartedProcess(pid=process.pid, started=start_time(process))
+            write_text_atomically(search.folder / PROCESS, started.model_dump_json())
+        except psutil.Error:  # it has ended already; its log says why
+            (search.folder / PROCESS).unlink(missing_ok=True)
+        except OSError:  # nobody could stop it any more
+            process.kill()
+            raise
+    return search
+
+
+def search_command(run: Run, name: str, settings: SearchSettings, runs_dir: Path) -> str:
+    """The same as a line for a terminal."""
+    words = ["python -m dynabert search", run.name, "--name", name, *settings.arguments()]
+    if runs_dir.resolve() != Path("runs").resolve():
+        words += ["--runs-dir", str(runs_dir)]
+    return " ".join(words)
+
+
+def stop_search(search: Search) -> None:
+    """Ask a search that was started from here to stop; every trial that is done is kept.
+
+    Raises:
+        UserError: it was started in a terminal.
+    """
+    process = _read(search.folder)
+    if process is None or not process.is_alive:
+        if search.is_under_way:
+            raise UserError(f"{search.name} was started in a terminal; stop it there with Ctrl+C.")
+        return
+    asked = process.model_copy(update={"asked_to_stop": True})
+    with _told(f"cannot stop {search.name}"):
+        write_text_atomically(search.folder / PROCESS, asked.model_dump_json())
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
+
+
+def discard_search(search: Search) -> None:
+    """Remove a search with all its trials.
+
+    Raises:
+        UserError: it is under way.
+    """
+    if watch(search).is_under_way:
+        raise UserError(f"search {search.name} is under way; stop it first.")
+    with _told(f"cannot remove {search.name}"):
+        shutil.rmtree(search.folder)
+
+
+def busy_with(runs_dir: Path) -> str | None:
+    """What is at work in a runs folder, in words; None if nothing is."""
+    for training in find_trainings(runs_dir):
+        if training.is_under_way:
+            return f"the training of {training.name}"
+    return search_under_way(runs_dir)
+
+
+def search_under_way(runs_dir: Path) -> str | None:
+    """A search that a process is at work on in a runs folder, in words; None if there is none."""
+    for name in list_runs(runs_dir):
+        for folder in sorted((runs_dir / name / SEARCHES).glob("*")):
+            with suppress(UserError):
+                search, process = Search.load(folder), _read(folder)
+                if search.is_under_way or (process is not None and process.is_alive):
+                    return f"the search {folder.name} of {name}"
+    return None
+
+
+def find_searches(run: Run) -> list[WatchedSearch]:
+    """A run's searches, by name."""
+    return [watch(search) for search in list_searches(run)]
+
+
+def _read(folder: Path) -> StartedProcess | None:
+    try:
+        text = (folder / PROCESS).read_text(encoding="utf-8")
+        return StartedProcess.model_validate_json(text)
+    except (OSError, UnicodeDecodeError, ValidationError):
+        return None
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Turn what the file system refuses into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{what}: {error.strerror or error}.") from error

@@ -1,0 +1,265 @@
+"""What a search has found, beside other searches, and the one to take away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from dynabert import Subnet, plots
+from dynabert.analysis.pareto import hypervolume
+from dynabert.export import export_command, export_name, zip_subnet
+from dynabert.runs import Run
+from dynabert.search.front import (
+    batch_sizes_of,
+    cheapest_within,
+    latency_column,
+    measured_table,
+    read_front,
+    reference_row,
+    trial_table,
+)
+from dynabert.search.search import Search
+from pages.shared import cache, controls, state, wording
+from pages.shared.search.progress import MILLION, cost_axis, quality_title
+
+
+def show(run: Run, search: Search, others: Sequence[Search]) -> None:
+    """The trials, the best of them measured again, and one to take away."""
+    if not search.trials:
+        return
+    beside = _choose_others(search, others)
+    _show_trials(run, [search, *beside])
+    table = read_front(search)
+    if table is None:
+        return
+    _show_measured(run, search, table, beside)
+
+
+def _choose_others(search: Search, others: Sequence[Search]) -> list[Search]:
+    """Searches whose trials can be compared with these: same cost, tokens, and examples."""
+    alike = {
+        other.name: other
+        for other in others
+        if other.trials
+        and all(
+            getattr(other.settings, field) == getattr(search.settings, field)
+            for field in ("cost", "tokens", "batch_size", "num_examples")
+        )
+        # The seed draws the examples; latencies are of a machine.
+        and (search.settings.num_examples is None or other.settings.seed == search.settings.seed)
+        and (search.settings.cost == "macs" or other.info.machine == search.info.machine)
+    }
+    if not alike:
+        return []
+    given = (state.recall("beside_search") or "").split(",")
+    take = state.show("beside_search_names", [name for name in given if name in alike])
+    chosen = st.multiselect(
+        "Compare with",
+        list(alike),
+        key="beside_search_names",
+        on_change=take,
+        help="Searches of this run with the same cost and the same examples.",
+    )
+    if chosen:
+        state.remember("beside_search", ",".join(chosen))
+    else:
+        state.forget_quietly("beside_search")
+    return [alike[name] for name in chosen]
+
+
+def _show_trials(run: Run, searches: Sequence[Search]) -> None:
+    search = searches[0]
+    title, scale = cost_axis(search)
+    tables = {one.name: trial_table(one.trials) for one in searches}
+    st.subheader(f"What was tried: {wording.count(len(tables[search.name]), 'trial')}")
+    names = [one.name for one in searches]
+    controls.chart(
+        plots.search_fronts(
+            tables, quality_title=quality_title(search), cost_title=title, scale=scale
+        ),
+        table=pd.concat([table.assign(search=name) for name, table in tables.items()]),
+        cell=f"searches = [Search.load(run.folder / 'searches' / name) for name in {names!r}]\n"
+        "tables = {search.name: trial_table(search.trials) for search in searches}\n"
+        f"plots.search_fronts(\n    tables,\n    quality_title={quality_title(search)!r},\n"
+        f"    cost_title={title!r},\n    scale={scale!r},\n)",
+        key="search-trials-chart",
+        alt="Quality against cost of everything that was tried",
+    )
+    if len(searches) > 1:
+        _compare(tables, {one.name: one for one in searches})
+
+
+def _compare(tables: dict[str, pd.DataFrame], searches: dict[str, Search]) -> None:
+    """How much each front dominates, and what it took."""
+    every = pd.concat(tables.values())
+    most, least = every["cost"].max(), every["quality"].min()
+    best = most * (every["quality"].max() - least)
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "search": list(tables),
+                "method": [searches[name].settings.method for name in tables],
+                "trials": [len(table) for table in tables.values()],
+                "front": [int(table["on_front"].sum()) for table in tables.values()],
+                "area": [
+                    100
+                    * hypervolume(
+                        table["cost"].to_numpy(),
+                        table["quality"].to_numpy(),
+                        most_cost=most,
+                        least_quality=least,
+                    )
+                    / best
+                    if best
+                    else 0.0
+                    for table in tables.values()
+                ],
+                "seconds": [table["seconds"].sum() for table in tables.values()],
+            }
+        ),
+        hide_index=True,
+        column_config={
+            "front": st.column_config.NumberColumn("on its front"),
+            "area": st.column_config.NumberColumn(
+                "area below the front",
+                format="%.1f %%",
+                help="Hypervolume: of the box from the worst to the best of all that was tried here, the "
+                "share that the front dominates. More is better.",
+            ),
+            "seconds": st.column_config.NumberColumn("working time (s)", format="%.0f"),
+        },
+    )
+
+
+def _show_measured(run: Run, search: Search, table: pd.DataFrame, beside: Sequence[Search]) -> None:
+    metric = run.info.task.metric
+    columns = {"macs": f"MACs for {search.settings.tokens} tokens (million)"} | {
+        latency_column(size): f"latency (ms, batch {size})" for size in batch_sizes_of(table)
+    }
+    st.subheader("The best, measured again on all of dev and by the clock")
+    cost = controls.choose_one(
+        "Cost", "search_cost", list(columns), format_option=lambda name: columns[name]
+    )
+    scale = MILLION if cost == "macs" else 1.0
+    fronts = {search.name: table} | {
+        other.name: found for other in beside if (found := read_front(other)) is not None
+    }
+    largest = reference_row(table)
+    chosen = _choose_point(table, metric, cost, scale)
+    names = list(fronts)
+    controls.chart(
+        plots.search_fronts(
+            {
+                name: measured_table(found, metric=metric, cost=cost)
+                for name, found in fronts.items()
+            },
+            quality_title=f"dev {wording.metric_title(metric)}",
+            cost_title=columns[cost],
+            scale=scale,
+            selected=str(chosen["subnet"]),
+        ),
+        table=pd.concat([found.assign(search=name) for name, found in fronts.items()]),
+        cell=f"searches = [Search.load(run.folder / 'searches' / name) for name in {names!r}]\n"
+        "tables = {\n    search.name: measured_table(read_front(search), "
+        f"metric={metric!r}, cost={cost!r})\n    for search in searches\n}}\n"
+        f"plots.search_fronts(\n    tables,\n    quality_title='dev {wording.metric_title(metric)}',\n"
+        f"    cost_title={columns[cost]!r},\n    scale={scale!r},\n"
+        f"    selected={str(chosen['subnet'])!r},\n)",
+        key="search-front-chart",
+        alt="Dev metric against cost of the best that were found",
+    )
+    st.caption(
+        f"Front of {int(table['num_trials'].iloc[0])} trials. Timed on "
+        f"{wording.escape(table['machine'].iloc[0])}, {search.settings.tokens} tokens, all in turn, "
+        "again and again in new order. Pale points were best on the search's part of dev but are not on "
+        "all of it."
+    )
+    _show_point(run, chosen, largest, metric, columns)
+
+
+def _choose_point(table: pd.DataFrame, metric: str, cost: str, scale: float) -> pd.Series:
+    """One row of the front; first the cheapest that loses at most a point."""
+    ordered = table.sort_values([cost, metric], ascending=False)
+    keys = [str(key) for key in ordered["subnet"]]
+    best, _ = cheapest_within(table, metric=metric, cost=cost, points=1.0)
+    given = state.recall("point")
+    take = state.show("point", given if given in keys else str(best["subnet"]))
+    # The slider tells its steps apart by what they are called.
+    names = {
+        str(row["subnet"]): f"{place}: {row[metric]:.3f}, {row[cost] / scale:,.4g}"
+        for place, row in enumerate(ordered.to_dict("records"), start=1)
+    }
+    key = keys[0]
+    if len(keys) > 1:
+        key = st.select_slider(
+            "Take",
+            keys,
+            key="point",
+            on_change=take,
+            format_func=names.__getitem__,
+            help="Score and cost, from the dearest to the cheapest. First shown is the cheapest that loses "
+            "at most one point against the largest.",
+        )
+    state.remember("point", key)
+    return ordered[ordered["subnet"] == key].iloc[0]
+
+
+def _show_point(
+    run: Run, row: pd.Series, largest: pd.Series, metric: str, columns: dict[str, str]
+) -> None:
+    subnet = Subnet.parse(str(row["subnet"]))
+    st.markdown(f"**{wording.escape(subnet.key)}**")
+    st.caption(f"{wording.escape(str(subnet.resolve(run.config.shape)))}.")
+    with st.container(horizontal=True):
+        st.metric(
+            f"Dev {wording.metric_title(metric)}",
+            f"{row[metric]:.3f}",
+            f"{100 * (row[metric] - largest[metric]):+.1f} points",
+            border=True,
+            help="Against the largest.",
+        )
+        for column, title in columns.items():
+            scale = MILLION if column == "macs" else 1.0
+            st.metric(
+                wording.capital(title),
+                f"{row[column] / scale:,.4g}",
+                _times(largest[column] / row[column]),
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+            )
+    name = export_name(run, subnet)
+    st.download_button(
+        "Take it away (.zip)",
+        lambda: zip_subnet(run, subnet, model=cache.model(run), half=False),
+        f"{name}.zip",
+        "application/zip",
+        key=f"search-zip-{name}",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    st.page_link(
+        "pages/accuracy.py",
+        label="Open it on the page Accuracy and size",
+        icon=":material/scatter_plot:",
+        query_params=_link_to(subnet),
+    )
+    st.caption("The same in a terminal; it keeps its lengths:")
+    st.code(export_command(run, subnet), language="bash", wrap_lines=True)
+
+
+def _times(ratio: float) -> str:
+    """How much less it is than the largest's; a few tokens may well take longer to drop than to keep."""
+    return f"{ratio:.2f} times less" if ratio >= 1 else f"{1 / ratio:.2f} times more"
+
+
+def _link_to(subnet: Subnet) -> dict[str, str]:
+    """The parameters of a link that opens the view with another sub-network."""
+    stale = ("lengths", "drop", "per_layer")
+    chosen = {name: value for name, value in state.link().items() if name not in stale}
+    chosen |= {"w": f"{subnet.width_mult:.6g}", "d": f"{subnet.depth_mult:.6g}"}
+    if subnet.length_config is not None:
+        chosen["lengths"] = subnet.length_config.key
+    return chosen

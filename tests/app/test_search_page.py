@@ -1,0 +1,194 @@
+"""Which sub-network should I take?"""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from reading import cells, charts, figure_of, metric, same, texts
+
+from dynabert.examples import load_examples
+from dynabert.export import export_command
+from dynabert.runs import Run
+from dynabert.search.front import cheapest_within, measure_front, read_front
+from dynabert.search.search import Search, SearchSettings, list_searches, open_search, run_search
+from dynabert.subnet import Subnet
+from pages.shared.search import asking, outcome
+
+pytest_plugins = ["app_fixtures"]
+SETTINGS = SearchSettings(
+    num_trials=16, width_mults=(1.0, 0.5), depth_mults=(1.0, 0.5), tokens=8, num_examples=8
+)
+
+
+def searched(run: Run, name: str, *, measured: bool = True, **changes) -> Search:
+    search = open_search(run, name, SETTINGS.model_copy(update=changes))
+    model, examples = run.model(), load_examples(run)
+    run_search(search, model, examples)
+    if measured:
+        measure_front(search, model, examples)
+    return search
+
+
+def test_a_run_without_searches_offers_one(open_app, own_run, monkeypatch):
+    at = open_app(own_run.folder.parent, "search")
+    assert "has not been searched yet" in at.info[0].value
+    assert charts(at) == []
+    at.number_input(key="search-trials").set_value(33).run()
+    command = next(code.value for code in at.code if "dynabert search" in code.value)
+    assert command.startswith("python -m dynabert search tiny --name tpe --tokens 8 --trials 33")
+    at.button_group(key="search-axes").set_value(["widths", "depths"]).run()
+    at.selectbox(key="search-method").set_value("evolution").run()
+    command = next(code.value for code in at.code if "dynabert search" in code.value)
+    for part in ("--name evolution", "--widths 1,0.5", "--depths 1,0.5", "--lengths none"):
+        assert part in command
+    at.text_input(key="search-name").set_value("../up").run()
+    at.button(key="search-start").click().run()
+    assert "cannot name a search" in at.error[0].value
+    assert list_searches(own_run) == []
+    asked = []
+    monkeypatch.setattr(
+        asking, "start_search", lambda run, name, settings, runs_dir: asked.append((name, settings))
+    )
+    at.text_input(key="search-name").set_value("mine").run()
+    at.button(key="search-start").click().run()
+    assert asked == [
+        (
+            "mine",
+            SearchSettings(
+                method="evolution",
+                num_trials=33,
+                width_mults=(1.0, 0.5),
+                depth_mults=(1.0, 0.5),
+                lengths=None,
+                tokens=8,
+                num_examples=None,
+            ),
+        )
+    ]
+    at.button_group(key="search-axes").set_value([]).run()
+    assert "Choose something to search among" in at.warning[0].value
+
+
+def test_what_was_found_is_shown_and_can_be_taken(open_app, own_run):
+    search = searched(own_run, "first")
+    at = open_app(own_run.folder.parent, "search")
+    assert not at.error
+    tried, best = charts(at)
+    points = [point for trace in tried["data"] for point in trace.get("customdata") or ()]
+    assert sorted(points) == sorted(trial.subnet for trial in search.trials)
+    table = read_front(search)
+    row, _ = cheapest_within(table, metric="accuracy", cost="macs", points=1.0)
+    whole = table.iloc[0]
+    assert any(f"**{row['subnet']}**" in text.replace("\\", "") for text in texts(at))
+    assert metric(at, "Dev accuracy") == f"{row['accuracy']:.3f}"
+    shown = {one.label: one for one in at.metric}
+    assert shown["MACs for 8 tokens (million)"].value == f"{row['macs'] / 1e6:,.4g}"
+    assert shown["MACs for 8 tokens (million)"].delta == (
+        f"{whole['macs'] / row['macs']:.2f} times less"
+    )
+    faster = whole["latency_ms_batch_32"] / row["latency_ms_batch_32"]
+    said = f"{faster:.2f} times less" if faster >= 1 else f"{1 / faster:.2f} times more"
+    assert shown["Latency (ms, batch 32)"].delta == said
+    assert export_command(own_run, Subnet.parse(row["subnet"])) in [one.value for one in at.code]
+    smallest = table.sort_values("macs")["subnet"].iloc[0]
+    at = open_app(own_run.folder.parent, "search", point=smallest, search_cost="latency_ms_batch_1")
+    assert export_command(own_run, Subnet.parse(smallest)) in [one.value for one in at.code]
+    assert charts(at)[1]["layout"]["xaxis"]["title"]["text"] == "latency (ms, batch 1)"
+
+
+def test_cells_draw_the_figures(open_app, own_run):
+    searched(own_run, "first")
+    searched(own_run, "second", method="random")
+    at = open_app(
+        own_run.folder.parent, "search", search="second", beside_search="first", search_cost="macs"
+    )
+    assert len(cells(at)) == 2
+    for cell, chart in zip(cells(at), charts(at), strict=True):
+        assert same(figure_of(cell), chart), cell
+    names = {trace.get("name") for trace in charts(at)[0]["data"]} - {None, ""}
+    assert names == {"first", "second"}
+    (table,) = (frame.value for frame in at.dataframe)
+    assert table["search"].tolist() == ["second", "first"]
+    assert table["trials"].tolist() == [16, 16]
+    assert table["area"].between(0, 100).all()
+
+
+def test_searches_of_another_cost_are_not_compared(open_app, own_run):
+    searched(own_run, "first")
+    searched(own_run, "other", tokens=9, measured=False)
+    searched(own_run, "third", seed=3, measured=False)  # which draws other examples
+    at = open_app(own_run.folder.parent, "search", search="first")
+    assert not at.multiselect
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_one_that_was_cut_off_can_go_on(open_app, own_run, monkeypatch, allowed):
+    searched(own_run, "first", num_trials=5, measured=False)
+    open_search(own_run, "first", SETTINGS)
+    monkeypatch.setenv("DYNABERT_TRAINING", "on" if allowed else "off")
+    at = open_app(own_run.folder.parent, "search")
+    assert "was stopped after 5 of 16 trials" in at.warning[0].value
+    assert len(charts(at)) == 1
+    buttons = [button.label for button in at.button]
+    assert ("Go on" in buttons) == ("Discard for good" in buttons) == allowed
+    if not allowed:
+        assert "has kept visitors from starting work" in at.info[0].value
+        return
+    at.button(key="search-discard-first").click().run()
+    assert list_searches(own_run) == []
+    assert "has not been searched yet" in at.info[0].value
+
+
+def test_one_at_work_shows_how_far_it_is(open_app, own_run):
+    search = searched(own_run, "first", num_trials=5, measured=False)
+    open_search(own_run, "first", SETTINGS)
+    with search.at_work():
+        at = open_app(own_run.folder.parent, "search")
+        assert any("started in a terminal" in caption.value for caption in at.caption)
+        assert len(charts(at)) == 1
+        assert [button.label for button in at.button] == []  # a second one cannot be started
+
+
+def test_a_damaged_front_is_told(open_app, own_run):
+    search = searched(own_run, "first")
+    (search.folder / "front.parquet").write_bytes(b"x")
+    at = open_app(own_run.folder.parent, "search")
+    assert "is damaged" in at.error[0].value
+    assert "Discard for good" in [button.label for button in at.button]
+
+
+def test_text_from_a_file_cannot_inject(open_app, own_run):
+    search = searched(own_run, "first", measured=False)
+    machine = "<script>alert(1)</script> [a](b)"
+    info = search.info.model_copy(update={"machine": machine})
+    (search.folder / "search.json").write_text(info.model_dump_json())
+    at = open_app(own_run.folder.parent, "search")
+    (said,) = (caption.value for caption in at.caption if "alert" in caption.value)
+    assert "[a](b)" not in said
+    assert "\\[a\\]" in said
+
+
+def test_every_point_of_a_front_can_be_taken(open_app, own_run):
+    search = searched(own_run, "first")
+    path = search.folder / "front.parquet"
+    table = pd.read_parquet(path).assign(accuracy=0.75)  # all score alike
+    table.to_parquet(path, index=False)
+    at = open_app(own_run.folder.parent, "search")
+    slider = at.select_slider(key="point")
+    assert len(set(slider.options)) == len(table)
+    for key in table["subnet"]:
+        at.select_slider(key="point").set_value(key).run()
+        assert export_command(own_run, Subnet.parse(key)) in [one.value for one in at.code]
+
+
+def test_the_link_to_a_sub_network_forgets_what_was_chosen_before(open_app, own_run, monkeypatch):
+    searched(own_run, "first")
+    links = []
+    monkeypatch.setattr(
+        outcome.st, "page_link", lambda page, **options: links.append(options["query_params"])
+    )
+    open_app(
+        own_run.folder.parent, "search", point="w1.00-d1.00", drop="0.2", per_layer="1.2", w="0.5"
+    )
+    assert links[-1]["w"] == "1"
+    assert not {"drop", "lengths", "per_layer"} & links[-1].keys()

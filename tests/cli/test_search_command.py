@@ -1,0 +1,103 @@
+"""`dynabert search` as a user types it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dynabert.cli.main import app
+from dynabert.runs import Run
+from dynabert.search.front import read_front
+from dynabert.search.search import list_searches
+
+pytest_plugins = ["searched_run"]
+ROOT = Path(__file__).resolve().parents[2]
+FAST = ("--tokens", "8", "--examples", "6")
+
+
+def search(run: Run, *arguments: str) -> Result:
+    return CliRunner().invoke(
+        app, ["search", "tiny", "--runs-dir", str(run.folder.parent), *arguments]
+    )
+
+
+def test_it_searches_measures_and_names_the_cheapest(run):
+    told = search(run, *FAST, "--trials", "14", "--widths", "1,0.5", "--within", "30")
+    assert told.exit_code == 0, told.output
+    (found,) = list_searches(run)
+    assert found.name == "tpe"
+    assert found.settings.width_mults == (1.0, 0.5)
+    assert found.settings.tokens == 8
+    assert len(found.trials) == 14
+    table = read_front(found)
+    for key in table["subnet"]:
+        assert key in told.output
+    assert "front of 14 trials, all of dev" in told.output
+    assert "8 tokens" in told.output
+    assert "The cheapest within 30 points of the largest sub-network: w" in told.output
+    before = (found.folder / "front.parquet").stat().st_mtime_ns
+    assert search(run, *FAST, "--trials", "14", "--widths", "1,0.5").exit_code == 0
+    assert (found.folder / "front.parquet").stat().st_mtime_ns == before  # nothing new to measure
+    shown = search(run, "--show", "--within", "30")
+    assert "The cheapest within 30 points" in shown.output
+
+
+def test_a_killed_search_goes_on(run):
+    command = [sys.executable, "-m", "dynabert", "search", "tiny", "--runs-dir"]
+    command += [str(run.folder.parent), *FAST, "--trials", "5000", "--method", "random"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        done = [trial for found in list_searches(run) for trial in found.trials]
+        if len(done) >= 5:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
+    (found,) = list_searches(run)
+    before = found.trials
+    assert 5 <= len(before) < 5000
+    shown = search(run, "--show")
+    assert f"{len(before)} of 5000 trials done (MACs)" in " ".join(shown.output.split())
+    assert "--method random" in " ".join(shown.output.split())
+    total = str(len(before) + 3)
+    told = search(run, *FAST, "--trials", total, "--method", "random")
+    assert told.exit_code == 0, told.output
+    assert found.trials[: len(before)] == before
+    assert [trial.number for trial in found.trials] == [*range(len(before) + 3)]
+
+
+def test_a_run_without_searches_says_how_to_begin(run):
+    assert "no searches yet. Begin one: dynabert search tiny" in search(run, "--show").output
+
+
+def test_a_small_space_says_that_it_is_exhausted(run):
+    told = search(run, *FAST, "--lengths", "none", "--depths", "1,0.5", "--trials", "9")
+    assert "Nothing new was found to try after 2 sub-networks." in told.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--fewest", "101"), "from 1 to 100, got 101"),
+        (("--lengths", "tokens", "--fewest", "9"), "from 1 to 8, got 9"),
+        (("--at-most", "10"), "nothing here costs at most 10 MACs"),
+        (("--at-most", "-1"), "at_most: "),
+        (("--generation", "0", "4"), "generation.0"),
+        (("--generation", "3", "4"), "a generation is of method evolution, not of tpe"),
+        (("--lengths", "none", "--fewest", "9"), "fewest=9 is about lengths"),
+        (("--name", "../x"), "cannot name a search"),
+        (("--tokens", "50"), "reads at most 40 tokens, got 50"),
+        (("--widths", "1,2"), "must be a number in (0, 1]"),
+    ],
+)
+def test_bad_input_is_told(run, arguments, said):
+    told = search(run, *FAST, *arguments)
+    assert told.exit_code != 0
+    assert said in str(told.exception)

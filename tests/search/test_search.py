@@ -1,0 +1,401 @@
+"""A whole search on a small run: interrupted, resumed, measured again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from dynabert.analysis.pareto import pareto_front
+from dynabert.data.encoding import drawn_rows
+from dynabert.errors import UserError
+from dynabert.evaluation import LatencySetup, count_macs, evaluate, sweep
+from dynabert.examples import load_examples
+from dynabert.runs import Run
+from dynabert.search.front import (
+    batch_sizes_of,
+    cheapest_within,
+    current_front,
+    keep_with_run,
+    measure_front,
+    read_front,
+    reference_row,
+)
+from dynabert.search.objectives import Objectives
+from dynabert.search.search import (
+    Search,
+    SearchSettings,
+    list_searches,
+    open_search,
+    run_search,
+)
+from dynabert.search.space import Candidate
+from dynabert.subnet import FULL, Subnet
+
+pytest_plugins = ["searched_run"]
+SETTINGS = SearchSettings(
+    num_trials=18, width_mults=(1.0, 0.5), depth_mults=(1.0, 0.5), tokens=12, num_examples=8, seed=5
+)
+
+
+def do(search: Search, run: Run, **options):
+    return run_search(search, run.model(), load_examples(run), **options)
+
+
+def without_times(trials):
+    return [trial.model_copy(update={"seconds": 0.0}) for trial in trials]
+
+
+def test_trials_say_what_measuring_says(run):
+    trials = do(open_search(run, "s", SETTINGS), run)
+    assert [trial.number for trial in trials] == [*range(18)]
+    model, dev = run.model(), load_examples(run).dev
+    part = dev.select(drawn_rows(12, 8, 5))
+    for trial in trials[::5]:
+        subnet = Subnet.parse(trial.subnet)
+        assert (
+            trial.quality
+            == evaluate(model, part, subnet, metrics=("accuracy",)).metrics["accuracy"]
+        )
+        assert trial.cost == count_macs(model, subnet, 12)
+
+
+@pytest.mark.parametrize("method", ["tpe", "evolution", "random"])
+def test_a_search_that_was_cut_off_goes_on_as_if_it_had_not_been(run, tmp_path, method):
+    settings = SETTINGS.model_copy(update={"method": method, "num_trials": 26})
+    whole = do(open_search(run, "whole", settings), run)
+    search = open_search(run, "cut", settings)
+
+    def stop(tried):
+        if tried.done in (3, 15, 24):
+            raise KeyboardInterrupt
+
+    for done in (3, 15, 24):
+        with pytest.raises(KeyboardInterrupt):
+            do(open_search(run, "cut", settings), run, on_trial=stop)
+        assert len(search.trials) == done
+    told = []
+    trials = do(open_search(run, "cut", settings), run, on_trial=told.append)
+    assert [(tried.done, tried.total) for tried in told] == [(25, 26), (26, 26)]
+    assert without_times(trials) == without_times(whole)
+
+
+def test_more_trials_continue_a_search_and_other_settings_do_not(run):
+    search = open_search(run, "s", SETTINGS, command="first")
+    first = do(search, run)
+    more = open_search(run, "s", SETTINGS.model_copy(update={"num_trials": 20}))
+    assert more.info.command == "first"
+    trials = do(more, run)
+    assert trials[:18] == first
+    assert len(trials) == 20
+    with pytest.raises(UserError, match=r"other settings \(seed: 5, now 6\); .* another name"):
+        open_search(run, "s", SETTINGS.model_copy(update={"seed": 6}))
+    assert Search.load(more.folder).settings.num_trials == 20
+
+
+def test_a_budget_that_nothing_fits_tells_the_nearest_miss(run):
+    settings = SETTINGS.model_copy(update={"at_most": 1000.0})
+    with pytest.raises(UserError, match=r"at most 1,000 MACs: .*w0.50-d0.50-r0.24_0.24, costs"):
+        do(open_search(run, "s", settings), run)
+    smallest = count_macs(run.config, Subnet(0.5, 0.5, (0.24, 0.24)), 12)
+    settings = SETTINGS.model_copy(update={"at_most": smallest * 2.0, "num_trials": 10})
+    trials = do(open_search(run, "t", settings), run)
+    assert len(trials) == 10
+    assert max(trial.cost for trial in trials) <= smallest * 2
+
+
+def test_a_small_space_ends_before_its_trials(run):
+    settings = SETTINGS.model_copy(update={"lengths": None})
+    trials = do(open_search(run, "s", settings), run)
+    assert {trial.subnet for trial in trials} == {
+        f"w{w}-d{d}" for w in ("1.00", "0.50") for d in ("1.00", "0.50")
+    }
+    assert do(open_search(run, "s", settings), run) == trials
+
+
+def test_the_front_is_measured_on_all_of_dev(run):
+    search = open_search(run, "s", SETTINGS)
+    with pytest.raises(UserError, match="tried nothing yet"):
+        measure_front(search, run.model(), load_examples(run))
+    assert read_front(search) is None
+    trials = do(search, run)
+    phases = set()
+    table = measure_front(
+        search,
+        run.model(),
+        load_examples(run),
+        on_progress=lambda phase, done, total: phases.add((phase, done == total)),
+    )
+    assert {("evaluate", True), ("latency", True)} <= phases
+    on = pareto_front(
+        np.array([trial.cost for trial in trials]), np.array([trial.quality for trial in trials])
+    )
+    expected = {trial.subnet for trial, kept in zip(trials, on, strict=True) if kept}
+    assert set(table["subnet"]) == expected | {FULL.key}
+    assert table["subnet"].is_unique
+    again = sweep(
+        run.model(),
+        load_examples(run).dev,
+        map(Subnet.parse, table["subnet"]),
+        metrics=("accuracy",),
+        latency=None,
+    )
+    for column in ("accuracy", "loss", "num_params", "length_config"):
+        assert table[column].tolist() == again[column].tolist()
+    assert table["num_examples"].eq(12).all()
+    assert table["macs"].tolist() == [
+        count_macs(run.config, Subnet.parse(key), 12) for key in table["subnet"]
+    ]
+    assert (table[["latency_ms_batch_1", "latency_ms_batch_32"]] > 0).all(axis=None)
+    assert table["latency_ms"].tolist() == table["latency_ms_batch_1"].tolist()
+    kept = read_front(search)
+    assert kept["subnet"].tolist() == table["subnet"].tolist()
+    assert kept["num_trials"].eq(18).all()
+    by_key = {trial.subnet: trial for trial in trials}
+    for row in kept.to_dict("records"):
+        if row["subnet"] in expected:
+            assert row["searched_quality"] == by_key[row["subnet"]].quality
+
+
+def test_a_student_of_fewer_layers_is_compared_with_itself(run):
+    settings = SETTINGS.model_copy(
+        update={"width_mults": (1.0,), "depth_mults": (0.5,), "num_trials": 5}
+    )
+    search = open_search(run, "s", settings)
+    do(search, run)
+    table = measure_front(search, run.model(), load_examples(run), batch_sizes=(1,))
+    assert reference_row(table)["subnet"] == "w1.00-d0.50"
+    assert table["is_reference"].sum() == 1
+    assert table["subnet"].str.startswith("w1.00-d0.50").all()
+
+
+def test_what_a_search_measured_is_kept_with_the_run(run):
+    settings = SETTINGS.model_copy(update={"tokens": 8, "num_trials": 8})
+    search = open_search(run, "s", settings)
+    do(search, run)
+    table = measure_front(search, run.model(), load_examples(run))
+    before = run.all_results
+    added = keep_with_run(run, search, table)
+    new = table[~table["subnet"].isin(before["subnet"])].set_index("subnet")
+    assert added == len(new) > 0
+    after = run.all_results.set_index("subnet")
+    assert after.index.tolist() == [*before["subnet"], *new.index]
+    assert list(after.columns) == [c for c in before.columns if c != "subnet"]
+    for column in ("accuracy", "loss", "macs", "num_params"):
+        assert after.loc[new.index, column].tolist() == new[column].tolist()
+    # The run was timed on this machine, one text at a time; so was the search.
+    assert after.loc[new.index, "latency_ms"].tolist() == new["latency_ms_batch_1"].tolist()
+    assert keep_with_run(run, search, table) == 0
+    (run.folder / "measured.parquet").unlink()
+    assert keep_with_run(run, search, table.assign(machine="another")) == len(new)
+    assert run.all_results.set_index("subnet").loc[new.index, "latency_ms"].isna().all()
+    other = open_search(run, "t", settings.model_copy(update={"tokens": 9}))
+    (run.folder / "measured.parquet").unlink()
+    assert keep_with_run(run, other, table) == 0  # costs of other texts
+
+
+def test_the_cheapest_within_some_points(run):
+    search = open_search(run, "s", SETTINGS)
+    do(search, run)
+    table = measure_front(search, run.model(), load_examples(run), batch_sizes=(1,))
+    table = table.iloc[:4].copy()
+    assert table["subnet"].iloc[0] == FULL.key
+    table["accuracy"] = [0.9, 0.895, 0.885, 0.85]
+    table["macs"] = [100, 80, 60, 40]
+    names = table["subnet"].tolist()
+
+    def named(points):
+        row, found = cheapest_within(table, metric="accuracy", cost="macs", points=points)
+        return names.index(row["subnet"]), found
+
+    assert named(0.5) == (1, True)
+    assert named(1.5) == (2, True)
+    assert named(1.4) == (1, True)
+    assert named(5) == (3, True)
+    assert named(0) == (1, False)  # the nearest miss
+    alone = table.iloc[:1]
+    row, found = cheapest_within(alone, metric="accuracy", cost="macs", points=1)
+    assert (row["subnet"], found) == (FULL.key, False)
+
+
+def test_latency_is_told_in_units_of_the_whole_network(run):
+    """Whatever the machine does meanwhile, the whole network costs what it cost at the beginning."""
+    objectives = Objectives(
+        run.model(),
+        load_examples(run).dev,
+        metric="accuracy",
+        cost="latency",
+        setup=LatencySetup(tokens=12, repeats=30),
+        num_examples=None,
+        seed=0,
+    )
+    assert objectives.split.num_examples == 12
+    assert objectives.predicted_cost(FULL) is None
+    assert objectives.cost_of(FULL) == pytest.approx(objectives.full_ms, rel=0.5)
+    assert objectives.cost_of(Subnet(0.5, 0.5)) < objectives.full_ms
+
+
+def test_all_processes_of_a_search_tell_latency_in_one_unit(run):
+    search = open_search(run, "s", SETTINGS)
+    assert search.full_ms(lambda: 5.0) == 5.0
+    assert Search.load(search.folder).full_ms(lambda: 10.0) == 5.0
+    model, dev = run.model(), load_examples(run).dev
+    fast, slow = (
+        Objectives(
+            model,
+            dev,
+            metric="accuracy",
+            cost="latency",
+            setup=LatencySetup(tokens=12, repeats=20),
+            num_examples=None,
+            seed=0,
+            full_ms=unit,
+        ).cost_of(FULL)
+        for unit in (1.0, 1000.0)
+    )
+    assert fast == pytest.approx(1, rel=0.5)
+    assert slow == pytest.approx(1000, rel=0.5)
+    (search.folder / "full_network_ms").write_text("-1")
+    with pytest.raises(UserError, match="full_network_ms is damaged"):
+        search.full_ms(lambda: 5.0)
+
+
+def test_what_is_timed_too_slow_is_not_tried(run, monkeypatch):
+    def cost_of(self, subnet):  # an exact clock
+        return float(count_macs(self.model, subnet, 12))
+
+    monkeypatch.setattr(Objectives, "cost_of", cost_of)
+    limit = 0.6 * count_macs(run.config, FULL, 12)
+    settings = SETTINGS.model_copy(update={"cost": "latency", "at_most": limit, "num_trials": 12})
+    trials = do(open_search(run, "s", settings), run)
+    assert len(trials) == 12
+    assert max(trial.cost for trial in trials) <= limit
+
+
+def test_a_front_is_timed_for_the_batch_of_its_search(run):
+    settings = SETTINGS.model_copy(update={"batch_size": 3, "num_trials": 4, "repeats": 2})
+    search = open_search(run, "s", settings)
+    do(search, run)
+    table = measure_front(search, run.model(), load_examples(run))
+    assert batch_sizes_of(table) == [1, 3, 32]
+    assert table["latency_ms"].tolist() == table["latency_ms_batch_3"].tolist()
+    # What was measured of the same trials is not measured again.
+    again = measure_front(search, run.model(), load_examples(run))
+    assert again["latency_ms"].tolist() == table["latency_ms"].tolist()
+    more = open_search(run, "s", settings.model_copy(update={"num_trials": 5}))
+    assert current_front(more) is None
+    assert current_front(search) is not None
+
+
+def test_trials_of_another_space_do_not_count(run):
+    search = open_search(run, "s", SETTINGS.model_copy(update={"num_trials": 4}))
+    odd = do(search, run)[0].model_copy(update={"number": 2, "candidate": Candidate(0, 0, (5, 9))})
+    path = search.folder / "trials.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:2], odd.model_dump_json(), lines[3]]) + "\n")
+    more = open_search(run, "s", SETTINGS.model_copy(update={"num_trials": 14}))
+    assert len(do(more, run)) == 14
+    table = measure_front(more, run.model(), load_examples(run), batch_sizes=(1,))
+    assert table["num_examples"].eq(12).all()
+
+
+@pytest.mark.parametrize("place", ["claims/0", "trials.jsonl", "."])
+def test_a_link_to_elsewhere_is_refused(run, tmp_path, place):
+    search = open_search(run, "s", SETTINGS)
+    (search.folder / "claims").mkdir()
+    victim = tmp_path / "victim"
+    if place == ".":
+        search.folder.rename(victim)
+        search.folder.symlink_to(victim)
+    else:
+        victim.write_text("mine")
+        (search.folder / place).symlink_to(victim)
+    with pytest.raises(UserError, match="is a link to elsewhere"):
+        open_search(run, "s", SETTINGS)
+    assert list_searches(run) == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda table: table.iloc[:0],
+        lambda table: table.assign(num_trials="many"),
+        lambda table: table.assign(is_reference=False),
+        lambda table: table.assign(subnet="<b>"),
+        lambda table: table.drop(columns="accuracy"),
+        lambda table: table.assign(latency_ms_batch_1="slow"),
+    ],
+)
+def test_a_front_that_says_nonsense_is_damaged(run, spoil):
+    search = open_search(run, "s", SETTINGS.model_copy(update={"num_trials": 3, "repeats": 2}))
+    do(search, run)
+    table = measure_front(search, run.model(), load_examples(run), batch_sizes=(1,))
+    spoil(table).to_parquet(search.folder / "front.parquet")
+    with pytest.raises(UserError, match="front.parquet is damaged"):
+        read_front(search)
+    assert current_front(search) is None
+
+
+def test_an_undefined_score_is_nobodys_nearest(run):
+    search = open_search(run, "s", SETTINGS)
+    do(search, run)
+    table = measure_front(search, run.model(), load_examples(run), batch_sizes=(1,)).iloc[:3].copy()
+    table["accuracy"] = [0.9, float("nan"), 0.5]
+    row, found = cheapest_within(table, metric="accuracy", cost="macs", points=1)
+    assert (row["subnet"], found) == (table["subnet"].iloc[2], False)
+    table["accuracy"] = [float("nan"), 0.4, 0.5]
+    row, found = cheapest_within(table, metric="accuracy", cost="macs", points=1)
+    assert (row["subnet"], found) == (table["subnet"].iloc[0], False)
+
+
+def test_a_latency_search_counts_milliseconds(run):
+    settings = SETTINGS.model_copy(update={"cost": "latency", "repeats": 2, "num_trials": 3})
+    trials = do(open_search(run, "s", settings), run)
+    assert all(0.01 < trial.cost < 5000 for trial in trials)
+    settings = settings.model_copy(update={"at_most": 1e-6})
+    with pytest.raises(UserError, match="at most 1e-06 ms"):
+        do(open_search(run, "t", settings), run)
+
+
+def test_lengths_may_be_counts(run):
+    settings = SETTINGS.model_copy(update={"lengths": "tokens", "fewest": 3, "num_trials": 14})
+    trials = do(open_search(run, "s", settings), run)
+    dropped = [Subnet.parse(trial.subnet).length_config for trial in trials]
+    assert any(dropped)
+    for config in filter(None, dropped):
+        assert not config.is_relative
+        assert 3 <= min(config.entries) <= max(config.entries) <= 12
+
+
+def test_searches_are_listed_and_damage_is_told(run, tmp_path):
+    assert list_searches(run) == []
+    open_search(run, "b", SETTINGS)
+    second = open_search(run, "a", SETTINGS)
+    (second.folder.parent / "c").mkdir()
+    assert [search.name for search in list_searches(run)] == ["a", "b"]
+    assert not second.is_under_way
+    path = second.folder / "search.json"
+    values = json.loads(path.read_text())
+    values["settings"]["seed"] = -1
+    path.write_text(json.dumps(values))
+    assert [search.name for search in list_searches(run)] == ["b"]
+    with pytest.raises(UserError, match=r"search.json: settings.seed: .* \(got -1\)"):
+        Search.load(second.folder)
+    with pytest.raises(UserError, match="is not a search"):
+        Search.load(tmp_path / "none")
+    measured = open_search(run, "b", SETTINGS)
+    (measured.folder / "front.parquet").write_bytes(b"no table")
+    with pytest.raises(UserError, match="front.parquet is damaged"):
+        read_front(measured)
+
+
+@pytest.mark.parametrize("name", ["../up", ".hidden", "a/b", ""])
+def test_a_name_cannot_leave_the_run(run, name):
+    with pytest.raises(UserError, match="cannot name a search"):
+        open_search(run, name, SETTINGS)
+
+
+def test_a_run_with_searches_is_still_that_run(run):
+    do(open_search(run, "s", SETTINGS.model_copy(update={"num_trials": 2})), run)
+    assert Run.load(run.folder).results.equals(run.results)

@@ -1,0 +1,22 @@
+"""A small run for searches, which each test may write to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_run import copy_run, write_tiny_run
+
+from dynabert.runs import Run
+
+
+@pytest.fixture(scope="session")
+def searchable(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Run:
+    """A run that is only copied."""
+    return write_tiny_run(tmp_path_factory.mktemp("searchable") / "runs", tiny_backbone)
+
+
+@pytest.fixture
+def run(searchable: Run, tmp_path: Path) -> Run:
+    """A copy of it in a runs folder of its own."""
+    return copy_run(searchable, tmp_path / "runs")
