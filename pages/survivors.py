@@ -6,7 +6,7 @@ import streamlit as st
 from dynabert import plots
 from dynabert.analysis.survivors import DROPS, Survivors, dropping, survivor_table
 from dynabert.runs import Run
-from pages.shared import cache, controls, state, wording
+from pages.shared import cache, controls, needed, state, wording
 
 run = controls.open_run()
 results = cache.results(run)
@@ -120,3 +120,4 @@ st.caption(
     "receive least are dropped, and stay as the layer before left them. A classifier keeps its first token. "
     "One short text takes hardly less time with fewer tokens; long texts, and many at once, do."
 )
+needed.show(run, texts, subnet, len(found[0].tokens))

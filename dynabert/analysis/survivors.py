@@ -72,7 +72,7 @@ def survivors(
             before = tokens
             tokens, probs = model.backbone.encoder.execute(tokens, executed, need_probs=True)
             assert probs is not None  # asked for
-            received.append(_shares(received_of(probs, None)[0], before, len(names)))
+            received.append(received_shares(probs, before, len(names)))
             leaving.append(tokens.at_work(len(names))[0].cpu().numpy())
         layer_ids = config.layer_ids or []
         found.append(
@@ -115,8 +115,13 @@ def survivor_table(found: Sequence[Survivors]) -> pd.DataFrame:
     )
 
 
-def _shares(received: torch.Tensor, entered: Tokens, length: int) -> np.ndarray:
-    """(S,) of the attention (R,) that the rows receive which entered a layer."""
+def received_shares(probs: torch.Tensor, entered: Tokens, length: int) -> np.ndarray:
+    """(S,) share of a layer's attention that each token of one text receives; NaN for one that did not
+    enter it.
+
+    probs: (1, h, R, R) of the rows that entered.
+    """
+    received = received_of(probs, None)[0]
     places = np.arange(length)
     if entered.positions is not None:
         places = entered.positions[0].cpu().numpy()

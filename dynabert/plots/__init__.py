@@ -24,6 +24,7 @@ from dynabert.plots.heads import (
     kept_heads,
     neuron_ranking,
 )
+from dynabert.plots.needed_tokens import needed_tokens
 from dynabert.plots.reproduction import beside_paper, methods_by_cost
 from dynabert.plots.scores import (
     FAR,
@@ -61,6 +62,7 @@ __all__ = [
     "kept_heads",
     "methods_by_cost",
     "metric_grid",
+    "needed_tokens",
     "neuron_ranking",
     "percent",
     "plain",

@@ -97,6 +97,25 @@ def head_axes(figure: go.Figure, layers: int, heads: int) -> None:
     )
 
 
+def token_axes(figure: go.Figure, tokens: Sequence[str], rows: Sequence[str]) -> None:
+    """The tokens of a text from left to right, as many named as there is room for, and rows downwards."""
+    every = -(-len(tokens) // MOST_LABELS)
+    figure.update_xaxes(
+        tickmode="array",
+        tickvals=list(range(0, len(tokens), every)),
+        ticktext=[plain(token) for token in tokens][::every],
+        ticks="",
+        range=[-0.5, len(tokens) - 0.5],
+    )
+    figure.update_yaxes(
+        tickmode="array",
+        tickvals=list(range(len(rows))),
+        ticktext=list(rows),
+        ticks="",
+        range=[len(rows) - 0.5, -0.5],
+    )
+
+
 def span(counts: Sequence[int]) -> str:
     """One number where all layers agree, else the lowest and the highest."""
     low, high = min(counts), max(counts)

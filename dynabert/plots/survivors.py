@@ -8,7 +8,15 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dynabert.analysis.survivors import Survivors
-from dynabert.plots.style import ATTENTION_SCALE, GREY, MOST_LABELS, count, finished, percent, plain
+from dynabert.plots.style import (
+    ATTENTION_SCALE,
+    GREY,
+    count,
+    finished,
+    percent,
+    plain,
+    token_axes,
+)
 
 
 def surviving_tokens(
@@ -44,22 +52,8 @@ def surviving_tokens(
         "pad": {"t": 64},
         "font": {"color": GREY},
     }
-    tokens, layers = found[0].tokens, found[0].layers
-    every = -(-len(tokens) // MOST_LABELS)
-    figure.update_xaxes(
-        tickmode="array",
-        tickvals=list(range(0, len(tokens), every)),
-        ticktext=[plain(token) for token in tokens][::every],
-        ticks="",
-        range=[-0.5, len(tokens) - 0.5],
-    )
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=list(range(len(layers))),
-        ticktext=[f"layer {layer + 1}" for layer in layers],
-        ticks="",
-        range=[len(layers) - 0.5, -0.5],
-    )
+    layers = found[0].layers
+    token_axes(figure, found[0].tokens, [f"layer {layer + 1}" for layer in layers])
     figure.update_layout(sliders=[slider], title={"text": titles[start], "font": {"size": 14}})
     finished(figure, height=270 + 30 * len(layers), grid=False, hover="closest")
     return figure.update_layout(margin={"t": 72, "b": 24})

@@ -23,6 +23,8 @@ from dynabert.analysis.fusion import Fusion, measure_fusion
 from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.analysis.head_order import head_order as find_head_order
 from dynabert.analysis.map_atlas import MapAtlas
+from dynabert.analysis.needed_tokens import NeededTokens
+from dynabert.analysis.needed_tokens import needed_tokens as find_needed_tokens
 from dynabert.analysis.queries_keys import QueryKey
 from dynabert.analysis.queries_keys import query_key as find_query_key
 from dynabert.analysis.sentences import (
@@ -312,6 +314,19 @@ def survivors(run: Run, texts: tuple[str, ...], subnets: tuple[Subnet, ...]) -> 
     loaded, reader = model(run), tokenizer(run)
     with _TOKENIZER:
         return find_survivors(loaded, reader, texts, subnets, run.info.max_tokens)
+
+
+@st.cache_resource(
+    max_entries=16, show_spinner="Dropping one token after another …", hash_funcs=_RUN
+)
+def needed_tokens(
+    run: Run, texts: tuple[str, ...], subnet: Subnet, *, num_layers: int | None
+) -> NeededTokens:
+    loaded, reader = model(run), tokenizer(run)
+    with _TOKENIZER:
+        return find_needed_tokens(
+            loaded, reader, texts, subnet, run.info.max_tokens, num_layers=num_layers
+        )
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading the sentence …", hash_funcs=_RUN)

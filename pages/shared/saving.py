@@ -27,6 +27,7 @@ _NAMES = {
     "dynabert.analysis.fusion": ("measure_fusion",),
     "dynabert.analysis.groups": ("accuracy_by_group",),
     "dynabert.analysis.head_order": ("head_order", "pretrained_order"),
+    "dynabert.analysis.needed_tokens": ("needed_tokens",),
     "dynabert.analysis.sentences": ("attention_of", "read_sentences", "teaching_sentences"),
     "dynabert.analysis.span_answers": ("answer_question", "span_table", "time_answers"),
     "dynabert.analysis.survivors": ("DROPS", "dropping", "survivors"),

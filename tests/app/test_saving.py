@@ -28,7 +28,7 @@ pytest_plugins = ["app_fixtures"]
         ("compare", {"other": "twin"}, 2),
         ("fusion", {"w": "0.5", "text": 'a cat\'s "cat".'}, 3),
         ("fusion", {"w": "0.5", "set": "teaching sentences"}, 3),
-        ("survivors", {"w": "0.5", "text": 'a cat\'s "cat".'}, 1),
+        ("survivors", {"w": "0.5", "text": 'a cat\'s "cat".'}, 2),
         ("accuracy", {"w": "0.5", "cost": "macs", "layers": "3-4", "max_macs": "0.1"}, 1),
     ],
 )

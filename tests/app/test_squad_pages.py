@@ -204,7 +204,8 @@ def test_answers_of_a_passage_that_drops_tokens(open_app, squad: Run) -> None:
     table = at.dataframe[0].value
     assert table["answer"].tolist() == [one.text for one in answers]
     assert table["sure"].tolist() == pytest.approx([one.probability for one in answers])
-    (figure,) = charts(at)
+    figure, needed = charts(at)
     assert "answer" not in figure["layout"]["title"]["text"]
+    assert needed["layout"]["yaxis"]["ticktext"][0] == "from layer 1"
     at.text_area(key="text2").set_value(f"{PASSAGE} " * 8).run()
     assert "the answers are from the whole passage" in at.warning[0].value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reading import charts, texts
 
 from dynabert import Subnet
+from dynabert.analysis.needed_tokens import needed_tokens
 from dynabert.analysis.survivors import DROPS, dropping, survivors
 
 pytest_plugins = ["app_fixtures"]
@@ -25,7 +26,7 @@ def test_every_drop_has_its_answer(open_app, tiny):
     assert table["macs"].is_monotonic_decreasing
     differing = [number for number, answer in enumerate(answers) if answer != answers[0]]
     last = differing[0] - 1 if differing else len(DROPS) - 1
-    (figure,) = charts(at)
+    figure = charts(at)[0]
     assert figure["layout"]["sliders"][0]["active"] == last
     said = next(text for text in texts(at) if "with all tokens" in text)
     assert f"**{answers[0]}**" in said
@@ -39,3 +40,28 @@ def test_no_text_and_a_long_one(open_app, tiny):
     assert "longer than this model was trained to read" in at.warning[0].value
     at.text_input(key="text").set_value(" ").run()
     assert "Type a text" in at.info[0].value
+
+
+def test_which_tokens_the_answer_needs(open_app, tiny):
+    at = open_app(tiny.folder.parent, "survivors", text=TEXT, w="0.5")
+    found = needed_tokens(tiny.model(), tiny.tokenizer(), [TEXT], Subnet(0.5), tiny.info.max_tokens)
+    figure = charts(at)[1]
+    assert list(figure["layout"]["yaxis"]["ticktext"]) == [f"from layer {n}" for n in (1, 2, 3, 4)]
+    said = next(text for text in texts(at) if "are enough" in text)
+    assert f"**{found.enough_by_need} of {len(found.tokens)}** are enough" in said
+    assert f"it takes **{found.enough_by_attention}**" in said
+    assert f"ρ = **{found.rank_correlation:.2f}**" in said
+    for place in found.needed:
+        assert f"**{found.tokens[place]}**" in said
+
+
+def test_a_long_text_is_asked_for_and_read_from_the_first_layer_on(open_app, tiny, monkeypatch):
+    monkeypatch.setattr("pages.shared.needed._SHORT", 5)
+    at = open_app(tiny.folder.parent, "survivors", text="<b>good</b> dog cat")
+    (toggle,) = [one for one in at.toggle if one.key == "needed"]
+    assert len(charts(at)) == 1
+    assert not any("are enough" in text for text in texts(at))
+    toggle.set_value(True).run()
+    assert not at.exception
+    assert len(charts(at)) == 2
+    assert any("are enough" in text for text in texts(at))

@@ -48,7 +48,7 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
         (
             "/survivors?text=a+good+dog+and+a+bad+cat",
             "Which tokens survive?",
-            1,
+            2,
             "with all tokens",
         ),
         ("/search", "Which sub-network should I take?", 0, "has not been searched yet"),
