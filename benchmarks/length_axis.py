@@ -26,7 +26,9 @@ from dynabert.examples import load_examples
 from dynabert.files import write_text_atomically
 from dynabert.runs import Run
 from dynabert.search.front import BATCH_SIZES, latency_column, measure_front
-from dynabert.search.search import SearchSettings, open_search, run_search
+from dynabert.search.loop import run_search
+from dynabert.search.search import open_search
+from dynabert.search.settings import SearchSettings
 from dynabert.subnet import FULL, Subnet
 from dynabert.training import RECIPES, TrainingPlan, train
 from dynabert.training.events import Evaluated, Event

@@ -26,18 +26,11 @@ from dynabert.search.front import (
     read_front,
     reference_row,
 )
+from dynabert.search.loop import Tried, run_search
 from dynabert.search.objectives import UNITS, Cost
 from dynabert.search.proposals import CROSSOVERS, MUTATIONS, Method
-from dynabert.search.search import (
-    FEWEST_PERCENT,
-    NUM_TRIALS,
-    Search,
-    Tried,
-    ask_search,
-    list_searches,
-    open_search,
-    run_search,
-)
+from dynabert.search.search import Search, list_searches, open_search
+from dynabert.search.settings import FEWEST_PERCENT, NUM_TRIALS, ask_search
 from dynabert.training.events import Working
 from dynabert.training.plan import MAX_SEED
 

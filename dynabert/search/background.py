@@ -23,7 +23,8 @@ from dynabert.files import write_text_atomically
 from dynabert.processes import StartedProcess, exclusively, launch, log_tail, start_time
 from dynabert.runs import Run, list_runs
 from dynabert.search.front import current_front
-from dynabert.search.search import SEARCHES, Search, SearchSettings, list_searches, open_search
+from dynabert.search.search import SEARCHES, Search, list_searches, open_search
+from dynabert.search.settings import SearchSettings
 from dynabert.training.background import find_trainings
 
 PROCESS = "process.json"

@@ -1,4 +1,4 @@
-"""A search for sub-networks of a run that are good and cheap: settings, folder, and the loop.
+"""Searches on disk.
 
 A search lives in a folder of its run, `searches/NAME`: `search.json` says what was asked for,
 `trials.jsonl` what was tried, `front.parquet` what the best are worth on the whole dev set and this
@@ -10,127 +10,26 @@ from __future__ import annotations
 import datetime
 import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dynabert.errors import UserError, explain, explain_plainly
-from dynabert.evaluation.latency import LatencySetup, describe_machine
-from dynabert.examples import RunExamples
+from dynabert.errors import UserError, explain
+from dynabert.evaluation.latency import describe_machine
 from dynabert.files import write_text_atomically
-from dynabert.modeling.models import TaskModel
+from dynabert.locks import is_held
 from dynabert.runs import Run, check_run_name
-from dynabert.search.objectives import UNITS, Cost, Objectives, full_network_ms
-from dynabert.search.proposals import CROSSOVERS, MUTATIONS, Method, Proposer, front
-from dynabert.search.space import Candidate, JointSpace, Lengths, LengthUnit
+from dynabert.search.settings import FEWEST_PERCENT, SearchSettings, ask_search
 from dynabert.search.trials import Trial, TrialLog
-from dynabert.subnet import NetworkShape, SearchSpace
-from dynabert.training.plan import MAX_SEED
 
 SEARCHES = "searches"
 SETTINGS = "search.json"
 _WORKERS = "workers"  # held by every process that is at work on it
 _UNIT = "full_network_ms"
-NUM_TRIALS = 150  # as in Dynamic-TinyBERT, Sec. 2.3
-# The authors of Dynamic-TinyBERT let lengths fall to 91 of 384 tokens.
-FEWEST_PERCENT = 24
-
-# Of `dynabert search`, where they are not called as the settings are.
-_OPTIONS = {
-    "num_trials": "trials",
-    "width_mults": "widths",
-    "depth_mults": "depths",
-    "batch_size": "batch",
-    "num_examples": "examples",
-}
-
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Positive = Annotated[int, Field(ge=1)]
-
-
-class SearchSettings(BaseModel):
-    """What is searched for, and how. Dynamic-TinyBERT, Sec. 2.3, with more axes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    method: Method = "tpe"
-    num_trials: Positive = NUM_TRIALS
-    width_mults: tuple[float, ...] = (1.0,)
-    depth_mults: tuple[float, ...] = (1.0,)
-    lengths: LengthUnit | None = "shares"  # None: all tokens are kept
-    # That leave a layer: hundredths of a text's tokens, or tokens; None: as the paper's share.
-    fewest: Positive | None = None
-    cost: Cost = "macs"
-    tokens: Positive  # for which cost is counted or timed
-    batch_size: Positive = 1  # of what is timed
-    repeats: Annotated[int, Field(ge=2)] = 20  # of it
-    num_examples: Positive | None = 500  # of dev, for quality; None: all
-    at_most: Annotated[float, Field(gt=0)] | None = None  # cost
-    # Mutations and crossovers of a generation of the evolution.
-    generation: tuple[Positive, Positive] = (MUTATIONS, CROSSOVERS)
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _nothing_is_ignored(self) -> Self:
-        if self.fewest is not None and self.lengths is None:
-            raise ValueError(
-                f"fewest={self.fewest} is about lengths, and none are searched; leave it out"
-            )
-        if self.generation != (MUTATIONS, CROSSOVERS) and self.method != "evolution":
-            raise ValueError(
-                f"a generation is of method evolution, not of {self.method}; leave it out"
-            )
-        return self
-
-    def space(self, shape: NetworkShape) -> JointSpace:
-        """What is looked through in a network of that shape.
-
-        Raises:
-            UserError: a multiplier or `fewest` is out of range.
-        """
-        lengths = None
-        if self.lengths is not None:
-            most = 100 if self.lengths == "shares" else self.tokens
-            fewest = self.fewest or max(1, round(FEWEST_PERCENT / 100 * most))
-            lengths = Lengths(unit=self.lengths, fewest=fewest, most=most)
-        return JointSpace(shape, SearchSpace(self.width_mults, self.depth_mults), lengths)
-
-    def arguments(self) -> list[str]:
-        """The options of `dynabert search` that ask for it; those that are as usual left out."""
-        usual = SearchSettings(tokens=self.tokens)
-        options = {
-            "method": self.method,
-            "num_trials": self.num_trials,
-            "width_mults": ",".join(map(_exactly, self.width_mults)),
-            "depth_mults": ",".join(map(_exactly, self.depth_mults)),
-            "lengths": self.lengths or "none",
-            "fewest": self.fewest,
-            "cost": self.cost,
-            "batch_size": self.batch_size,
-            "num_examples": self.num_examples or 0,
-            "at_most": self.at_most,
-            "seed": self.seed,
-        }
-        arguments = ["--tokens", str(self.tokens)]
-        for field, value in options.items():
-            if getattr(self, field) != getattr(usual, field):
-                arguments += [f"--{_OPTIONS.get(field, field.replace('_', '-'))}", str(value)]
-        if self.generation != usual.generation:
-            arguments += ["--generation", *map(str, self.generation)]
-        return arguments
-
-    @property
-    def setup(self) -> LatencySetup:
-        """How latency is measured."""
-        return LatencySetup(
-            tokens=self.tokens, batch_size=self.batch_size, repeats=self.repeats, seed=self.seed
-        )
 
 
 class SearchInfo(BaseModel):
@@ -195,14 +94,7 @@ class Search:
     @property
     def is_under_way(self) -> bool:
         """Whether a process is at work on it."""
-        try:
-            with (self.folder / _WORKERS).open("r") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:  # nobody ever was
-            return False
-        return False
+        return is_held(self.folder / _WORKERS)
 
     def full_ms(self, measure: Callable[[], float]) -> float:
         """The time of the full network that latencies are told in units of: the first that was measured."""
@@ -220,17 +112,6 @@ class Search:
         if not 0 < value < float("inf"):
             raise UserError(f"search {self.folder}: {_UNIT} is damaged; remove the search.")
         return value
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tried:
-    """A trial is done."""
-
-    trial: Trial
-    done: int
-    total: int
-    front_size: int
-    seconds_left: float
 
 
 def list_searches(run: Run) -> list[Search]:
@@ -283,138 +164,6 @@ def open_search(run: Run, name: str, settings: SearchSettings, *, command: str =
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomically(folder / SETTINGS, info.model_dump_json(indent=1) + "\n")
     return Search(folder, info)
-
-
-def run_search(
-    search: Search,
-    model: TaskModel,
-    examples: RunExamples,
-    *,
-    on_trial: Callable[[Tried], None] = lambda tried: None,
-) -> list[Trial]:
-    """Try what has not been tried yet, and return everything that was.
-
-    May be interrupted at any moment: trials that are done stay done, one that was begun is done
-    again.
-
-    Raises:
-        UserError: nothing in the space is as cheap as the settings ask; tells the nearest miss.
-    """
-    with search.at_work():
-        return _run(search, model, examples, on_trial)
-
-
-def _run(
-    search: Search, model: TaskModel, examples: RunExamples, on_trial: Callable[[Tried], None]
-) -> list[Trial]:
-    settings = search.settings
-    space = settings.space(model.config.shape)
-    unit = None
-    if settings.cost == "latency":
-        unit = search.full_ms(lambda: full_network_ms(model, settings.setup))
-    objectives = Objectives(
-        model,
-        examples.dev,
-        metric=search.info.metric,
-        cost=settings.cost,
-        setup=settings.setup,
-        num_examples=settings.num_examples,
-        seed=settings.seed,
-        full_ms=unit,
-    )
-    if not search.trials:
-        check_feasible(space, objectives, settings.at_most)
-    proposer = Proposer(space, settings.method, seed=settings.seed, generation=settings.generation)
-
-    too_dear: set[Candidate] = set()  # that only measuring told
-
-    def affordable(candidate: Candidate) -> bool:
-        if settings.at_most is None:
-            return True
-        if candidate in too_dear:
-            return False
-        cost = objectives.predicted_cost(space.subnet(candidate))
-        return cost is None or cost <= settings.at_most
-
-    begun, before = time.monotonic(), len(search.trials)
-    while True:
-        total = Search.load(search.folder).settings.num_trials  # it may be given more meanwhile
-        with search.log.claimed(total) as claim:
-            if claim is None:
-                return search.trials
-            start = time.perf_counter()
-            history = [one for one in search.trials if space.holds(one.candidate)]
-            others = [
-                one
-                for one in search.log.under_way()
-                if one.number != claim.number
-                and one.candidate is not None
-                and space.holds(one.candidate)
-            ]
-            while True:
-                proposal = proposer.propose(claim.number, history, others, affordable=affordable)
-                if proposal is None:  # nothing is left to try
-                    return search.trials
-                candidate, origin = proposal
-                claim.chosen(candidate)
-                subnet = space.subnet(candidate)
-                cost = objectives.cost_of(subnet)
-                if settings.at_most is None or cost <= settings.at_most:
-                    break
-                too_dear.add(candidate)
-            quality = objectives.quality_of(subnet)
-            trial = Trial(
-                number=claim.number,
-                candidate=candidate,
-                subnet=subnet.key,
-                origin=origin,
-                quality=quality,
-                cost=cost,
-                seconds=time.perf_counter() - start,
-            )
-            claim.finish(trial)
-        trials = search.trials
-        new = len(trials) - before
-        each = (time.monotonic() - begun) / max(1, new)
-        on_trial(
-            Tried(
-                trial=trial,
-                done=len(trials),
-                total=total,
-                front_size=len(front(trials)),
-                seconds_left=each * (total - len(trials)),
-            )
-        )
-
-
-def check_feasible(space: JointSpace, objectives: Objectives, at_most: float | None) -> None:
-    """Raise a UserError where even the smallest sub-network costs more than allowed."""
-    if at_most is None:
-        return
-    subnet = space.subnet(space.smallest)
-    cost = objectives.cost_of(subnet)
-    if cost > at_most:
-        unit = UNITS[objectives.cost]
-        raise UserError(
-            f"nothing here costs at most {at_most:,.6g} {unit}: the smallest sub-network, {subnet}, "
-            f"costs {cost:,.6g}. Allow more, or let widths, depths or lengths be smaller."
-        )
-
-
-def ask_search(**values: object) -> SearchSettings:
-    """Settings from what somebody typed.
-
-    Raises:
-        UserError: a value is unknown, out of range, or contradicts another.
-    """
-    try:
-        return SearchSettings.model_validate(values)
-    except ValidationError as error:
-        raise UserError(explain_plainly(error)) from error
-
-
-def _exactly(mult: float) -> str:
-    return f"{mult:g}" if float(f"{mult:g}") == mult else repr(mult)
 
 
 def _normal(settings: SearchSettings, run: Run) -> SearchSettings:

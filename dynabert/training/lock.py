@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dynabert.errors import UserError
+from dynabert.locks import is_held
 
 _LOCK = "lock"
 _TRIES = 5  # someone who looks whether it is held (`is_at_work`) holds it for a moment himself
@@ -35,11 +36,4 @@ def locked(folder: Path) -> Iterator[None]:
 
 def is_at_work(folder: Path) -> bool:
     """Whether a process holds the lock of a folder."""
-    try:
-        with (folder / _LOCK).open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no training has begun there, or it has just ended
-        return False
-    return False
+    return is_held(folder / _LOCK)

@@ -10,7 +10,9 @@ from dynabert.examples import load_examples
 from dynabert.export import export_command
 from dynabert.runs import Run
 from dynabert.search.front import cheapest_within, measure_front, read_front
-from dynabert.search.search import Search, SearchSettings, list_searches, open_search, run_search
+from dynabert.search.loop import run_search
+from dynabert.search.search import Search, list_searches, open_search
+from dynabert.search.settings import SearchSettings
 from dynabert.subnet import Subnet
 from pages.shared.search import asking, outcome
 

@@ -24,7 +24,8 @@ from dynabert.search.background import (
     watch,
 )
 from dynabert.search.front import read_front
-from dynabert.search.search import Search, SearchSettings, list_searches, open_search
+from dynabert.search.search import Search, list_searches, open_search
+from dynabert.search.settings import SearchSettings
 
 pytest_plugins = ["searched_run"]
 SETTINGS = SearchSettings(method="random", num_trials=4, tokens=8, num_examples=6)

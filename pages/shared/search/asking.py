@@ -10,13 +10,8 @@ from dynabert.runs import Run
 from dynabert.search.background import search_command, start_search
 from dynabert.search.objectives import COSTS, Cost
 from dynabert.search.proposals import METHODS, Method
-from dynabert.search.search import (
-    FEWEST_PERCENT,
-    NUM_TRIALS,
-    SEARCHES,
-    SearchSettings,
-    ask_search,
-)
+from dynabert.search.search import SEARCHES
+from dynabert.search.settings import FEWEST_PERCENT, NUM_TRIALS, SearchSettings, ask_search
 from dynabert.training.plan import MAX_SEED
 from pages.shared import controls, state, wording
 
