@@ -134,7 +134,7 @@ def searched(
         "seconds": sum(one.seconds for one in trials),
         "repeated": len(trials) - len({one.subnet for one in trials}),
         "settings": settings.model_dump(mode="json"),
-        "machine": f"{describe_machine(torch.device('cpu'))}, {torch.get_num_threads()} threads",
+        "machine": describe_machine(torch.device("cpu")),
         "created": datetime.date.today().isoformat(),
         "command": shlex.join(["python", *sys.argv]),
     }

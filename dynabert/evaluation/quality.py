@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dynabert.data.encoding import Batch, Encoded, EncodedSplit, sorted_batches
 from dynabert.evaluation.labels import LabelTally
@@ -14,8 +13,7 @@ from dynabert.evaluation.linear_kernel import fastest_linear
 from dynabert.evaluation.spans import SpanTally
 from dynabert.evaluation.tally import Evaluation, Tally
 from dynabert.modeling.models import TaskModel, key_mask
-from dynabert.modeling.tokens import Tokens
-from dynabert.subnet import FULL, ResolvedSubnet, Subnet
+from dynabert.subnet import FULL, Subnet
 
 
 def evaluate(
@@ -103,22 +101,14 @@ def batch_logits(model: TaskModel, batch: Batch, subnets: Sequence[Subnet]) -> l
         mask = key_mask(batch["attention_mask"])
         answers = []
         for subnet in subnets:
-            hidden = _last_hidden(model, embedding_output, mask, subnet.resolve(model.config.shape))
-            answers.append(model.read(hidden, batch["attention_mask"]))
+            encoded = model.backbone.encoder(
+                embedding_output,
+                mask,
+                subnet.resolve(model.config.shape),
+                num_queries=None if model.reads_all_tokens else 1,
+            )
+            answers.append(model.read(encoded.last_hidden_state, batch["attention_mask"]))
     return [
         np.stack([logits.float().cpu().numpy() for logits in one_set])
         for one_set in zip(*answers, strict=True)
     ]
-
-
-def _last_hidden(
-    model: TaskModel, hidden: Tensor, mask: Tensor | None, resolved: ResolvedSubnet
-) -> Tensor:
-    """What the head reads of one sub-network, from the embeddings' output (B, S, D)."""
-    tokens = Tokens.of(hidden, mask)
-    *executed, last = resolved.executed
-    for layer in executed:
-        tokens, _ = model.backbone.encoder.execute(tokens, layer)
-    num_queries = None if model.reads_all_tokens else 1
-    tokens, _ = model.backbone.encoder.execute(tokens, last, num_queries=num_queries)
-    return tokens.restored

@@ -54,6 +54,7 @@ class ElasticEncoder(nn.Module):
         resolved: ResolvedSubnet,
         *,
         head_mask: Tensor | None = None,
+        num_queries: int | None = None,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
     ) -> EncoderOutput:
@@ -61,12 +62,16 @@ class ElasticEncoder(nn.Module):
 
         head_mask: factors for head outputs, (L, H) or (L, B, H), rows and columns as the model's
         own layers and heads (those that the sub-network leaves out are not read).
+        num_queries: only the last hidden state of the first so many tokens is wanted, (B, num_queries,
+        D): the last layer computes no other, unless hidden states or attentions are asked for.
         attentions: of a token that was dropped before, and to it, 0.
         """
         length = hidden.shape[1]
         tokens = Tokens.of(hidden, attention_mask)
         states, attentions = [hidden], []
-        for executed in resolved.executed:
+        if output_attentions or output_hidden_states:
+            num_queries = None
+        for number, executed in enumerate(resolved.executed, start=1):
             mask = None if head_mask is None else head_mask[executed.layer]
             before = tokens
             tokens, probs = self.execute(
@@ -74,6 +79,7 @@ class ElasticEncoder(nn.Module):
                 executed,
                 head_mask=None if mask is None else mask[..., : executed.num_heads],
                 need_probs=output_attentions,
+                num_queries=num_queries if number == len(resolved.executed) else None,
             )
             if probs is not None:
                 attentions.append(_in_place(probs, before, length))

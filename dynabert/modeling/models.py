@@ -134,6 +134,7 @@ class DynaBertModel(DynaBertPreTrainedModel):
         subnet: Subnet = FULL,
         head_mask: Tensor | None = None,
         embedding_output: Tensor | None = None,
+        num_queries: int | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
     ) -> BaseModelOutput:
@@ -146,6 +147,8 @@ class DynaBertModel(DynaBertPreTrainedModel):
             removes the head. Rows and columns are this model's layers and heads (`head_ids`
             translates).
         embedding_output: (B, S, D) from `self.embeddings`, where the caller has it already.
+        num_queries: only the last hidden state of the first so many tokens is wanted: S of it becomes
+        that, unless hidden states or attentions are asked for, too.
         hidden_states: the embedding output, then the output of each executed layer; a token that was
         dropped stands there as the layer before left it.
         attentions: probabilities before dropout of each executed layer, (B, heads, S, S); 0 from and to
@@ -163,6 +166,7 @@ class DynaBertModel(DynaBertPreTrainedModel):
             key_mask(attention_mask),
             subnet.resolve(config.shape),
             head_mask=head_mask,
+            num_queries=num_queries,
             output_attentions=(
                 config.output_attentions if output_attentions is None else output_attentions
             ),
@@ -226,6 +230,7 @@ class DynaBertForSequenceClassification(DynaBertPreTrainedModel):
             subnet=subnet,
             head_mask=head_mask,
             embedding_output=embedding_output,
+            num_queries=1,  # the head reads the first token
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             return_dict=True,

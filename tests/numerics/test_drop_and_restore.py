@@ -211,11 +211,11 @@ def test_what_is_dropped_is_not_computed(backbone: str) -> None:
     for layer in model.backbone.encoder.layers:
         for module in (layer.attention, layer.attention.output, layer.feed_forward):
             module.register_forward_pre_hook(lambda _m, args: rows.append(args[0].shape[1]))
-    model(**batch, subnet=Subnet(1.0, 1.0, (8, 6, 6, 2)))
+    model(**batch, subnet=Subnet(1.0, 1.0, (8, 6, 6, 2)), output_hidden_states=True)
     assert rows == [11, 8, 8, 8, 6, 6, 6, 6, 6, 6, 2, 2]
     rows.clear()
     # A share of each text's own: the longest of the batch decides.
-    model(**batch, subnet=Subnet(1.0, 1.0, (0.5, 0.5, 0.5, 0.1)))
+    model(**batch, subnet=Subnet(1.0, 1.0, (0.5, 0.5, 0.5, 0.1)), output_hidden_states=True)
     assert rows == [11, 6, 6, 6, 6, 6, 6, 6, 6, 6, 2, 2]
     rows.clear()
     # To answer, a classifier's last layer needs one row.
