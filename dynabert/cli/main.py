@@ -15,6 +15,7 @@ from dynabert.cli import (
     attention_command,
     augment_command,
     inspect_commands,
+    latency_command,
     reproduce_command,
     search_command,
     serve_commands,
@@ -38,6 +39,7 @@ app.command(name="importance")(inspect_commands.importance)
 app.command(name="ablate")(inspect_commands.ablate)
 app.command(name="attention")(attention_command.attention)
 app.command(name="extract")(inspect_commands.extract)
+app.command(name="latency")(latency_command.latency)
 app.command(name="search")(search_command.search)
 app.command(name="reproduce")(reproduce_command.reproduce)
 app.command(name="runs")(inspect_commands.runs)

@@ -72,13 +72,17 @@ def search(
         ),
     ] = None,
     cost: Annotated[
-        Cost, typer.Option(help="What should be little: MACs, or latency on this machine.")
+        Cost,
+        typer.Option(
+            help="What should be little: MACs, latency on this machine, or modelled: as `dynabert latency` "
+            "has found it to depend on layers."
+        ),
     ] = "macs",
     tokens: Annotated[
         int | None,
         typer.Option(min=1, help="Tokens per text for cost. [as the run's own results]"),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Texts per pass, for cost latency.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Texts per pass, for latency.")] = 1,
     examples: Annotated[
         int, typer.Option(min=0, help="Dev examples that quality is measured on; 0: all.")
     ] = 500,
@@ -193,7 +197,7 @@ def _report(run: Run, search: Search, table: pd.DataFrame, within: float) -> Non
         "fast as the largest sub-network."
     )
     timed = latency_column(settings.batch_size)
-    by = timed if settings.cost == "latency" and timed in columns else "macs"
+    by = timed if settings.cost != "macs" and timed in columns else "macs"
     best, found = cheapest_within(table, metric=metric, cost=by, points=within)
     loss = 100 * (largest[metric] - best[metric])
     near = f"within {within:g} point{'' if within == 1 else 's'} of the largest sub-network"

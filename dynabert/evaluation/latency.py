@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -57,16 +58,8 @@ def measure_latency(
     Raises:
         UserError: more tokens than the model has positions.
     """
-    if setup.tokens > model.config.max_tokens:
-        raise UserError(
-            f"this model reads at most {model.config.max_tokens} tokens, got {setup.tokens}."
-        )
     generator = torch.Generator().manual_seed(setup.seed)
-    # Low ids are special tokens; RoBERTa counts positions by comparing with the padding id.
-    lowest = min(1000, model.config.vocab_size - 1)
-    shape = (setup.batch_size, setup.tokens)
-    ids = torch.randint(lowest, model.config.vocab_size, shape, generator=generator)
-    inputs = {"input_ids": ids.to(model.device)}
+    inputs = {"input_ids": random_ids(model, setup.batch_size, setup.tokens, generator)}
     return time_passes(
         model,
         inputs,
@@ -75,6 +68,24 @@ def measure_latency(
         warm_up=setup.warm_up,
         generator=generator,
         on_repeat=on_repeat,
+    )
+
+
+def random_ids(
+    model: DynaBertPreTrainedModel, batch_size: int, tokens: int, generator: torch.Generator
+) -> Tensor:
+    """(batch_size, tokens) ids of words, to time a pass with.
+
+    Raises:
+        UserError: more tokens than the model has positions.
+    """
+    if tokens > model.config.max_tokens:
+        raise UserError(f"this model reads at most {model.config.max_tokens} tokens, got {tokens}.")
+    # Low ids are special tokens; RoBERTa counts positions by comparing with the padding id.
+    lowest = min(1000, model.config.vocab_size - 1)
+    shape = (batch_size, tokens)
+    return torch.randint(lowest, model.config.vocab_size, shape, generator=generator).to(
+        model.device
     )
 
 
@@ -89,32 +100,53 @@ def time_passes(
     generator: torch.Generator,
     on_repeat: Callable[[int], None] | None = None,
 ) -> list[Latency]:
-    """Time of a forward pass of each sub-network on the same inputs.
-
-    Every repeat runs all sub-networks once, in a new random order, so that a slow moment of the
-    machine falls on all of them alike.
-    """
-    times = np.zeros((repeats, len(subnets)))
+    """Time of a forward pass of each sub-network on the same inputs, all of them timed in turn."""
     was_training = model.training
     model.eval()
     try:
-        for repeat in range(-warm_up, repeats):
-            for number in torch.randperm(len(subnets), generator=generator).tolist():
-                _finish(model.device)
-                start = time.perf_counter()
-                model(**inputs, subnet=subnets[number])
-                _finish(model.device)
-                if repeat >= 0:
-                    times[repeat, number] = time.perf_counter() - start
-            if on_repeat is not None and repeat >= 0:
-                on_repeat(repeat + 1)
+        times = time_in_turn(
+            [functools.partial(model, **inputs, subnet=subnet) for subnet in subnets],
+            device=model.device,
+            repeats=repeats,
+            warm_up=warm_up,
+            generator=generator,
+            on_repeat=on_repeat,
+        )
     finally:
         model.train(was_training)
-    first, median, third = np.quantile(times * 1000, [0.25, 0.5, 0.75], axis=0)
+    first, median, third = np.quantile(times, [0.25, 0.5, 0.75], axis=0)
     return [
         Latency(median_ms=float(middle), iqr_ms=float(high - low))
         for low, middle, high in zip(first, median, third, strict=True)
     ]
+
+
+def time_in_turn(
+    calls: Sequence[Callable[[], object]],
+    *,
+    device: torch.device,
+    repeats: int,
+    warm_up: int,
+    generator: torch.Generator,
+    on_repeat: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """(repeats, N) milliseconds that each call takes.
+
+    Every repeat makes all calls once, in a new random order, so that a slow moment of the machine
+    falls on all of them alike.
+    """
+    times = np.zeros((repeats, len(calls)))
+    for repeat in range(-warm_up, repeats):
+        for number in torch.randperm(len(calls), generator=generator).tolist():
+            _finish(device)
+            start = time.perf_counter()
+            calls[number]()
+            _finish(device)
+            if repeat >= 0:
+                times[repeat, number] = 1000 * (time.perf_counter() - start)
+        if on_repeat is not None and repeat >= 0:
+            on_repeat(repeat + 1)
+    return times
 
 
 def describe_machine(device: torch.device) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dynabert.errors import UserError
 from dynabert.examples import RunExamples
 from dynabert.modeling.models import TaskModel
+from dynabert.search.modelled import modelled_latency
 from dynabert.search.objectives import UNITS, Objectives, full_network_ms
 from dynabert.search.proposals import Proposer, front
 from dynabert.search.search import Search
@@ -63,6 +64,7 @@ def _run(
         num_examples=settings.num_examples,
         seed=settings.seed,
         full_ms=unit,
+        table=modelled_latency(search, model) if settings.cost == "modelled" else None,
     )
     if not search.trials:
         check_feasible(space, objectives, settings.at_most)

@@ -8,13 +8,14 @@ from typing import Literal, get_args
 from dynabert.data.encoding import Encoded, drawn_rows
 from dynabert.evaluation.cost import count_macs
 from dynabert.evaluation.latency import LatencySetup, measure_latency
+from dynabert.evaluation.latency_table import LatencyTable
 from dynabert.evaluation.quality import evaluate
 from dynabert.modeling.models import TaskModel
 from dynabert.subnet import FULL, Subnet
 
-Cost = Literal["macs", "latency"]
+Cost = Literal["macs", "latency", "modelled"]
 COSTS: tuple[Cost, ...] = get_args(Cost)
-UNITS: dict[Cost, str] = {"macs": "MACs", "latency": "ms"}
+UNITS: dict[Cost, str] = {"macs": "MACs", "latency": "ms", "modelled": "ms"}
 
 
 class Objectives:
@@ -36,10 +37,12 @@ class Objectives:
         num_examples: int | None,
         seed: int,
         full_ms: float | None = None,
+        table: LatencyTable | None = None,
     ) -> None:
         """num_examples: of the split, drawn with the seed; None: all.
 
         full_ms: the full network's time, the unit of latency; None: it is measured now.
+        table: what modelled latency is read from.
         """
         self.model, self.metric, self.cost, self.setup = model, metric, cost, setup
         self.split = split
@@ -48,11 +51,14 @@ class Objectives:
         if full_ms is None and cost == "latency":
             full_ms = full_network_ms(model, setup)
         self.full_ms = float("nan") if full_ms is None else full_ms
+        self.table = table
 
     def predicted_cost(self, subnet: Subnet) -> float | None:
-        """The cost where a formula gives it; None where only measuring does."""
+        """The cost where a formula or a table gives it; None where only measuring does."""
         if self.cost == "macs":
             return float(count_macs(self.model, subnet, self.setup.tokens))
+        if self.table is not None:
+            return self.table.predict(self.model, subnet, self.setup.tokens)
         return None
 
     def cost_of(self, subnet: Subnet) -> float:

@@ -71,6 +71,14 @@ def test_a_run_without_searches_offers_one(open_app, own_run, monkeypatch):
     assert "Choose something to search among" in at.warning[0].value
 
 
+def test_modelled_latency_needs_a_table(open_app, own_run):
+    at = open_app(own_run.folder.parent, "search")
+    at.segmented_control(key="search-cost").set_value("modelled").run()
+    assert "no latency table of this machine" in at.error[0].value
+    assert "python -m dynabert latency tiny --tokens 8 --batch 1" in at.error[0].value
+    assert "search-start" not in [button.key for button in at.button]
+
+
 def test_what_was_found_is_shown_and_can_be_taken(open_app, own_run):
     search = searched(own_run, "first")
     at = open_app(own_run.folder.parent, "search")

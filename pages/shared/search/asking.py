@@ -8,12 +8,13 @@ import streamlit as st
 from dynabert.errors import UserError
 from dynabert.runs import Run
 from dynabert.search.background import search_command, start_search
+from dynabert.search.modelled import usable_table
 from dynabert.search.objectives import COSTS, Cost
 from dynabert.search.proposals import METHODS, Method
 from dynabert.search.search import SEARCHES
 from dynabert.search.settings import FEWEST_PERCENT, NUM_TRIALS, SearchSettings, ask_search
 from dynabert.training.plan import MAX_SEED
-from pages.shared import controls, state, wording
+from pages.shared import cache, controls, state, wording
 
 _METHODS: dict[Method, str] = {
     "tpe": "Tree-structured Parzen estimator (Optuna)",
@@ -21,7 +22,11 @@ _METHODS: dict[Method, str] = {
     "evolution": "Evolution, as the Length-Adaptive Transformer searches",
     "random": "Chance, to compare with",
 }
-_COSTS: dict[Cost, str] = {"macs": "MACs", "latency": "Latency on this machine"}
+_COSTS: dict[Cost, str] = {
+    "macs": "MACs",
+    "latency": "Latency, measured",
+    "modelled": "Latency, modelled",
+}
 _AXES = {"lengths": "Tokens that leave each layer", "widths": "Width", "depths": "Depth"}
 
 
@@ -130,6 +135,8 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
             num_examples=None if num_examples == run.info.task.num_dev else int(num_examples),
             seed=int(seed),
         )
+        if settings.cost == "modelled":
+            usable_table(run.folder, cache.model(run), settings)
     except UserError as error:
         st.error(wording.sentence(error), icon=":material/error:")
         return None

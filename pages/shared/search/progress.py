@@ -40,7 +40,8 @@ def cost_axis(search: Search) -> tuple[str, float]:
     settings = search.settings
     if settings.cost == "macs":
         return f"MACs for {settings.tokens} tokens (million)", MILLION
-    return f"latency ({UNITS['latency']}, batch {settings.batch_size})", 1.0
+    kind = "modelled latency" if settings.cost == "modelled" else "latency"
+    return f"{kind} ({UNITS[settings.cost]}, batch {settings.batch_size})", 1.0
 
 
 def quality_title(search: Search) -> str:

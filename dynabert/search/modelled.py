@@ -1,0 +1,55 @@
+"""The latency table that a search by modelled latency reads its costs from."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from dynabert.errors import UserError
+from dynabert.evaluation.latency_table import MOST_ERROR, LatencyTable, find_latency_table
+from dynabert.modeling.models import TaskModel
+from dynabert.search.search import Search
+from dynabert.search.settings import SearchSettings
+
+_TABLE = "latency_table.safetensors"
+
+
+def modelled_latency(search: Search, model: TaskModel) -> LatencyTable:
+    """The search's own copy of its run's table: all its trials are told by one.
+
+    Raises:
+        UserError: as `usable_table`.
+    """
+    path = search.folder / _TABLE
+    if not path.exists():
+        found = usable_table(search.folder.parent.parent, model, search.settings)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        found.save(partial)
+        with suppress(FileExistsError):  # another process was faster
+            os.link(partial, path)
+        partial.unlink()
+    return LatencyTable.load(path)
+
+
+def usable_table(folder: Path, model: TaskModel, settings: SearchSettings) -> LatencyTable:
+    """The table of a run's folder for what a search asks.
+
+    Raises:
+        UserError: there is none of this machine, or it is too far from the clock.
+    """
+    tokens, batch = settings.tokens, settings.batch_size
+    found = find_latency_table(folder, model, batch, tokens)
+    command = f"`python -m dynabert latency {folder.name} --tokens {tokens} --batch {batch}`"
+    if found is None:
+        raise UserError(
+            f"{folder.name} has no latency table of this machine for {tokens} tokens and {batch} "
+            f"text{'' if batch == 1 else 's'} per pass; measure one: {command}."
+        )
+    if not found.is_trusted:
+        raise UserError(
+            f"the latency table of {folder.name} is off by {found.error:.1%} on average, more than "
+            f"{MOST_ERROR:.0%}; measure it again when the machine is quiet, {command}, or search by "
+            "measured latency."
+        )
+    return found
