@@ -40,16 +40,16 @@ def usable_table(folder: Path, model: TaskModel, settings: SearchSettings) -> La
     """
     tokens, batch = settings.tokens, settings.batch_size
     found = find_latency_table(folder, model, batch, tokens)
-    command = f"`python -m dynabert latency {folder.name} --tokens {tokens} --batch {batch}`"
+    command = f"python -m dynabert latency {folder.name} --tokens {tokens} --batch {batch}"
     if found is None:
         raise UserError(
             f"{folder.name} has no latency table of this machine for {tokens} tokens and {batch} "
-            f"text{'' if batch == 1 else 's'} per pass; measure one: {command}."
+            f"text{'' if batch == 1 else 's'} per pass; measure one: {command}"
         )
     if not found.is_trusted:
         raise UserError(
             f"the latency table of {folder.name} is off by {found.error:.1%} on average, more than "
-            f"{MOST_ERROR:.0%}; measure it again when the machine is quiet, {command}, or search by "
-            "measured latency."
+            f"{MOST_ERROR:.0%}. Search by measured latency, or measure it again when the machine is quiet: "
+            f"{command}"
         )
     return found
