@@ -4,6 +4,7 @@ import streamlit as st
 
 from dynabert.errors import UserError
 from dynabert.search.background import WatchedSearch, find_searches
+from dynabert.search.search import damaged_searches
 from pages.shared import cache, controls, state, wording
 from pages.shared.search import asking, outcome, progress
 
@@ -30,6 +31,10 @@ def choose(searches: list[WatchedSearch]) -> WatchedSearch:
 
 
 searches = find_searches(run)
+for reason in damaged_searches(run):
+    st.warning(
+        f"{wording.sentence(UserError(reason))} It is left out.", icon=":material/broken_image:"
+    )
 if not searches:
     state.forget_quietly("search")
     st.info(

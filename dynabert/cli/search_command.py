@@ -29,7 +29,7 @@ from dynabert.search.front import (
 from dynabert.search.loop import Tried, run_search
 from dynabert.search.objectives import UNITS, Cost
 from dynabert.search.proposals import CROSSOVERS, MUTATIONS, Method
-from dynabert.search.search import Search, list_searches, open_search
+from dynabert.search.search import Search, damaged_searches, list_searches, open_search
 from dynabert.search.settings import FEWEST_PERCENT, NUM_TRIALS, ask_search
 from dynabert.training.events import Working
 from dynabert.training.plan import MAX_SEED
@@ -220,6 +220,8 @@ def _times(column: str) -> str:
 
 def _show(run: Run, within: float) -> None:
     searches = list_searches(run)
+    for reason in damaged_searches(run):
+        console.print(f"[red]Left out: {escape(reason)}[/]", soft_wrap=True)
     if not searches:
         console.print(f"{run.name} has no searches yet. Begin one: dynabert search {run.name}")
     for search in searches:

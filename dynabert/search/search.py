@@ -126,6 +126,17 @@ def list_searches(run: Run) -> list[Search]:
     return found
 
 
+def damaged_searches(run: Run) -> list[str]:
+    """Why each folder of the run's searches that has settings cannot be opened, by name."""
+    found = []
+    for path in sorted((run.folder / SEARCHES).glob(f"*/{SETTINGS}")):
+        try:
+            Search.load(path.parent)
+        except UserError as error:
+            found.append(str(error))
+    return found
+
+
 def open_search(run: Run, name: str, settings: SearchSettings, *, command: str = "") -> Search:
     """The search of that name, a new one or the one that was begun.
 

@@ -71,6 +71,16 @@ def test_a_run_without_searches_offers_one(open_app, own_run, monkeypatch):
     assert "Choose something to search among" in at.warning[0].value
 
 
+def test_a_damaged_search_is_told(open_app, own_run):
+    folder = own_run.folder / "searches" / "broken"
+    folder.mkdir(parents=True)
+    (folder / "search.json").write_text("{<b>")
+    at = open_app(own_run.folder.parent, "search")
+    assert "broken" in at.warning[0].value
+    assert "It is left out" in at.warning[0].value
+    assert "has not been searched yet" in at.info[0].value
+
+
 def test_modelled_latency_needs_a_table(open_app, own_run):
     at = open_app(own_run.folder.parent, "search")
     at.segmented_control(key="search-cost").set_value("modelled").run()

@@ -25,7 +25,7 @@ from dynabert.search.front import (
 )
 from dynabert.search.loop import run_search
 from dynabert.search.objectives import Objectives
-from dynabert.search.search import Search, list_searches, open_search
+from dynabert.search.search import Search, damaged_searches, list_searches, open_search
 from dynabert.search.settings import SearchSettings
 from dynabert.search.space import Candidate
 from dynabert.subnet import FULL, Subnet
@@ -214,6 +214,17 @@ def test_the_cheapest_within_some_points(run):
     alone = table.iloc[:1]
     row, found = cheapest_within(alone, metric="accuracy", cost="macs", points=1)
     assert (row["subnet"], found) == (FULL.key, False)
+
+
+def test_a_damaged_one_is_told_and_left_out(run):
+    good = open_search(run, "good", SETTINGS)
+    bad = open_search(run, "bad", SETTINGS).folder / "search.json"
+    bad.write_text('{"settings": 3')
+    (good.folder.parent / "empty").mkdir()
+    assert [one.name for one in list_searches(run)] == ["good"]
+    (reason,) = damaged_searches(run)
+    assert str(bad.parent) in reason
+    assert "search.json" in reason
 
 
 def test_latency_is_measured(run):
