@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from dynabert.analysis.pareto import hypervolume
+from dynabert.data.encoding import drawn_rows
 from dynabert.evaluation import count_macs, describe_machine
 from dynabert.examples import RunExamples, load_examples
 from dynabert.files import write_text_atomically
@@ -68,7 +69,10 @@ def main() -> None:
     folder = arguments.work / arguments.run.resolve().name
     if not folder.exists():
         arguments.work.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(arguments.run, folder, ignore=shutil.ignore_patterns("searches"))
+        partial = arguments.work / f".{folder.name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(arguments.run, partial, ignore=shutil.ignore_patterns("searches"))
+        partial.rename(folder)
     run = Run.load(folder)
     if run.info.task.metric != "accuracy":
         raise SystemExit(f"{run.name}: only runs judged by accuracy are compared here.")
@@ -77,27 +81,23 @@ def main() -> None:
         for space in SPACES:
             for method in arguments.methods:
                 name = f"{'-'.join(space.split(' ')[:1])}-{method}-s{seed}".replace(",", "")
+                settings = asked(space, method, seed, arguments)
                 path = arguments.out / f"{run.name}-{name}.json"
-                if not path.exists():
-                    found = searched(run, model, examples, name, space, method, seed, arguments)
-                    write_text_atomically(path, json.dumps(found, indent=1) + "\n")
-                    write_readme(arguments.out)
+                if path.exists():
+                    before = json.loads(path.read_text())["settings"]
+                    if before != settings.model_dump(mode="json"):
+                        raise SystemExit(f"{path} is of other settings; give another --out.")
+                    continue
+                found = searched(run, model, examples, name, space, settings)
+                write_text_atomically(path, json.dumps(found, indent=1) + "\n")
+                write_readme(arguments.out)
     write_readme(arguments.out)
 
 
-def searched(
-    run: Run,
-    model: TaskModel,
-    examples: RunExamples,
-    name: str,
-    space: str,
-    method: str,
-    seed: int,
-    arguments: argparse.Namespace,
-) -> dict[str, Any]:
-    """What one search found after each of its trials."""
+def asked(space: str, method: str, seed: int, arguments: argparse.Namespace) -> SearchSettings:
+    """What a search is asked for."""
     small = {"generation": (5, 5)} if method == "evolution-small" else {}
-    settings = SearchSettings.model_validate(
+    return SearchSettings.model_validate(
         {
             "method": method.removesuffix("-small"),
             "num_trials": arguments.trials,
@@ -108,6 +108,17 @@ def searched(
             **small,
         }
     )
+
+
+def searched(
+    run: Run,
+    model: TaskModel,
+    examples: RunExamples,
+    name: str,
+    space: str,
+    settings: SearchSettings,
+) -> dict[str, Any]:
+    """What one search found after each of its trials."""
     search = open_search(run, name, settings)
 
     def say(tried: Tried) -> None:
@@ -117,14 +128,14 @@ def searched(
     print(file=sys.stderr)
     cost = np.array([one.cost for one in trials])
     quality = np.array([one.quality for one in trials])
-    full = float(count_macs(model, FULL, arguments.tokens))
-    worst = majority(examples)
+    full = float(count_macs(model, FULL, settings.tokens))
+    worst = majority(examples, settings)
     whole = full * (1 - worst)
     return {
         "run": run.name,
         "space": space,
-        "method": method,
-        "seed": seed,
+        "method": "evolution-small" if settings.generation == (5, 5) else settings.method,
+        "seed": settings.seed,
         "trials": len(trials),
         "dominated": [
             hypervolume(cost[:n], quality[:n], most_cost=full, least_quality=worst) / whole
@@ -140,9 +151,11 @@ def searched(
     }
 
 
-def majority(examples: RunExamples) -> float:
-    """Accuracy of always answering the most frequent class of the split."""
+def majority(examples: RunExamples, settings: SearchSettings) -> float:
+    """Accuracy of always answering the most frequent class, on the examples of the search."""
     labels = np.asarray(examples.dev.labels)
+    if settings.num_examples is not None and settings.num_examples < len(labels):
+        labels = labels[drawn_rows(len(labels), settings.num_examples, settings.seed)]
     return float(np.bincount(labels.astype(int)).max() / len(labels))
 
 
@@ -182,8 +195,9 @@ def _table(found: list[dict[str, Any]]) -> list[str]:
             continue
         cells = []
         for number in after:
-            values = [one["dominated"][min(number, one["trials"]) - 1] for one in some]
-            cells.append(f"{mean(values):.3f} ({min(values):.3f} to {max(values):.3f})")
+            values = [one["dominated"][number - 1] for one in some if number <= one["trials"]]
+            told = f"{mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" if values else ""
+            cells.append(told)
         each = mean(one["seconds"] / one["trials"] for one in some)
         lines.append(f"| {title} | {len(some)} | {' | '.join(cells)} | {each:.2f} |")
     return lines

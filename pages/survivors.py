@@ -57,7 +57,7 @@ def show_verdict(found: list[Survivors], answers: list[str], last: int) -> None:
     st.markdown(
         f"{said}, and still when every layer drops {until} **{DROPS[last]:.0%}**: then "
         f"{kept.num_leaving[-1]} of {len(kept.tokens)} tokens leave the last layer, with **{saved:.0%}** "
-        "fewer multiplications."
+        "fewer multiplications, as the papers count them."
     )
 
 

@@ -20,6 +20,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from dynabert.analysis.attention_maps import as_inputs, encode_texts, token_texts
 from dynabert.analysis.survivors import received_shares
+from dynabert.errors import UserError
 from dynabert.evaluation.spans import best_spans
 from dynabert.modeling.heads import joined
 from dynabert.modeling.models import TaskModel
@@ -45,10 +46,11 @@ class NeededTokens:
     change: np.ndarray
     other: np.ndarray  # (L, S) whether the answer is then another one; never of a regression
     received: np.ndarray  # (S,) share of the attention that a token receives, mean of the layers
-    # With how many tokens the answer is the same, as it is with every larger number that was tried,
-    # when those are kept that it needs most, or that receive most attention. Of a regression None.
+    # From how many tokens on the answer stays the same, when those are kept that it needs most, or that
+    # receive most attention: the same with every larger number that was tried. Of a regression None.
     enough_by_need: int | None
     enough_by_attention: int | None
+    kept_step: int  # numbers of kept tokens were tried in steps of at most that
     num_cut: int  # tokens left out because the text was too long
 
     @property
@@ -57,19 +59,25 @@ class NeededTokens:
         return tuple(np.flatnonzero(self.other[0]).tolist())
 
     @property
+    def need(self) -> np.ndarray:
+        """(S,) what the answer loses without a token from the first layer on: probability; of a
+        regression, how far its value moves."""
+        return np.abs(self.change[0]) if self.enough_by_need is None else -self.change[0]
+
+    @property
     def moves_most(self) -> int:
         """Place of the token without which, from the first layer on, the answer moves most."""
         return int(np.nanargmax(np.abs(self.change[0])))
 
     @property
     def rank_correlation(self) -> float:
-        """Spearman's rho of the attention that tokens receive with how much the answer moves without
-        them from the first layer on. NaN of fewer than three tokens, or where nothing moves."""
-        moved = np.abs(self.change[0])
-        known = ~np.isnan(moved)
-        if known.sum() < 3 or np.ptp(moved[known]) == 0:
+        """Spearman's rho of the attention that tokens receive with need. NaN of fewer than three tokens,
+        or where all are alike."""
+        need, received = self.need, self.received
+        known = ~np.isnan(need)
+        if known.sum() < 3 or np.ptp(need[known]) == 0 or np.ptp(received[known]) == 0:
             return float("nan")
-        return float(spearmanr(self.received[known], moved[known]).statistic)
+        return float(spearmanr(received[known], need[known]).statistic)
 
     def table(self) -> pd.DataFrame:
         """A row for each token of each layer: subnet, layer (from 1), place, token, change, other,
@@ -89,7 +97,31 @@ class NeededTokens:
         )
 
 
-@torch.inference_mode()
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadText:
+    """A text, or a pair, as a model reads it."""
+
+    encoded: BatchEncoding
+    tokens: tuple[str, ...]  # (S,) as they are shown
+    num_cut: int
+
+
+def read_text(
+    model: TaskModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    max_tokens: int | None = None,
+) -> ReadText:
+    """What `needed_tokens_of` takes; arguments and errors as of `needed_tokens`."""
+    config = model.config
+    encoded, num_cut = encode_texts(tokenizer, texts, config, max_tokens)
+    if model.reads_all_tokens and 1 not in encoded.sequence_ids(0):
+        raise UserError("give a question and a passage: there is nothing to find an answer in.")
+    spelled = config.backbone == "roberta"
+    names = token_texts(encoded, texts, tokenizer, spelled_by_bytes=spelled)
+    return ReadText(encoded=encoded, tokens=names, num_cut=num_cut)
+
+
 def needed_tokens(
     model: TaskModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -105,14 +137,30 @@ def needed_tokens(
 
     max_tokens: longest input, special tokens included; a longer one is cut. Left out, the longest that
     the model reads.
-    num_layers: only from each of the first so many executed layers on. All of L layers are S x
-    L(L + 1)/2 passes through a layer.
+    num_layers: only from each of the first so many executed layers on.
 
     Raises:
-        UserError: neither one nor two texts, or an empty one.
+        UserError: neither one nor two texts, or an empty one; no passage, where an answer is a part of
+        it; or num_layers below 1.
     """
-    config = model.config
-    encoded, num_cut = encode_texts(tokenizer, texts, config, max_tokens)
+    text = read_text(model, tokenizer, texts, max_tokens)
+    return needed_tokens_of(model, text, subnet, num_layers=num_layers)
+
+
+def num_passes(tokens: int, layers: int, num_layers: int | None = None) -> float:
+    """How many passes through all of a network's layers that is, at the most."""
+    rows = layers if num_layers is None else min(num_layers, layers)
+    return tokens * rows * (2 * layers - rows + 1) / (2 * layers) + 2 * (MOST_KEPT + 1)
+
+
+@torch.inference_mode()
+def needed_tokens_of(
+    model: TaskModel, text: ReadText, subnet: Subnet, *, num_layers: int | None = None
+) -> NeededTokens:
+    """The same for a text that was read before."""
+    if num_layers is not None and num_layers < 1:
+        raise UserError(f"num_layers must be at least 1, got {num_layers}.")
+    config, encoded = model.config, text.encoded
     inputs = as_inputs(encoded, model.device)
     resolved = subnet.resolve(config.shape)
     executed, size = resolved.executed, len(encoded["input_ids"])
@@ -140,8 +188,8 @@ def needed_tokens(
         other[row, places] = answer.differs(logits)
 
     share, enough = received.mean(0), dict[str, int | None]()
-    for name, least_first in (("need", -change[0, places]), ("attention", share[places])):
-        order = places[np.argsort(-least_first, kind="stable")]  # what is kept longest comes first
+    for name, worth in (("need", -change[0, places]), ("attention", share[places])):
+        order = places[np.argsort(-worth, kind="stable")]  # what is kept longest comes first
         numbers = np.unique(np.linspace(0, len(order), MOST_KEPT + 1).round().astype(int))
         kept = np.ones((len(numbers), size), dtype=bool)
         kept[:, places] = False
@@ -155,16 +203,15 @@ def needed_tokens(
     layer_ids = config.layer_ids or []
     return NeededTokens(
         subnet=subnet,
-        tokens=token_texts(
-            encoded, texts, tokenizer, spelled_by_bytes=config.backbone == "roberta"
-        ),
+        tokens=text.tokens,
         layers=tuple(layer_ids[layer] for layer in resolved.layers[:rows]),
         change=change,
         other=other,
         received=share,
         enough_by_need=enough["need"],
         enough_by_attention=enough["attention"],
-        num_cut=num_cut,
+        kept_step=-(-len(places) // MOST_KEPT),
+        num_cut=text.num_cut,
     )
 
 

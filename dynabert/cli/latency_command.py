@@ -12,7 +12,7 @@ from dynabert.cli.display import TrainingDisplay, console
 from dynabert.cli.options import RUNS_DIR, RunName, RunsDir
 from dynabert.evaluation.cost import count_macs
 from dynabert.evaluation.latency_parts import REPEATS, measure_latency_table
-from dynabert.evaluation.latency_table import MOST_ERROR, LatencyTable, table_path
+from dynabert.evaluation.latency_table import MOST_ERROR, LatencyTable, keep_latency_table
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run, find_run
 from dynabert.subnet import Subnet
@@ -52,9 +52,7 @@ def latency(
             seed=seed,
             on_repeat=lambda done: display(Working(what="latency", done=done, total=repeats)),
         )
-    path = table_path(opened.folder, batch, model.device)
-    path.parent.mkdir(exist_ok=True)
-    table.save(path)
+    keep_latency_table(table, opened.folder, model.device)
     console.print(_table(opened, model, table))
     console.print(
         f"{escape(table.machine)}. On {table.checked} sub-networks that it was not made from, it is off by "
@@ -63,8 +61,9 @@ def latency(
     )
     if not table.is_trusted:
         console.print(
-            f"[yellow]That is more than {MOST_ERROR:.0%} on average: searches do not rely on it and time "
-            "directly instead (--cost latency). Measure it again when the machine is quiet.[/]",
+            f"[yellow]That is more than {MOST_ERROR:.0%} on average: a search with --cost modelled refuses "
+            "it. Use --cost latency, which times every sub-network, or measure again when the machine is "
+            "quiet.[/]",
             soft_wrap=True,
         )
     console.print(f"Kept with run {escape(opened.name)}.")

@@ -44,8 +44,10 @@ def count_macs(
 
     Per layer, with a = heads * head size, f neurons, n tokens that enter it and m that leave it: 3 n
     D a (query, key, value) + 2 n^2 a (scores and their use) + n a D (output projection) + 2 m D f
-    (feed-forward), as Dynamic-TinyBERT and the Length-Adaptive Transformer count. (Where m < n the
-    program computes less: what attention gives only to tokens that are dropped it leaves out.)
+    (feed-forward), as Dynamic-TinyBERT and the Length-Adaptive Transformer count. (The program computes
+    less: where m < n it leaves out what attention gives only to tokens that are dropped, and in a
+    classifier's last layer all but the first token's output. So there the last m counts, but no time
+    depends on it.)
     Published "FLOPs" of BERT are usually twice this number; embeddings, LayerNorm, softmax and the
     head are not counted.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from scipy.optimize import nnls
 from torch import Tensor
 
 from dynabert.errors import UserError
@@ -86,9 +87,8 @@ def measure_latency_table(
     )
     fitted, checked = slice(None, NUM_FITTED), slice(NUM_FITTED, None)
     # Relative errors are made small, so that small networks count as much as large ones.
-    correction, *_ = np.linalg.lstsq(
-        terms[fitted] / measured[fitted, None], np.ones(NUM_FITTED), rcond=None
-    )
+    # None of the terms takes less than no time.
+    correction, _ = nnls(terms[fitted] / measured[fitted, None], np.ones(NUM_FITTED))
     errors = np.abs(terms[checked] @ correction / measured[checked] - 1)
     return dataclasses.replace(
         table,
@@ -102,7 +102,8 @@ def measure_latency_table(
 def random_networks(
     model: TaskModel, number: int, max_tokens: int, seed: int
 ) -> list[tuple[Subnet, int]]:
-    """Sub-networks, each with a number of tokens: any width and depth, half of them with lengths."""
+    """Sub-networks, each with a number of tokens, as often from 1 to 2 as from 32 to 64: any width and
+    depth, half of them with lengths."""
     shape, random = model.config.shape, np.random.default_rng(seed)
     heads, found = max(shape.heads), []
     for case in range(number):
@@ -112,7 +113,8 @@ def random_networks(
             layers = len(subnet.resolve(shape).layers)
             shares = np.sort(random.uniform(0.2, 1.0, layers))[::-1].round(2)
             subnet = dataclasses.replace(subnet, length_config=as_length_config(shares.tolist()))
-        found.append((subnet, int(random.integers(max(2, max_tokens // 8), max_tokens + 1))))
+        tokens = round(np.exp(random.uniform(0, np.log(max_tokens))))
+        found.append((subnet, min(max(1, tokens), max_tokens)))
     return found
 
 
@@ -156,8 +158,9 @@ class _Parts:
 
         feed_forward = of(self.feed_forward, self.neurons, shape.neurons)
         # What was timed as attention has a feed-forward network of one neuron in it.
-        keeping = of(self.keeping, self.heads, shape.heads) - feed_forward[0]
-        reading = of(self.reading, self.heads, shape.heads) - feed_forward[0, 0]
+        # What that leaves is never less than nothing, whatever disturbed the clock.
+        keeping = np.maximum(of(self.keeping, self.heads, shape.heads) - feed_forward[0], 0)
+        reading = np.maximum(of(self.reading, self.heads, shape.heads) - feed_forward[0, 0], 0)
         dropping = np.stack(
             [
                 of(begin, self.heads, shape.heads)
@@ -171,7 +174,7 @@ class _Parts:
             heads=np.array(self.heads, dtype=float),
             neurons=np.array(self.neurons, dtype=float),
             keeping=keeping,
-            dropping=dropping,
+            dropping=np.maximum(dropping, 0),
             reading=reading,
             feed_forward=feed_forward,
             correction=np.array([0.0, 0.0, 0.0, 1.0]),

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from scipy.interpolate import RegularGridInterpolator
 
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import describe_machine
+from dynabert.files import write_bytes_atomically
 from dynabert.modeling.models import TaskModel
 from dynabert.subnet import ResolvedSubnet, Subnet
 
@@ -61,8 +62,9 @@ class LatencyTable:
     def __post_init__(self) -> None:
         axes = {"tokens": self.tokens, "heads": self.heads, "neurons": self.neurons}
         for name, axis in axes.items():
-            if axis.ndim != 1 or len(axis) < 2 or (np.diff(axis) <= 0).any() or axis[0] != 1:
-                raise ValueError(f"{name} must rise from 1, in at least two steps")
+            rises = axis.ndim == 1 and len(axis) and axis[0] == 1 and (np.diff(axis) > 0).all()
+            if axis.dtype != np.float64 or not rises or not np.isfinite(axis).all():
+                raise ValueError(f"{name} must be numbers that rise from 1")
         rows, columns, f = len(self.heads), len(self.tokens), len(self.neurons)
         wanted = {
             "keeping": (rows, columns),
@@ -73,8 +75,9 @@ class LatencyTable:
         }
         for name, shape in wanted.items():
             values = getattr(self, name)
-            if values.shape != shape or not np.isfinite(values).all():
-                raise ValueError(f"{name} must be numbers of shape {shape}")
+            same = values.dtype == np.float64 and values.shape == shape
+            if not same or not np.isfinite(values).all() or (values < 0).any():
+                raise ValueError(f"{name} must be numbers of shape {shape}, none below 0")
 
     @property
     def is_trusted(self) -> bool:
@@ -117,7 +120,7 @@ class LatencyTable:
         return np.array([1.0, len(resolved.layers), tokens, total])
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file; what is no array goes into its metadata."""
+        """Write a safetensors file, whole or not at all; what is no array goes into its metadata."""
         arrays, about = {}, {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -125,7 +128,7 @@ class LatencyTable:
                 arrays[field.name] = value
             else:
                 about[field.name] = value if isinstance(value, str) else repr(value)
-        save_file(arrays, path, about)
+        write_bytes_atomically(path, save(arrays, about))
 
     @classmethod
     def load(cls, path: Path) -> LatencyTable:
@@ -136,7 +139,10 @@ class LatencyTable:
         """
         try:
             with safe_open(path, "np") as file:
-                values: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}
+                names = list(file.keys())
+                if any(file.get_slice(name).get_dtype() != "F64" for name in names):
+                    raise ValueError("its numbers are of another format")
+                values: dict[str, Any] = {name: file.get_tensor(name) for name in names}
                 about = file.metadata() or {}
             for name in ("batch_size", "repeats", "checked"):
                 values[name] = int(about[name])
@@ -145,7 +151,7 @@ class LatencyTable:
             for name in ("model", "machine"):
                 values[name] = about[name]
             return cls(**values, reads_all_tokens=about["reads_all_tokens"] == "True")
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, OverflowError) as error:
             raise UserError(f"the latency table {path} is damaged: {error}; remove it.") from error
 
     def _at(self, values: Values, heads: int, tokens: int) -> float:
@@ -162,11 +168,11 @@ def _linear(axes: tuple[Values, ...], values: Values, at: tuple[float, ...]) -> 
 
 
 def model_key(model: TaskModel) -> str:
-    """What of a model its times depend on: sizes and number format, not its weights."""
+    """What of a model its times depend on: sizes, activation and number format, not its weights."""
     config, shape = model.config, model.config.shape
     return (
         f"{config.hidden_size} x {shape.head_dim}, heads {shape.heads}, neurons {shape.neurons}, "
-        f"{str(model.dtype).removeprefix('torch.')}, {type(model).__name__}"
+        f"{config.hidden_act}, {str(model.dtype).removeprefix('torch.')}, {type(model).__name__}"
     )
 
 
@@ -174,6 +180,19 @@ def table_path(folder: Path, batch_size: int, device: torch.device) -> Path:
     """Where a run's folder keeps the table of this machine."""
     place = device.type if device.type != "cpu" else f"cpu{torch.get_num_threads()}"
     return folder / _FOLDER / f"{place}-batch{batch_size}.safetensors"
+
+
+def keep_latency_table(table: LatencyTable, folder: Path, device: torch.device) -> None:
+    """Write a table into a run's folder, in place of an earlier one of the kind.
+
+    Raises:
+        UserError: something else stands there.
+    """
+    path = table_path(folder, table.batch_size, device)
+    if path.parent.is_symlink() or (path.parent.exists() and not path.parent.is_dir()):
+        raise UserError(f"{path.parent} is no folder of its own; remove it.")
+    path.parent.mkdir(exist_ok=True)
+    table.save(path)
 
 
 def find_latency_table(

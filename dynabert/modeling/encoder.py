@@ -69,6 +69,8 @@ class ElasticEncoder(nn.Module):
         length = hidden.shape[1]
         tokens = Tokens.of(hidden, attention_mask)
         states, attentions = [hidden], []
+        if num_queries is not None and num_queries < 1:
+            raise ValueError(f"num_queries must be at least 1, got {num_queries}.")
         if output_attentions or output_hidden_states:
             num_queries = None
         for number, executed in enumerate(resolved.executed, start=1):

@@ -134,9 +134,9 @@ class DynaBertModel(DynaBertPreTrainedModel):
         subnet: Subnet = FULL,
         head_mask: Tensor | None = None,
         embedding_output: Tensor | None = None,
-        num_queries: int | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
+        num_queries: int | None = None,
     ) -> BaseModelOutput:
         """Last hidden state (B, S, D); on request the hidden states and attention probabilities.
 

@@ -24,6 +24,8 @@ from dynabert.reproduction.results import LATENCY_FILE, MeasuredLatency, backbon
 from dynabert.subnet import PAPER_SPACE, Subnet, check_keeps_all_tokens
 
 PAPER_SETUPS = (LatencySetup(), LatencySetup(batch_size=128, repeats=5, warm_up=1))
+# Counts the changes that made a forward pass faster: times from before do not compare with later ones.
+FORWARD = 2  # of a classifier, the last layer computes the first token only
 OnProgress = Callable[[str, int, int], None]
 
 
@@ -37,12 +39,13 @@ class Entry(BaseModel):
     torch: str
     heads: tuple[int, ...]  # of each layer that runs
     neurons: tuple[int, ...]
+    forward: int = 1  # `FORWARD` of the program that measured it
     latency: MeasuredLatency
 
     @property
     def key(self) -> tuple[object, ...]:
         return (
-            *(self.machine, self.model, self.heads, self.neurons),
+            *(self.machine, self.model, self.heads, self.neurons, self.forward),
             *(self.latency.batch_size, self.latency.tokens),
         )
 
@@ -126,6 +129,7 @@ class LatencyBook:
                 torch=torch.__version__,
                 heads=resolved.heads,
                 neurons=resolved.neurons,
+                forward=FORWARD,
                 latency=MeasuredLatency(
                     batch_size=setup.batch_size,
                     tokens=setup.tokens,
@@ -151,6 +155,7 @@ def _key(model: DynaBertPreTrainedModel, subnet: Subnet, setup: LatencySetup) ->
     resolved = subnet.resolve(model.config.shape)
     check_keeps_all_tokens(resolved, "Latencies of methods")
     return (
-        *(describe_machine(model.device), type(model).__name__, resolved.heads, resolved.neurons),
+        *(describe_machine(model.device), type(model).__name__),
+        *(resolved.heads, resolved.neurons, FORWARD),
         *(setup.batch_size, setup.tokens),
     )

@@ -23,13 +23,20 @@ def modelled_latency(search: Search, model: TaskModel) -> LatencyTable:
     """
     path = search.folder / _TABLE
     if not path.exists():
+        if search.trials:  # another table would not compare with theirs
+            raise UserError(f"search {search.folder}: its {_TABLE} is gone; remove the search.")
         found = usable_table(search.folder.parent.parent, model, search.settings)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         found.save(partial)
         with suppress(FileExistsError):  # another process was faster
             os.link(partial, path)
         partial.unlink()
-    return LatencyTable.load(path)
+    try:
+        return LatencyTable.load(path)
+    except UserError as error:
+        raise UserError(
+            f"search {search.folder}: its {_TABLE} is damaged; remove the search."
+        ) from error
 
 
 def usable_table(folder: Path, model: TaskModel, settings: SearchSettings) -> LatencyTable:
@@ -40,7 +47,8 @@ def usable_table(folder: Path, model: TaskModel, settings: SearchSettings) -> La
     """
     tokens, batch = settings.tokens, settings.batch_size
     found = find_latency_table(folder, model, batch, tokens)
-    command = f"python -m dynabert latency {folder.name} --tokens {tokens} --batch {batch}"
+    named = folder.name if folder.parent.resolve() == Path("runs").resolve() else folder
+    command = f"python -m dynabert latency {named} --tokens {max(2, tokens)} --batch {batch}"
     if found is None:
         raise UserError(
             f"{folder.name} has no latency table of this machine for {tokens} tokens and {batch} "

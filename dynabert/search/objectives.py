@@ -44,6 +44,8 @@ class Objectives:
         full_ms: the full network's time, the unit of latency; None: it is measured now.
         table: what modelled latency is read from.
         """
+        if (table is not None) != (cost == "modelled"):
+            raise ValueError(f"a latency table is for cost modelled and nothing else, got {cost}")
         self.model, self.metric, self.cost, self.setup = model, metric, cost, setup
         self.split = split
         if num_examples is not None and num_examples < split.num_examples:

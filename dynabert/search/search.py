@@ -94,7 +94,7 @@ class Search:
     @property
     def is_under_way(self) -> bool:
         """Whether a process is at work on it."""
-        return is_held(self.folder / _WORKERS)
+        return is_held(self.folder / _WORKERS, by_many=True)
 
     def full_ms(self, measure: Callable[[], float]) -> float:
         """The time of the full network that latencies are told in units of: the first that was measured."""

@@ -23,8 +23,7 @@ from dynabert.analysis.fusion import Fusion, measure_fusion
 from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.analysis.head_order import head_order as find_head_order
 from dynabert.analysis.map_atlas import MapAtlas
-from dynabert.analysis.needed_tokens import NeededTokens
-from dynabert.analysis.needed_tokens import needed_tokens as find_needed_tokens
+from dynabert.analysis.needed_tokens import NeededTokens, needed_tokens_of, read_text
 from dynabert.analysis.queries_keys import QueryKey
 from dynabert.analysis.queries_keys import query_key as find_query_key
 from dynabert.analysis.sentences import (
@@ -41,7 +40,7 @@ from dynabert.analysis.span_answers import question_tokens_cut as find_question_
 from dynabert.analysis.survivors import Survivors
 from dynabert.analysis.survivors import survivors as find_survivors
 from dynabert.errors import UserError
-from dynabert.evaluation import Latency
+from dynabert.evaluation import Latency, LatencySetup, measure_latency
 from dynabert.examples import RunExamples, load_examples
 from dynabert.modeling.models import TaskModel
 from dynabert.reproduction.plan import PLAN_FILE, read_plan
@@ -324,9 +323,16 @@ def needed_tokens(
 ) -> NeededTokens:
     loaded, reader = model(run), tokenizer(run)
     with _TOKENIZER:
-        return find_needed_tokens(
-            loaded, reader, texts, subnet, run.info.max_tokens, num_layers=num_layers
-        )
+        text = read_text(loaded, reader, texts, run.info.max_tokens)
+    return needed_tokens_of(loaded, text, subnet, num_layers=num_layers)
+
+
+@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_RUN)
+def pass_seconds(run: Run, subnet: Subnet, tokens: int) -> float:
+    """About how long one text takes."""
+    setup = LatencySetup(tokens=tokens, repeats=2, warm_up=1)
+    (latency,) = measure_latency(model(run), [subnet], setup)
+    return latency.median_ms / 1000
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading the sentence …", hash_funcs=_RUN)

@@ -7,13 +7,13 @@ import math
 import streamlit as st
 
 from dynabert import plots
-from dynabert.analysis.needed_tokens import NeededTokens
+from dynabert.analysis.needed_tokens import NeededTokens, num_passes
 from dynabert.runs import Run
 from dynabert.subnet import Subnet
 from pages.shared import cache, controls, wording
 
-# A text of more tokens takes seconds, so it is asked first, and only the first layer is measured.
-_SHORT = 96
+# What takes longer is asked for; what takes longer than the other, from the first layer on only.
+_AT_ONCE, _ALL_LAYERS = 4.0, 40.0  # seconds
 _MOST_NAMED = 12
 
 
@@ -27,13 +27,16 @@ def show(run: Run, texts: tuple[str, ...], subnet: Subnet, num_tokens: int) -> N
         "Here each token is dropped **alone**, from one layer on, and the answer is read again. LengthDrop "
         "cannot know this: it goes by the attention that tokens receive."
     )
-    is_long = num_tokens > _SHORT
-    if is_long and not st.toggle(
-        f"Measure it for these {num_tokens} tokens, from the first layer on (some seconds)",
-        key="needed",
-    ):
-        return
-    num_layers = 1 if is_long else None
+    layers = len(subnet.resolve(run.config.shape).layers)
+    each = cache.pass_seconds(run, subnet, num_tokens)
+    num_layers = None if each * num_passes(num_tokens, layers) <= _ALL_LAYERS else 1
+    seconds = each * num_passes(num_tokens, layers, num_layers)
+    if seconds > _AT_ONCE:
+        rows = "from each layer on" if num_layers is None else "from the first layer on"
+        about = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+        label = f"Drop each of these {num_tokens} tokens, {rows} (up to {about})"
+        if not st.toggle(label, key="needed"):
+            return
     found = cache.needed_tokens(run, texts, subnet, num_layers=num_layers)
     is_number = run.info.task.kind != "spans" and run.info.task.labels is None
     _show_verdict(found, is_number=is_number)
@@ -46,7 +49,7 @@ def show(run: Run, texts: tuple[str, ...], subnet: Subnet, num_tokens: int) -> N
         key="needed-tokens",
         alt="What the answer loses when a token is dropped alone, by the layer from which it is gone",
     )
-    st.caption(_how_to_read(found, is_number=is_number))
+    st.caption(_how_to_read(found, run))
 
 
 def _show_verdict(found: NeededTokens, *, is_number: bool) -> None:
@@ -66,26 +69,39 @@ def _show_verdict(found: NeededTokens, *, is_number: bool) -> None:
         said.append("The answer stays the same whichever single token is missing.")
     if found.enough_by_need is not None:
         said.append(
-            f"When the tokens are kept that it needs most, **{found.enough_by_need} of {total}** are enough; "
-            f"of those that receive most attention it takes **{found.enough_by_attention}**."
+            f"With only the tokens that it needs most, it stays the same from **{found.enough_by_need} of "
+            f"{total}** on; with only those that receive most attention, from "
+            f"**{found.enough_by_attention}** on."
         )
     if not math.isnan(found.rank_correlation):
         said.append(
             f"Attention received and need order the tokens alike to ρ = **{found.rank_correlation:.2f}** "
-            "(Spearman; 1: the same order, 0: unrelated)."
+            "(Spearman; 1: the same order, 0: unrelated, −1: the opposite)."
         )
     st.markdown(" ".join(said))
 
 
-def _how_to_read(found: NeededTokens, *, is_number: bool) -> str:
-    last = found.layers[-1] + 1
-    colour = (
+def _how_to_read(found: NeededTokens, run: Run) -> str:
+    task = run.info.task
+    is_spans = task.kind == "spans"
+    said = [
         "Red: the number gets larger without the token; blue: smaller."
-        if is_number
+        if task.labels is None and not is_spans
         else "Red: the answer gets less probable without the token; blue: more. ✕: another answer."
-    )
-    return (
-        f"{colour} The row *from layer {found.layers[0] + 1}*: the network never sees the token; *from layer "
-        f"{last}*: only what earlier layers have read out of it is left. A classifier's first token cannot "
-        "be dropped. Tokens together can matter where none does alone."
-    )
+    ]
+    first, last = found.layers[0] + 1, found.layers[-1] + 1
+    unseen = "no other token ever sees it" if is_spans else "the network never sees it"
+    said.append(f"The row *from layer {first}*: {unseen}")
+    if last > first:
+        said[-1] += f"; *from layer {last}*: only what earlier layers have read out of it is left"
+    said[-1] += "."
+    if is_spans:
+        said.append("What finds the answer reads a dropped token as the layer before left it.")
+        if found.num_cut:
+            said.append("The answer is here the one in the part of the passage that is shown.")
+    else:
+        said.append("The first token, which the answer is read from, cannot be dropped.")
+    if found.kept_step > 1:
+        said.append(f"Numbers of kept tokens were tried in steps of {found.kept_step}.")
+    said.append("Tokens together can matter where none does alone.")
+    return " ".join(said)

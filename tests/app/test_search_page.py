@@ -86,7 +86,8 @@ def test_modelled_latency_needs_a_table(open_app, own_run):
     at.segmented_control(key="search-cost").set_value("modelled").run()
     assert "no latency table of this machine" in at.error[0].value
     said = at.error[0].value.replace("\\", "")
-    assert said.endswith("python -m dynabert latency tiny --tokens 8 --batch 1")
+    assert "python -m dynabert latency " in said
+    assert said.endswith("tiny --tokens 8 --batch 1")
     assert "search-start" not in [button.key for button in at.button]
 
 

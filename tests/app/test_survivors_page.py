@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from reading import charts, texts
 
 from dynabert import Subnet
@@ -47,21 +48,24 @@ def test_which_tokens_the_answer_needs(open_app, tiny):
     found = needed_tokens(tiny.model(), tiny.tokenizer(), [TEXT], Subnet(0.5), tiny.info.max_tokens)
     figure = charts(at)[1]
     assert list(figure["layout"]["yaxis"]["ticktext"]) == [f"from layer {n}" for n in (1, 2, 3, 4)]
-    said = next(text for text in texts(at) if "are enough" in text)
-    assert f"**{found.enough_by_need} of {len(found.tokens)}** are enough" in said
-    assert f"it takes **{found.enough_by_attention}**" in said
+    said = next(text for text in texts(at) if "stays the same from" in text)
+    assert f"**{found.enough_by_need} of {len(found.tokens)}** on" in said
+    assert f"attention, from **{found.enough_by_attention}** on" in said
     assert f"ρ = **{found.rank_correlation:.2f}**" in said
     for place in found.needed:
         assert f"**{found.tokens[place]}**" in said
 
 
-def test_a_long_text_is_asked_for_and_read_from_the_first_layer_on(open_app, tiny, monkeypatch):
-    monkeypatch.setattr("pages.shared.needed._SHORT", 5)
+@pytest.mark.parametrize(("patience", "rows"), [(1e9, 4), (0.0, 1)])
+def test_what_takes_long_is_asked_for(open_app, tiny, monkeypatch, patience, rows):
+    monkeypatch.setattr("pages.shared.needed._AT_ONCE", 0.0)
+    monkeypatch.setattr("pages.shared.needed._ALL_LAYERS", patience)
     at = open_app(tiny.folder.parent, "survivors", text="<b>good</b> dog cat")
     (toggle,) = [one for one in at.toggle if one.key == "needed"]
+    assert ("from the first layer on" in toggle.label) is (rows == 1)
     assert len(charts(at)) == 1
-    assert not any("are enough" in text for text in texts(at))
+    assert not any("stays the same from" in text for text in texts(at))
     toggle.set_value(True).run()
     assert not at.exception
-    assert len(charts(at)) == 2
-    assert any("are enough" in text for text in texts(at))
+    assert len(charts(at)[1]["layout"]["yaxis"]["ticktext"]) == rows
+    assert any("stays the same from" in text for text in texts(at))

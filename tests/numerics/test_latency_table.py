@@ -8,14 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import make_hf
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from tiny_run import write_tiny_run
 
 from dynabert import DynaBertForQuestionAnswering, DynaBertForSequenceClassification, Subnet
 from dynabert.errors import UserError
 from dynabert.evaluation import latency_parts
 from dynabert.evaluation.latency_parts import measure_latency_table, random_networks
-from dynabert.evaluation.latency_table import LatencyTable, find_latency_table, table_path
+from dynabert.evaluation.latency_table import (
+    LatencyTable,
+    find_latency_table,
+    keep_latency_table,
+    table_path,
+)
 from dynabert.subnet import FULL
 
 MAX_TOKENS = 24
@@ -141,9 +149,13 @@ def test_it_is_kept_for_this_machine_only(model, table, tiny_backbone, tmp_path:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"tokens": np.array([1.0])}, "tokens must rise from 1"),
-        ({"heads": np.array([1.0, 1.0])}, "heads must rise"),
-        ({"neurons": np.array([2.0, 3.0])}, "neurons must rise"),
+        ({"tokens": np.array([])}, "tokens must be numbers that rise from 1"),
+        ({"tokens": np.array([1.0, np.inf])}, "tokens must be numbers that rise"),
+        ({"tokens": np.array([1.0, np.nan])}, "tokens must be numbers that rise"),
+        ({"heads": np.array([1.0, 1.0])}, "heads must be numbers that rise"),
+        ({"heads": np.array([1, 2], dtype=np.uint8)}, "heads must be numbers that rise"),
+        ({"neurons": np.array([2.0, 3.0])}, "neurons must be numbers that rise"),
+        ({"correction": np.array([0.0, -1.0, 0.0, 1.0])}, "correction must be.*none below 0"),
         ({"correction": np.array([0.0, 1.0])}, "correction must be numbers of shape"),
         ({"correction": np.array([0.0, 0.0, np.nan, 1.0])}, "correction must be numbers"),
     ],
@@ -151,6 +163,33 @@ def test_it_is_kept_for_this_machine_only(model, table, tiny_backbone, tmp_path:
 def test_damage_is_noticed(table, change, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         dataclasses.replace(table, **change)
+
+
+def test_numbers_of_another_format_are_refused(table, tmp_path: Path) -> None:
+    path = tmp_path / "table.safetensors"
+    table.save(path)
+    with safe_open(path, "np") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}
+        about = file.metadata()
+    save_file({name: array.astype(np.float32) for name, array in arrays.items()}, path, about)
+    with pytest.raises(UserError, match="its numbers are of another format"):
+        LatencyTable.load(path)
+
+
+def test_it_is_not_written_through_a_link(table, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "latency").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is no folder of its own"):
+        keep_latency_table(table, tmp_path, torch.device("cpu"))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_the_smallest_network(model) -> None:
+    """One head, one neuron, one layer."""
+    smallest = model.extract(Subnet(1 / 6, 0.25, neurons=(1,)))
+    table = measure_latency_table(smallest, max_tokens=4, repeats=2)
+    assert table.heads.tolist() == table.neurons.tolist() == [1]
+    assert table.predict(smallest, FULL, 3) > 0
 
 
 def test_real_times_are_measured(model) -> None:

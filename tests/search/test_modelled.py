@@ -13,6 +13,7 @@ from dynabert.evaluation.latency_table import LatencyTable, model_key, table_pat
 from dynabert.examples import load_examples
 from dynabert.runs import Run
 from dynabert.search.loop import run_search
+from dynabert.search.objectives import Objectives
 from dynabert.search.search import open_search
 from dynabert.search.settings import SearchSettings
 from dynabert.subnet import FULL, Subnet
@@ -106,3 +107,30 @@ def test_without_a_table_and_with_one_that_is_off(run) -> None:
     with pytest.raises(UserError, match="off by 7.1% on average, more than 5%"):
         run_search(search, model, examples)
     assert search.trials == []
+    with pytest.raises(ValueError, match="for cost modelled and nothing else, got macs"):
+        Objectives(
+            model,
+            examples.dev,
+            metric="accuracy",
+            cost="macs",
+            setup=SETTINGS.setup,
+            num_examples=None,
+            seed=0,
+            table=made(run),
+        )
+
+
+def test_trials_are_not_mixed_with_those_of_another_table(run) -> None:
+    keep(run, made(run))
+    model, examples = run.model(), load_examples(run)
+    search = open_search(run, "modelled", SETTINGS)
+    run_search(search, model, examples)
+    more = open_search(run, "modelled", SETTINGS.model_copy(update={"num_trials": 9}))
+    own = search.folder / "latency_table.safetensors"
+    own.write_bytes(b"?")
+    with pytest.raises(UserError, match="is damaged; remove the search"):
+        run_search(more, model, examples)
+    own.unlink()
+    with pytest.raises(UserError, match="is gone; remove the search"):
+        run_search(more, model, examples)
+    assert len(search.trials) == 6

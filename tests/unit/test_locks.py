@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import threading
 from pathlib import Path
 
 import pytest
@@ -18,20 +17,35 @@ def test_a_lock_is_seen_while_it_is_held(tmp_path: Path, kind: int) -> None:
     with path.open("w") as file:
         assert not is_held(path)
         fcntl.flock(file, kind)
-        assert is_held(path)
+        assert is_held(path, by_many=kind == fcntl.LOCK_SH)
     assert not is_held(path)
 
 
-def test_those_who_only_look_are_not_taken_for_holders(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
+@pytest.mark.parametrize("by_many", [False, True])
+@pytest.mark.parametrize(("others", "held"), [(4, False), (5, True)])
+def test_one_who_only_looks_is_not_taken_for_a_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: int, held: bool, by_many: bool
+) -> None:
+    """It is tried again while somebody who looks is in the way: up to five times."""
+    path, tries = tmp_path / "lock", []
     path.touch()
-    seen: list[bool] = []
-    lookers = [
-        threading.Thread(target=lambda: seen.extend(is_held(path) for _ in range(50)))
-        for _ in range(2)
-    ]
-    for looker in lookers:
-        looker.start()
-    for looker in lookers:
-        looker.join()
-    assert seen == [False] * 100
+
+    def flock(_file: object, kind: int) -> None:
+        tries.append(kind)
+        if len(tries) <= others:
+            raise BlockingIOError
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr("dynabert.locks.time.sleep", lambda _seconds: None)
+    assert is_held(path, by_many=by_many) is held
+    wanted = (fcntl.LOCK_EX if by_many else fcntl.LOCK_SH) | fcntl.LOCK_NB
+    assert tries == [wanted] * 5
+
+
+def test_a_file_that_may_only_be_read_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch(mode=0o444)
+    with path.open("r") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        assert is_held(path, by_many=True)
+    assert not is_held(path, by_many=True)
