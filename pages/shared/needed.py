@@ -8,12 +8,14 @@ import streamlit as st
 
 from dynabert import plots
 from dynabert.analysis.needed_tokens import NeededTokens, num_passes
+from dynabert.evaluation import count_macs
 from dynabert.runs import Run
 from dynabert.subnet import Subnet
 from pages.shared import cache, controls, wording
 
-# What takes longer is asked for; what takes longer than the other, from the first layer on only.
-_AT_ONCE, _ALL_LAYERS = 4.0, 40.0  # seconds
+# More multiplications than that are asked for; more than the other, from the first layer on only. A
+# machine that is not busy does some tens of billions in a second.
+_AT_ONCE, _ALL_LAYERS = 1e11, 1e12
 _MOST_NAMED = 12
 
 
@@ -28,10 +30,11 @@ def show(run: Run, texts: tuple[str, ...], subnet: Subnet, num_tokens: int) -> N
         "cannot know this: it goes by the attention that tokens receive."
     )
     layers = len(subnet.resolve(run.config.shape).layers)
-    each = cache.pass_seconds(run, subnet, num_tokens)
+    each = count_macs(run.config, subnet, num_tokens)
     num_layers = None if each * num_passes(num_tokens, layers) <= _ALL_LAYERS else 1
-    seconds = each * num_passes(num_tokens, layers, num_layers)
-    if seconds > _AT_ONCE:
+    passes = num_passes(num_tokens, layers, num_layers)
+    if each * passes > _AT_ONCE:
+        seconds = passes * cache.pass_seconds(run, subnet, num_tokens)
         rows = "from each layer on" if num_layers is None else "from the first layer on"
         about = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
         label = f"Drop each of these {num_tokens} tokens, {rows} (up to {about})"
