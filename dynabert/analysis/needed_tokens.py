@@ -187,8 +187,9 @@ def needed_tokens_of(
         change[row, places] = answer.sureness(logits) - answer.sureness(answer.logits)
         other[row, places] = answer.differs(logits)
 
-    share, enough = received.mean(0), dict[str, int | None]()
-    for name, worth in (("need", -change[0, places]), ("attention", share[places])):
+    share, enough = received.mean(0), dict[str, int]()
+    orders = {"need": -change[0, places], "attention": share[places]} if answer.is_choice else {}
+    for name, worth in orders.items():
         order = places[np.argsort(-worth, kind="stable")]  # what is kept longest comes first
         numbers = np.unique(np.linspace(0, len(order), MOST_KEPT + 1).round().astype(int))
         kept = np.ones((len(numbers), size), dtype=bool)
@@ -199,7 +200,7 @@ def needed_tokens_of(
         differs = answer.differs(_read(model, entered[0], entered[0].hidden, executed, kept[some]))
         last = np.flatnonzero(differs)
         first = min(int(last[-1]) + 1 if len(last) else 0, len(differs) - 1)
-        enough[name] = int(kept[some][first].sum()) if answer.is_choice else None
+        enough[name] = int(kept[some][first].sum())
     layer_ids = config.layer_ids or []
     return NeededTokens(
         subnet=subnet,
@@ -208,8 +209,8 @@ def needed_tokens_of(
         change=change,
         other=other,
         received=share,
-        enough_by_need=enough["need"],
-        enough_by_attention=enough["attention"],
+        enough_by_need=enough.get("need"),
+        enough_by_attention=enough.get("attention"),
         kept_step=-(-len(places) // MOST_KEPT),
         num_cut=text.num_cut,
     )

@@ -89,7 +89,6 @@ def random_ids(
     )
 
 
-@torch.inference_mode()
 def time_passes(
     model: DynaBertPreTrainedModel,
     inputs: Mapping[str, Tensor],
@@ -101,19 +100,14 @@ def time_passes(
     on_repeat: Callable[[int], None] | None = None,
 ) -> list[Latency]:
     """Time of a forward pass of each sub-network on the same inputs, all of them timed in turn."""
-    was_training = model.training
-    model.eval()
-    try:
-        times = time_in_turn(
-            [functools.partial(model, **inputs, subnet=subnet) for subnet in subnets],
-            device=model.device,
-            repeats=repeats,
-            warm_up=warm_up,
-            generator=generator,
-            on_repeat=on_repeat,
-        )
-    finally:
-        model.train(was_training)
+    times = time_in_turn(
+        model,
+        [functools.partial(model, **inputs, subnet=subnet) for subnet in subnets],
+        repeats=repeats,
+        warm_up=warm_up,
+        generator=generator,
+        on_repeat=on_repeat,
+    )
     first, median, third = np.quantile(times, [0.25, 0.5, 0.75], axis=0)
     return [
         Latency(median_ms=float(middle), iqr_ms=float(high - low))
@@ -121,31 +115,37 @@ def time_passes(
     ]
 
 
+@torch.inference_mode()
 def time_in_turn(
+    model: DynaBertPreTrainedModel,
     calls: Sequence[Callable[[], object]],
     *,
-    device: torch.device,
     repeats: int,
     warm_up: int,
     generator: torch.Generator,
     on_repeat: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """(repeats, N) milliseconds that each call takes.
+    """(repeats, N) milliseconds that each call of a model, or of parts of it, takes in eval mode.
 
     Every repeat makes all calls once, in a new random order, so that a slow moment of the machine
     falls on all of them alike.
     """
     times = np.zeros((repeats, len(calls)))
-    for repeat in range(-warm_up, repeats):
-        for number in torch.randperm(len(calls), generator=generator).tolist():
-            _finish(device)
-            start = time.perf_counter()
-            calls[number]()
-            _finish(device)
-            if repeat >= 0:
-                times[repeat, number] = 1000 * (time.perf_counter() - start)
-        if on_repeat is not None and repeat >= 0:
-            on_repeat(repeat + 1)
+    was_training = model.training
+    model.eval()
+    try:
+        for repeat in range(-warm_up, repeats):
+            for number in torch.randperm(len(calls), generator=generator).tolist():
+                _finish(model.device)
+                start = time.perf_counter()
+                calls[number]()
+                _finish(model.device)
+                if repeat >= 0:
+                    times[repeat, number] = 1000 * (time.perf_counter() - start)
+            if on_repeat is not None and repeat >= 0:
+                on_repeat(repeat + 1)
+    finally:
+        model.train(was_training)
     return times
 
 

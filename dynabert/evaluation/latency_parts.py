@@ -25,7 +25,6 @@ NUM_FITTED, NUM_CHECKED = 30, 30  # random sub-networks
 REPEATS = 15
 
 
-@torch.inference_mode()
 def measure_latency_table(
     model: TaskModel,
     *,
@@ -57,28 +56,21 @@ def measure_latency_table(
     for name, value in (("batch_size", batch_size), ("repeats", repeats)):
         if value < 1:
             raise UserError(f"{name} must be at least 1, got {value}.")
-    was_training = model.training
-    model.eval()
-    try:
-        generator = torch.Generator().manual_seed(seed)
-        parts = _Parts(model, batch_size, max_tokens, generator)
-        cases = random_networks(model, NUM_FITTED + NUM_CHECKED, max_tokens, seed)
-        passes = [
-            functools.partial(
-                model, random_ids(model, batch_size, tokens, generator), subnet=subnet
-            )
-            for subnet, tokens in cases
-        ]
-        times = time_in_turn(
-            [*parts.calls, *passes],
-            device=model.device,
-            repeats=repeats,
-            warm_up=warm_up,
-            generator=generator,
-            on_repeat=on_repeat,
-        )
-    finally:
-        model.train(was_training)
+    generator = torch.Generator().manual_seed(seed)
+    parts = _Parts(model, batch_size, max_tokens, generator)
+    cases = random_networks(model, NUM_FITTED + NUM_CHECKED, max_tokens, seed)
+    passes = [
+        functools.partial(model, random_ids(model, batch_size, tokens, generator), subnet=subnet)
+        for subnet, tokens in cases
+    ]
+    times = time_in_turn(
+        model,
+        [*parts.calls, *passes],
+        repeats=repeats,
+        warm_up=warm_up,
+        generator=generator,
+        on_repeat=on_repeat,
+    )
     medians = np.median(times, axis=0)
     table = parts.table(medians[: len(parts.calls)], repeats)
     measured = medians[len(parts.calls) :]

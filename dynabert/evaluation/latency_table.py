@@ -119,8 +119,8 @@ class LatencyTable:
             entering = leaving
         return np.array([1.0, len(resolved.layers), tokens, total])
 
-    def save(self, path: Path) -> None:
-        """Write a safetensors file, whole or not at all; what is no array goes into its metadata."""
+    def to_bytes(self) -> bytes:
+        """The contents of a safetensors file; what is no array is in its metadata."""
         arrays, about = {}, {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -128,7 +128,11 @@ class LatencyTable:
                 arrays[field.name] = value
             else:
                 about[field.name] = value if isinstance(value, str) else repr(value)
-        write_bytes_atomically(path, save(arrays, about))
+        return save(arrays, about)
+
+    def save(self, path: Path) -> None:
+        """Write `to_bytes` into a file, whole or not at all."""
+        write_bytes_atomically(path, self.to_bytes())
 
     @classmethod
     def load(cls, path: Path) -> LatencyTable:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
 from dynabert.errors import UserError
 from dynabert.evaluation.latency_table import MOST_ERROR, LatencyTable, find_latency_table
+from dynabert.files import write_once
 from dynabert.modeling.models import TaskModel
 from dynabert.search.search import Search
 from dynabert.search.settings import SearchSettings
@@ -26,11 +25,7 @@ def modelled_latency(search: Search, model: TaskModel) -> LatencyTable:
         if search.trials:  # another table would not compare with theirs
             raise UserError(f"search {search.folder}: its {_TABLE} is gone; remove the search.")
         found = usable_table(search.folder.parent.parent, model, search.settings)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        found.save(partial)
-        with suppress(FileExistsError):  # another process was faster
-            os.link(partial, path)
-        partial.unlink()
+        write_once(path, found.to_bytes())
     try:
         return LatencyTable.load(path)
     except UserError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import fcntl
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dynabert.errors import UserError, explain
 from dynabert.evaluation.latency import describe_machine
-from dynabert.files import write_text_atomically
+from dynabert.files import write_once, write_text_atomically
 from dynabert.locks import is_held
 from dynabert.runs import Run, check_run_name
 from dynabert.search.settings import FEWEST_PERCENT, SearchSettings, ask_search
@@ -100,11 +99,7 @@ class Search:
         """The time of the full network that latencies are told in units of: the first that was measured."""
         path = self.folder / _UNIT
         if not path.exists():
-            partial = path.with_name(f"{_UNIT}.{os.getpid()}.partial")
-            partial.write_text(repr(measure()), encoding="utf-8")
-            with suppress(FileExistsError):  # another process was faster
-                os.link(partial, path)
-            partial.unlink()
+            write_once(path, repr(measure()).encode())
         try:
             value = float(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -92,7 +92,7 @@ def model(request):
 
 @pytest.fixture
 def table(model, monkeypatch) -> LatencyTable:
-    monkeypatch.setattr(latency_parts, "time_in_turn", functools.partial(stopwatch, model))
+    monkeypatch.setattr(latency_parts, "time_in_turn", stopwatch)
     return measure_latency_table(model, max_tokens=MAX_TOKENS, repeats=2)
 
 
