@@ -16,6 +16,7 @@ from dynabert.cli import (
     augment_command,
     inspect_commands,
     latency_command,
+    ose_command,
     reproduce_command,
     search_command,
     serve_commands,
@@ -41,6 +42,7 @@ app.command(name="attention")(attention_command.attention)
 app.command(name="extract")(inspect_commands.extract)
 app.command(name="latency")(latency_command.latency)
 app.command(name="search")(search_command.search)
+app.command(name="ose")(ose_command.ose)
 app.command(name="reproduce")(reproduce_command.reproduce)
 app.command(name="runs")(inspect_commands.runs)
 app.command(name="app")(serve_commands.app)

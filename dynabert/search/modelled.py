@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from dynabert.errors import UserError
+from dynabert.evaluation.latency import LatencySetup
 from dynabert.evaluation.latency_table import MOST_ERROR, LatencyTable, find_latency_table
 from dynabert.files import write_once
 from dynabert.modeling.models import TaskModel
 from dynabert.search.search import Search
-from dynabert.search.settings import SearchSettings
 
 _TABLE = "latency_table.safetensors"
 
@@ -24,7 +24,7 @@ def modelled_latency(search: Search, model: TaskModel) -> LatencyTable:
     if not path.exists():
         if search.trials:  # another table would not compare with theirs
             raise UserError(f"search {search.folder}: its {_TABLE} is gone; remove the search.")
-        found = usable_table(search.folder.parent.parent, model, search.settings)
+        found = usable_table(search.folder.parent.parent, model, search.settings.setup)
         write_once(path, found.to_bytes())
     try:
         return LatencyTable.load(path)
@@ -34,13 +34,13 @@ def modelled_latency(search: Search, model: TaskModel) -> LatencyTable:
         ) from error
 
 
-def usable_table(folder: Path, model: TaskModel, settings: SearchSettings) -> LatencyTable:
-    """The table of a run's folder for what a search asks.
+def usable_table(folder: Path, model: TaskModel, setup: LatencySetup) -> LatencyTable:
+    """The table of a run's folder that tells what `setup` would measure.
 
     Raises:
         UserError: there is none of this machine, or it is too far from the clock.
     """
-    tokens, batch = settings.tokens, settings.batch_size
+    tokens, batch = setup.tokens, setup.batch_size
     found = find_latency_table(folder, model, batch, tokens)
     named = folder.name if folder.parent.resolve() == Path("runs").resolve() else folder
     command = f"python -m dynabert latency {named} --tokens {max(2, tokens)} --batch {batch}"

@@ -58,7 +58,7 @@ class Search:
             UserError: it is none, or its settings cannot be read.
         """
         try:
-            _refuse_links(folder)
+            refuse_links(folder)
             text = (folder / SETTINGS).read_text(encoding="utf-8")
             return cls(folder, SearchInfo.model_validate_json(text))
         except ValidationError as error:
@@ -182,12 +182,15 @@ def _normal(settings: SearchSettings, run: Run) -> SearchSettings:
     return settings.model_copy(update=changes)
 
 
-def _refuse_links(folder: Path) -> None:
+def refuse_links(folder: Path, what: str = "search") -> None:
     """Raise a UserError where a file or folder of a search stands for one elsewhere: a run may be a
-    stranger's."""
+    stranger's.
+
+    what: such a folder is called.
+    """
     for path in (folder.parent, folder, *folder.glob("*"), *folder.glob("*/*")):
         if path.is_symlink():
-            raise UserError(f"search {folder}: {path.name} is a link to elsewhere; remove it.")
+            raise UserError(f"{what} {folder}: {path.name} is a link to elsewhere; remove it.")
 
 
 def _first_difference(begun: SearchSettings, wanted: SearchSettings) -> str:

@@ -136,7 +136,7 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
             seed=int(seed),
         )
         if settings.cost == "modelled":
-            usable_table(run.folder, cache.model(run), settings)
+            usable_table(run.folder, cache.model(run), settings.setup)
     except UserError as error:
         st.error(wording.sentence(error), icon=":material/error:")
         return None

@@ -1,0 +1,233 @@
+"""The verb that carries out optimal subarchitecture extraction over a run's sub-networks: ose."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from dynabert.cli.display import TrainingDisplay, console
+from dynabert.cli.options import (
+    RUNS_DIR,
+    DataDir,
+    RunName,
+    RunsDir,
+    chosen_drops,
+    chosen_space,
+)
+from dynabert.errors import UserError
+from dynabert.examples import load_examples
+from dynabert.runs import Run, find_run
+from dynabert.search.objectives import Cost
+from dynabert.search.ose.carry_out import carry_out
+from dynabert.search.ose.folder import list_extractions, open_extraction
+from dynabert.search.ose.report import Outcome, Report
+from dynabert.search.ose.settings import CALIBRATION, EPSILONS, Counted, ask_ose
+from dynabert.training.events import Working
+from dynabert.training.plan import MAX_SEED
+
+_PHASES = {"costs": "latency", "errors": "losses on train", "dev": "evaluate", "latency": "latency"}
+
+
+def ose(
+    run: RunName,
+    name: Annotated[
+        str, typer.Option(help="What the extraction is called; a folder of the run.")
+    ] = "ose",
+    widths: Annotated[
+        str, typer.Option(help="Width multipliers of the space, or all: every number of heads.")
+    ] = "all",
+    depths: Annotated[
+        str, typer.Option(help="Depth multipliers of the space, or all: every number of layers.")
+    ] = "all",
+    drops: Annotated[
+        str,
+        typer.Option(
+            help="Shares of the tokens that enter a layer which every layer drops, separated by commas."
+        ),
+    ] = "0",
+    per_layer: Annotated[
+        bool,
+        typer.Option(
+            "--per-layer",
+            help="Also widths of single layers: as many heads and neurons, where importance is.",
+        ),
+    ] = False,
+    epsilon: Annotated[
+        str,
+        typer.Option(
+            help="Try every so many-th architecture; several, separated by commas. 1: all."
+        ),
+    ] = ",".join(map(str, EPSILONS)),
+    counted: Annotated[
+        Counted, typer.Option(help="Parameters of the whole network, or of the encoder's layers.")
+    ] = "all",
+    cost: Annotated[
+        Cost,
+        typer.Option(
+            help="What inference costs: MACs, latency on this machine, or modelled (`dynabert latency`)."
+        ),
+    ] = "macs",
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens per text for it. [as the run's own results]")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Texts per pass, for latency.")] = 1,
+    examples: Annotated[
+        int, typer.Option(min=1, help="Training examples that errors are measured on.")
+    ] = CALIBRATION,
+    margin: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Measure savings from so much more than the largest network: 0.1 is a tenth.",
+        ),
+    ] = 0.0,
+    exponents: Annotated[
+        tuple[float, float, float],
+        typer.Option(
+            help="Of W's savings of parameters and of inference, and of 1 / error (ours)."
+        ),
+    ] = (1.0, 1.0, 1.0),
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the examples.")] = 0,
+    show: Annotated[
+        bool, typer.Option("--show", help="Only print what the run's extractions have found.")
+    ] = False,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Find the sub-network that is small, fast and right at once: optimal subarchitecture extraction.
+
+    The search that found Bort, over the sub-networks of a run; it trains nothing. Stopped at any moment,
+    the same command goes on where it stopped.
+
+    Example: python -m dynabert ose demo --epsilon 1,2,4,8
+    """
+    opened = find_run(run, runs_dir)
+    if show:
+        _show(opened)
+        return
+    grid = chosen_space(widths, depths, opened.config.shape)
+    settings = ask_ose(
+        width_mults=grid.width_mults,
+        depth_mults=grid.depth_mults,
+        drops=chosen_drops(drops),
+        per_layer=("raw", "by layer") if per_layer else (),
+        epsilons=_epsilons(epsilon),
+        counted=counted,
+        cost=cost,
+        tokens=tokens or int(opened.results["tokens"].iloc[0]),
+        batch_size=batch,
+        num_examples=examples,
+        margin=margin,
+        exponents=exponents,
+        seed=seed,
+    )
+    folder = open_extraction(opened, name, settings)
+    loaded = load_examples(opened, data_dir)
+    if loaded.notices:
+        raise UserError(f"{'; '.join(loaded.notices)}. An extraction needs the run's own.")
+    with TrainingDisplay() as display:
+        report = carry_out(
+            folder,
+            opened,
+            opened.model(),
+            loaded,
+            command=f"python -m dynabert {shlex.join(sys.argv[1:])}",
+            on_progress=lambda phase, done, total: display(
+                Working(what=_PHASES[phase], done=done, total=total)
+            ),
+        )
+    _print(opened, name, report)
+
+
+def _epsilons(text: str) -> tuple[int, ...]:
+    parts = text.replace(",", " ").split()
+    if not parts or not all(part.isdecimal() and 0 < int(part) < 10**6 for part in parts):
+        raise UserError(
+            f"--epsilon takes whole numbers from 1, separated by commas, for example 1,4, got {text!r}."
+        )
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
+def _show(run: Run) -> None:
+    found = list_extractions(run)
+    if not found:
+        console.print(f"{run.name} has no extractions yet. Begin one: dynabert ose {run.name}")
+    for folder in found:
+        try:
+            report = folder.report()
+        except UserError as error:
+            console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
+            continue
+        if report is None:
+            console.print(f"{run.name}, extraction {folder.name}: not done yet.")
+        else:
+            _print(run, folder.name, report)
+
+
+def _print(run: Run, name: str, report: Report) -> None:
+    settings = report.settings
+    shown = Table(
+        title=f"{run.name}, extraction {name}: {len(report.members)} architectures",
+        title_justify="left",
+    )
+    for heading in ("epsilon", "tried"):
+        shown.add_column(heading, justify="right")
+    shown.add_column("winner", overflow="fold")
+    for heading in ("W", "of brute force", report.metric, "params (M)", "MACs (M)", "ms"):
+        shown.add_column(heading, justify="right")
+    shown.add_column("were all errors equal", overflow="fold")
+    shown.add_column("with its neighbours (ours)", overflow="fold")
+    for outcome in report.outcomes:
+        shown.add_row(*_outcome_cells(report, outcome))
+    console.print(shown)
+    said = report.agreement
+    taus = {
+        "parameters with inference cost": said.params_inference,
+        "parameters with error": said.params_error,
+        "inference cost with error": said.inference_error,
+        "error with the loss on dev": said.error_dev_loss,
+        f"error with {report.metric} on dev": said.error_dev_metric,
+    }
+    console.print(
+        "Kendall's tau: "
+        + ", ".join(f"{what} {'-' if tau is None else f'{tau:.2f}'}" for what, tau in taus.items())
+        + f". {said.in_words}",
+        soft_wrap=True,
+    )
+    console.print(
+        f"Errors: mean loss of the shared weights on {report.num_examples:,} training examples, "
+        f"{report.seconds:.0f} s for {sum(one.error is not None for one in report.members)} of them. Scores: "
+        f"all of dev. Costs and ms: {settings.tokens} tokens, batch {settings.batch_size}, "
+        f"{escape(report.machine)}.",
+        soft_wrap=True,
+    )
+    if not settings.w_exponents.is_published:
+        console.print("W with exponents of ours, not the published one.")
+    best = report.best
+    console.print(
+        f"Take it away: python -m dynabert extract {run.name} --subnet {best.winner} --out small"
+    )
+
+
+def _outcome_cells(report: Report, outcome: Outcome) -> list[str]:
+    judged = report.finalist(outcome.winner)
+    frozen = "the same" if outcome.frozen_winner == outcome.winner else outcome.frozen_winner
+    zoomed = "the same" if outcome.zoomed_winner == outcome.winner else outcome.zoomed_winner
+    return [
+        str(outcome.epsilon),
+        f"{outcome.num_tried} of {len(report.members)}",
+        outcome.winner,
+        f"{outcome.w:.3f}",
+        "-" if outcome.ratio is None else f"{outcome.ratio:.3f}",
+        "-" if judged.score is None else f"{judged.score:.4f}",
+        f"{judged.num_params / 1e6:.2f}",
+        f"{judged.macs / 1e6:.0f}",
+        f"{judged.latency_ms:.2f} ±{judged.latency_ms_iqr / 2:.2f}",
+        frozen,
+        zoomed,
+    ]

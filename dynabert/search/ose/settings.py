@@ -1,0 +1,81 @@
+"""What OSE looks through in a run's sub-networks, and how."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dynabert.errors import UserError, explain_plainly
+from dynabert.evaluation.latency import LatencySetup
+from dynabert.search.objectives import Cost
+from dynabert.search.ose.objective import Exponents
+from dynabert.search.per_layer import Comparison
+from dynabert.training.plan import MAX_SEED
+
+EPSILONS = (1, 2, 4, 8)
+CALIBRATION = 1024  # examples, of train
+Counted = Literal["all", "encoder"]
+
+Positive = Annotated[int, Field(ge=1)]
+Mult = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Exponent = Annotated[float, Field(ge=0)]
+
+
+class SupernetSettings(BaseModel):
+    """Optimal subarchitecture extraction over the sub-networks of one run: nothing is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    width_mults: Annotated[tuple[Mult, ...], Field(min_length=1)]
+    depth_mults: Annotated[tuple[Mult, ...], Field(min_length=1)]
+    # Shares of the tokens that enter a layer which each layer drops; 0 keeps all.
+    drops: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.0,)
+    # Beside one width for all layers: as many heads and neurons, distributed over the layers by
+    # importance, compared between layers in each of these ways.
+    per_layer: tuple[Comparison, ...] = ()
+    epsilons: Annotated[tuple[Positive, ...], Field(min_length=1)] = EPSILONS
+    counted: Counted = "all"  # whose parameters p is: all, or of the Transformer layers alone
+    cost: Cost = "macs"  # what i is
+    tokens: Positive  # of a text, for i
+    batch_size: Positive = 1  # of what is timed
+    repeats: Annotated[int, Field(ge=2)] = 20
+    num_examples: Positive = CALIBRATION  # of train, for e
+    margin: Annotated[float, Field(ge=0)] = 0.0  # by which the maximum point is beyond the largest
+    exponents: tuple[Exponent, Exponent, Exponent] = (1.0, 1.0, 1.0)  # of p's and i's savings, of e
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+
+    @model_validator(mode="after")
+    def _no_repetition(self) -> Self:
+        for name in ("epsilons", "drops", "per_layer"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} names a value twice: {values}")
+        if unknown := set(self.per_layer) - set(get_args(Comparison)):
+            raise ValueError(f"per_layer must be among {get_args(Comparison)}, got {unknown}")
+        return self
+
+    @property
+    def w_exponents(self) -> Exponents:
+        params, inference, error = self.exponents
+        return Exponents(params=params, inference=inference, error=error)
+
+    @property
+    def setup(self) -> LatencySetup:
+        """How latency is measured."""
+        return LatencySetup(
+            tokens=self.tokens, batch_size=self.batch_size, repeats=self.repeats, seed=self.seed
+        )
+
+
+def ask_ose(**values: object) -> SupernetSettings:
+    """Settings from what somebody typed.
+
+    Raises:
+        UserError: a value is unknown, out of range, or given twice.
+    """
+    try:
+        return SupernetSettings.model_validate(values)
+    except ValidationError as error:
+        raise UserError(explain_plainly(error)) from error

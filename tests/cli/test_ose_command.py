@@ -1,0 +1,57 @@
+"""`dynabert ose` as a user types it."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dynabert.cli.main import app
+from dynabert.runs import Run
+from dynabert.search.ose.folder import list_extractions
+
+pytest_plugins = ["searched_run"]
+FAST = ("--tokens", "8", "--examples", "6", "--widths", "1,0.5", "--depths", "1,0.5")
+
+
+def ose(run: Run, *arguments: str) -> Result:
+    return CliRunner().invoke(
+        app, ["ose", "tiny", "--runs-dir", str(run.folder.parent), *arguments]
+    )
+
+
+def test_it_names_the_winner_of_each_epsilon_and_what_may_be_claimed(run):
+    told = ose(run, *FAST, "--epsilon", "1,2")
+    assert told.exit_code == 0, told.output
+    (folder,) = list_extractions(run)
+    report = folder.report()
+    assert [one.epsilon for one in report.outcomes] == [1, 2]
+    for outcome in report.outcomes:
+        assert outcome.winner in told.output
+        assert f"{outcome.w:.3f}" in told.output
+    assert "4 of 4" in told.output
+    assert "No approximation guarantee" in told.output
+    assert f"extract tiny --subnet {report.best.winner} --out small" in told.output
+    shown = ose(run, "--show")
+    assert report.best.winner in shown.output
+    assert shown.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--epsilon", "0"), "--epsilon takes whole numbers from 1"),
+        (("--epsilon", "9"), "from 1 to 4, the size of the space, got 9"),
+        (("--drops", "1"), "--drops takes shares from 0 to below 1"),
+        (("--widths", "2"), "width_mults"),
+        (("--depths", "1", "--widths", "1", "--epsilon", "1"), "W is 0 for each of the 1 "),
+        (("--cost", "modelled", "--epsilon", "1"), "no latency table of this machine"),
+    ],
+)
+def test_bad_input_is_one_sentence(run, arguments, said):
+    told = ose(run, *FAST, *arguments)
+    assert told.exit_code != 0
+    assert said in str(told.exception or told.output)
+
+
+def test_no_extractions_yet(run):
+    assert "has no extractions yet" in ose(run, "--show").output
