@@ -17,6 +17,7 @@ from dynabert.cli import (
     inspect_commands,
     latency_command,
     ose_command,
+    ose_plain_command,
     reproduce_command,
     search_command,
     serve_commands,
@@ -43,6 +44,7 @@ app.command(name="extract")(inspect_commands.extract)
 app.command(name="latency")(latency_command.latency)
 app.command(name="search")(search_command.search)
 app.command(name="ose")(ose_command.ose)
+app.command(name="ose-plain")(ose_plain_command.ose_plain)
 app.command(name="reproduce")(reproduce_command.reproduce)
 app.command(name="runs")(inspect_commands.runs)
 app.command(name="app")(serve_commands.app)

@@ -93,6 +93,20 @@ def chosen_drops(drops: str) -> tuple[float, ...]:
     return shares
 
 
+def whole_numbers(text: str, option: str, *, example: str) -> tuple[int, ...]:
+    """The whole numbers from 1 that a list names, none of them twice.
+
+    Raises:
+        UserError: something else.
+    """
+    parts = text.replace(",", " ").split()
+    if not parts or not all(part.isdecimal() and 0 < int(part) < 10**6 for part in parts):
+        raise UserError(
+            f"{option} takes whole numbers from 1, separated by commas, for example {example}, got {text!r}."
+        )
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
 def check_out_file(path: Path | None, *suffixes: str) -> None:
     """Refuse a file that could not be written, before long work is done for it.
 

@@ -18,13 +18,14 @@ from dynabert.cli.options import (
     RunsDir,
     chosen_drops,
     chosen_space,
+    whole_numbers,
 )
 from dynabert.errors import UserError
 from dynabert.examples import load_examples
 from dynabert.runs import Run, find_run
 from dynabert.search.objectives import Cost
 from dynabert.search.ose.carry_out import carry_out
-from dynabert.search.ose.folder import list_extractions, open_extraction
+from dynabert.search.ose.folder import SUPERNET, list_extractions, open_extraction
 from dynabert.search.ose.report import Outcome, Report
 from dynabert.search.ose.settings import CALIBRATION, EPSILONS, Counted, ask_ose
 from dynabert.training.events import Working
@@ -116,7 +117,7 @@ def ose(
         depth_mults=grid.depth_mults,
         drops=chosen_drops(drops),
         per_layer=("raw", "by layer") if per_layer else (),
-        epsilons=_epsilons(epsilon),
+        epsilons=whole_numbers(epsilon, "--epsilon", example="1,4"),
         counted=counted,
         cost=cost,
         tokens=tokens or int(opened.results["tokens"].iloc[0]),
@@ -126,7 +127,7 @@ def ose(
         exponents=exponents,
         seed=seed,
     )
-    folder = open_extraction(opened, name, settings)
+    folder = open_extraction(opened, name, settings, SUPERNET)
     loaded = load_examples(opened, data_dir)
     if loaded.notices:
         raise UserError(f"{'; '.join(loaded.notices)}. An extraction needs the run's own.")
@@ -144,17 +145,8 @@ def ose(
     _print(opened, name, report)
 
 
-def _epsilons(text: str) -> tuple[int, ...]:
-    parts = text.replace(",", " ").split()
-    if not parts or not all(part.isdecimal() and 0 < int(part) < 10**6 for part in parts):
-        raise UserError(
-            f"--epsilon takes whole numbers from 1, separated by commas, for example 1,4, got {text!r}."
-        )
-    return tuple(dict.fromkeys(map(int, parts)))
-
-
 def _show(run: Run) -> None:
-    found = list_extractions(run)
+    found = list_extractions(run, SUPERNET)
     if not found:
         console.print(f"{run.name} has no extractions yet. Begin one: dynabert ose {run.name}")
     for folder in found:

@@ -7,7 +7,7 @@ from typer.testing import CliRunner, Result
 
 from dynabert.cli.main import app
 from dynabert.runs import Run
-from dynabert.search.ose.folder import list_extractions
+from dynabert.search.ose.folder import SUPERNET, list_extractions
 
 pytest_plugins = ["searched_run"]
 FAST = ("--tokens", "8", "--examples", "6", "--widths", "1,0.5", "--depths", "1,0.5")
@@ -22,7 +22,7 @@ def ose(run: Run, *arguments: str) -> Result:
 def test_it_names_the_winner_of_each_epsilon_and_what_may_be_claimed(run):
     told = ose(run, *FAST, "--epsilon", "1,2")
     assert told.exit_code == 0, told.output
-    (folder,) = list_extractions(run)
+    (folder,) = list_extractions(run, SUPERNET)
     report = folder.report()
     assert [one.epsilon for one in report.outcomes] == [1, 2]
     for outcome in report.outcomes:

@@ -15,7 +15,7 @@ from dynabert.evaluation import count_macs, evaluate, num_params, num_params_tot
 from dynabert.examples import load_examples
 from dynabert.search.ose import MaximumPoint, Member, w_coefficient
 from dynabert.search.ose.carry_out import carry_out
-from dynabert.search.ose.folder import list_extractions, load_extraction, open_extraction
+from dynabert.search.ose.folder import SUPERNET, list_extractions, load_extraction, open_extraction
 from dynabert.search.ose.settings import ask_ose
 from dynabert.search.ose.supernet import subnets_of
 from dynabert.subnet import FULL, SearchSpace, Subnet
@@ -38,7 +38,7 @@ def settings_of(**changes):
 
 
 def carried_out(run, name="o", **changes):
-    folder = open_extraction(run, name, settings_of(**changes))
+    folder = open_extraction(run, name, settings_of(**changes), SUPERNET)
     return carry_out(folder, run, run.model(), load_examples(run))
 
 
@@ -104,7 +104,7 @@ def test_winners_and_standard_subnetworks_are_judged_on_dev(run):
 
 def test_an_extraction_that_was_cut_off_goes_on(run):
     whole = carried_out(run, "whole")
-    folder = open_extraction(run, "cut", settings_of())
+    folder = open_extraction(run, "cut", settings_of(), SUPERNET)
     done = []
 
     def stop(phase, number, total):
@@ -117,7 +117,7 @@ def test_an_extraction_that_was_cut_off_goes_on(run):
         carry_out(folder, run, run.model(), load_examples(run), on_progress=stop)
     assert done == [(n, 6) for n in (1, 2, 3, 4)]
     (folder.path / "errors.jsonl").open("ab").write(b'{"key": "w0.50-d1.00", "err')  # a kill
-    folder = open_extraction(run, "cut", settings_of())
+    folder = open_extraction(run, "cut", settings_of(), SUPERNET)
     assert len(folder.errors()) == 4
     told = []
     report = carry_out(
@@ -146,7 +146,7 @@ def test_only_the_members_that_some_epsilon_takes_are_tried(run):
 
 def test_more_epsilons_of_the_same_extraction_compute_only_what_is_new(run):
     carried_out(run, epsilons=(6,))
-    folder = open_extraction(run, "o", settings_of(epsilons=(6, 1)))
+    folder = open_extraction(run, "o", settings_of(epsilons=(6, 1)), SUPERNET)
     before = len(folder.errors())
     told = []
     report = carry_out(
@@ -189,7 +189,7 @@ def test_widths_by_importance_are_further_members_of_the_same_size(run):
 
 def test_measured_latency_is_kept_so_that_a_resumed_extraction_weighs_alike(run):
     report = carried_out(run, cost="latency", epsilons=(1,))
-    folder = open_extraction(run, "o", settings_of(cost="latency", epsilons=(1, 2)))
+    folder = open_extraction(run, "o", settings_of(cost="latency", epsilons=(1, 2)), SUPERNET)
     again = carry_out(folder, run, run.model(), load_examples(run))
     assert [row.inference for row in again.members] == [row.inference for row in report.members]
     assert report.unit == "ms"
@@ -216,17 +216,17 @@ def test_settings_that_make_no_sense_are_refused(changes, said):
 def test_an_epsilon_beyond_the_space_is_refused_before_anything_is_tried(run):
     with pytest.raises(UserError, match="from 1 to 6, the size of the space, got 7"):
         carried_out(run, epsilons=(7,))
-    assert load_extraction(run.folder / "ose" / "o").errors() == {}
+    assert load_extraction(run.folder / "ose" / "o", SUPERNET).errors() == {}
 
 
 def test_other_settings_need_another_name(run):
-    open_extraction(run, "o", settings_of())
+    open_extraction(run, "o", settings_of(), SUPERNET)
     with pytest.raises(UserError, match=r"other settings \(seed: 4, now 5\)"):
-        open_extraction(run, "o", settings_of(seed=5))
+        open_extraction(run, "o", settings_of(seed=5), SUPERNET)
     with pytest.raises(UserError, match="cannot name a search"):
-        open_extraction(run, "../o", settings_of())
+        open_extraction(run, "../o", settings_of(), SUPERNET)
     with pytest.raises(UserError, match="reads at most"):
-        open_extraction(run, "long", settings_of(tokens=1000))
+        open_extraction(run, "long", settings_of(tokens=1000), SUPERNET)
 
 
 def test_damaged_or_foreign_files_are_told(run, tmp_path):
@@ -236,10 +236,10 @@ def test_damaged_or_foreign_files_are_told(run, tmp_path):
     report["members"][0]["key"] = "<script>"
     (folder / "report.json").write_text(json.dumps(report))
     with pytest.raises(UserError, match=r"report.json is damaged.*not a sub-network"):
-        load_extraction(folder).report()
+        load_extraction(folder, SUPERNET).report()
     (folder / "report.json").write_text("{}")
     with pytest.raises(UserError, match=r"report.json.*Remove that file"):
-        load_extraction(folder).report()
+        load_extraction(folder, SUPERNET).report()
     (folder / "costs.json").write_text("[]")
     (folder / "report.json").unlink()
     assert carried_out(run).outcomes  # costs that are not of the space are measured again
@@ -247,14 +247,14 @@ def test_damaged_or_foreign_files_are_told(run, tmp_path):
     (folder / "settings.json").unlink()
     (folder / "settings.json").symlink_to(tmp_path / "elsewhere.json")
     with pytest.raises(UserError, match="settings.json is a link to elsewhere"):
-        load_extraction(folder)
-    assert list_extractions(run) == []
+        load_extraction(folder, SUPERNET)
+    assert list_extractions(run, SUPERNET) == []
 
 
 def test_the_model_is_left_as_it_was(run):
     model = run.model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    folder = open_extraction(run, "o", settings_of())
+    folder = open_extraction(run, "o", settings_of(), SUPERNET)
     carry_out(folder, run, model, load_examples(run))
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])

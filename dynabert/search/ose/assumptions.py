@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,3 +84,8 @@ def rank_agreement(one: Sequence[float], other: Sequence[float]) -> float:
     return (
         1.0 if np.isclose(tau, 1, atol=1e-12) else -1.0 if np.isclose(tau, -1, atol=1e-12) else tau
     )
+
+
+def defined(value: float) -> float | None:
+    """The value; None, which files can hold, where it is not a number."""
+    return None if math.isnan(value) else value

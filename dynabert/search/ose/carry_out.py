@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,7 +22,12 @@ from dynabert.runs import Run
 from dynabert.search.modelled import usable_table
 from dynabert.search.objectives import UNITS
 from dynabert.search.ose.algorithm import Extraction, extract, frozen_winner, in_order, zoom
-from dynabert.search.ose.assumptions import Assumptions, check_assumptions, rank_agreement
+from dynabert.search.ose.assumptions import (
+    Assumptions,
+    check_assumptions,
+    defined,
+    rank_agreement,
+)
 from dynabert.search.ose.folder import ExtractionFolder
 from dynabert.search.ose.objective import (
     MaximumPoint,
@@ -42,7 +46,7 @@ OnProgress = Callable[[str, int, int], None]
 
 
 def carry_out(
-    folder: ExtractionFolder,
+    folder: ExtractionFolder[SupernetSettings, Report],
     run: Run,
     model: TaskModel,
     examples: RunExamples,
@@ -112,7 +116,7 @@ class _Errors:
 
     def __init__(
         self,
-        folder: ExtractionFolder,
+        folder: ExtractionFolder[SupernetSettings, Report],
         calibration: Calibration,
         subnets: dict[str, Subnet],
         on_progress: OnProgress,
@@ -145,7 +149,7 @@ class _Errors:
 
 
 def _members(
-    folder: ExtractionFolder,
+    folder: ExtractionFolder[SupernetSettings, Report],
     run: Run,
     model: TaskModel,
     subnets: list[Subnet],
@@ -266,7 +270,7 @@ def _judge(
             key=subnet.key,
             is_winner=subnet.resolve(shape) in chosen,
             is_standard=subnet.resolve(shape) in usual,
-            score=_defined(float(row[metric])),
+            score=defined(float(row[metric])),
             dev_loss=float(row["loss"]),
             num_params=num_params_total(model, subnet),
             macs=count_macs(model, subnet, settings.tokens),
@@ -298,19 +302,13 @@ def _agreement(
         if (error := errors.get(one.key)) is not None and one.score
     ]
     return Agreement(
-        params_inference=_defined(assumptions.params_inference),
-        params_error=_defined(assumptions.params_error),
-        inference_error=_defined(assumptions.inference_error),
-        error_dev_loss=_defined(
-            rank_agreement([e for e, _ in both], [o.dev_loss for _, o in both])
-        ),
-        error_dev_metric=_defined(
+        params_inference=defined(assumptions.params_inference),
+        params_error=defined(assumptions.params_error),
+        inference_error=defined(assumptions.inference_error),
+        error_dev_loss=defined(rank_agreement([e for e, _ in both], [o.dev_loss for _, o in both])),
+        error_dev_metric=defined(
             rank_agreement([e for e, _ in both], [o.score or 0.0 for _, o in both])
         ),
         guarantee_holds=assumptions.guarantee_holds,
         in_words=assumptions.in_words,
     )
-
-
-def _defined(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""Extractions on disk: `ose/NAME` in a run's folder.
+"""Extractions on disk: `ose/NAME` (of sub-networks) or `ose-plain/NAME` (of architectures) in a run's folder.
 
 `settings.json` says what was asked for, `costs.json` what each member costs, `errors.jsonl` the errors as
 they were measured, `report.json` what came of it. A process that was killed is taken up where it stopped.
@@ -10,6 +10,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -17,13 +18,30 @@ from dynabert.errors import UserError, explain
 from dynabert.files import write_text_atomically
 from dynabert.runs import Run, check_run_name
 from dynabert.search.ose.objective import Member
+from dynabert.search.ose.plain_report import PlainReport
+from dynabert.search.ose.plain_settings import PlainSettings
 from dynabert.search.ose.report import Report
 from dynabert.search.ose.settings import SupernetSettings
 from dynabert.search.search import refuse_links
 
-EXTRACTIONS = "ose"
 SETTINGS, COSTS, ERRORS, REPORT = "settings.json", "costs.json", "errors.jsonl", "report.json"
 _MEMBERS = TypeAdapter(tuple[Member, ...])
+
+SettingsT = TypeVar("SettingsT", SupernetSettings, PlainSettings)
+ReportT = TypeVar("ReportT", Report, PlainReport)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[SettingsT, ReportT]):
+    """What is extracted: where its extractions are, and what their files hold."""
+
+    folder: str
+    settings: type[SettingsT]
+    report: type[ReportT]
+
+
+SUPERNET = Kind("ose", SupernetSettings, Report)
+PLAIN = Kind("ose-plain", PlainSettings, PlainReport)
 
 
 class _Error(BaseModel):
@@ -35,11 +53,12 @@ class _Error(BaseModel):
 
 
 @dataclass(frozen=True)
-class ExtractionFolder:
+class ExtractionFolder(Generic[SettingsT, ReportT]):
     """An extraction on disk."""
 
     path: Path
-    settings: SupernetSettings
+    settings: SettingsT
+    kind: Kind[SettingsT, ReportT]
 
     @property
     def name(self) -> str:
@@ -61,7 +80,7 @@ class ExtractionFolder:
         write_text_atomically(self.path / COSTS, text + "\n")
 
     def errors(self) -> dict[str, tuple[float, float]]:
-        """Error and seconds of each member that was tried; a line that cannot be read is not there."""
+        """Error and seconds of whatever was tried; a line that cannot be read is not there."""
         try:
             lines = (self.path / ERRORS).read_bytes().splitlines()
         except FileNotFoundError:
@@ -83,7 +102,7 @@ class ExtractionFolder:
                 line = line if file.read(1) == b"\n" else f"\n{line}"
             file.write(f"{line}\n".encode())
 
-    def report(self) -> Report | None:
+    def report(self) -> ReportT | None:
         """What came of it; None if it is not done.
 
         Raises:
@@ -91,27 +110,25 @@ class ExtractionFolder:
         """
         try:
             text = (self.path / REPORT).read_text(encoding="utf-8")
-            report = Report.model_validate_json(text)
+            report = self.kind.report.model_validate_json(text)
             report.check()
         except FileNotFoundError:
             return None
-        except ValidationError as error:
-            raise UserError(
-                f"extraction {self.path}: {REPORT}: {explain(error)}. Remove that file; the same command "
-                "writes it again."
-            ) from error
         except (OSError, UnicodeDecodeError, ValueError) as error:
+            why = explain(error) if isinstance(error, ValidationError) else str(error).rstrip(".")
             raise UserError(
-                f"extraction {self.path}: {REPORT} is damaged: {error}. Remove that file; the same command "
+                f"extraction {self.path}: {REPORT} is damaged: {why}. Remove that file; the same command "
                 "writes it again."
             ) from error
         return report if report.settings == self.settings else None
 
-    def keep_report(self, report: Report) -> None:
+    def keep_report(self, report: ReportT) -> None:
         write_text_atomically(self.path / REPORT, report.model_dump_json(indent=1) + "\n")
 
 
-def open_extraction(run: Run, name: str, settings: SupernetSettings) -> ExtractionFolder:
+def open_extraction(
+    run: Run, name: str, settings: SettingsT, kind: Kind[SettingsT, ReportT]
+) -> ExtractionFolder[SettingsT, ReportT]:
     """The extraction of that name, a new one or the one that was begun.
 
     Raises:
@@ -122,26 +139,24 @@ def open_extraction(run: Run, name: str, settings: SupernetSettings) -> Extracti
         raise UserError(
             f"this model reads at most {run.config.max_tokens} tokens, got {settings.tokens}."
         )
-    folder = run.folder / EXTRACTIONS / name
+    folder = run.folder / kind.folder / name
     if (folder / SETTINGS).exists():
-        begun = load_extraction(folder).settings
-        wanted = settings.model_copy(update={"epsilons": begun.epsilons})  # more may be asked for
-        if begun != wanted:
-            field = next(
-                f for f in type(begun).model_fields if getattr(begun, f) != getattr(wanted, f)
-            )
+        begun = load_extraction(folder, kind).settings
+        if different := begun.first_difference(settings):
             raise UserError(
-                f"{run.name} has an extraction {name!r} with other settings ({field}: "
-                f"{getattr(begun, field)}, now {getattr(settings, field)}); give the same ones to go on, or "
-                "another name."
+                f"{run.name} has an extraction {name!r} with other settings ({different}: "
+                f"{getattr(begun, different)}, now {getattr(settings, different)}); give the same ones to go "
+                "on, or another name."
             )
     run.check_writable()
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomically(folder / SETTINGS, settings.model_dump_json(indent=1) + "\n")
-    return ExtractionFolder(folder, settings)
+    return ExtractionFolder(folder, settings, kind)
 
 
-def load_extraction(folder: Path) -> ExtractionFolder:
+def load_extraction(
+    folder: Path, kind: Kind[SettingsT, ReportT]
+) -> ExtractionFolder[SettingsT, ReportT]:
     """Open an extraction's folder.
 
     Raises:
@@ -150,7 +165,7 @@ def load_extraction(folder: Path) -> ExtractionFolder:
     try:
         refuse_links(folder, "extraction")
         values = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        return ExtractionFolder(folder, SupernetSettings.model_validate(values))
+        return ExtractionFolder(folder, kind.settings.model_validate(values), kind)
     except ValidationError as error:
         raise UserError(f"extraction {folder}: {SETTINGS}: {explain(error)}") from error
     except UserError:
@@ -159,11 +174,13 @@ def load_extraction(folder: Path) -> ExtractionFolder:
         raise UserError(f"{folder} is not an extraction: cannot read {SETTINGS}.") from error
 
 
-def list_extractions(run: Run) -> list[ExtractionFolder]:
+def list_extractions(
+    run: Run, kind: Kind[SettingsT, ReportT]
+) -> list[ExtractionFolder[SettingsT, ReportT]]:
     """A run's extractions, by name; folders that are none are passed over."""
     found = []
-    for folder in sorted((run.folder / EXTRACTIONS).glob("*")):
+    for folder in sorted((run.folder / kind.folder).glob("*")):
         with suppress(UserError):
             check_run_name(folder.name)
-            found.append(load_extraction(folder))
+            found.append(load_extraction(folder, kind))
     return found

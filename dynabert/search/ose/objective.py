@@ -44,7 +44,7 @@ class MaximumPoint:
             _check_above_zero(getattr(self, name), f"{name} of the maximum point")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Exponents:
     """Of a generalised W (ours): W = P^params * I^inference * e^-error; 1, 1, 1 is the published one.
 

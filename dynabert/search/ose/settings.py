@@ -56,10 +56,14 @@ class SupernetSettings(BaseModel):
             raise ValueError(f"per_layer must be among {get_args(Comparison)}, got {unknown}")
         return self
 
+    def first_difference(self, wanted: SupernetSettings) -> str | None:
+        """The name of a field in which they differ, but for epsilons, of which more may be asked for."""
+        names = (name for name in type(self).model_fields if name != "epsilons")
+        return next((one for one in names if getattr(self, one) != getattr(wanted, one)), None)
+
     @property
     def w_exponents(self) -> Exponents:
-        params, inference, error = self.exponents
-        return Exponents(params=params, inference=inference, error=error)
+        return Exponents(*self.exponents)
 
     @property
     def setup(self) -> LatencySetup:
