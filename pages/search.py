@@ -6,6 +6,7 @@ from dynabert.errors import UserError
 from dynabert.search.background import WatchedSearch, find_searches
 from dynabert.search.search import damaged_searches
 from pages.shared import cache, controls, state, wording
+from pages.shared.ose import section as ose
 from pages.shared.search import asking, outcome, progress
 
 run = controls.open_run()
@@ -53,5 +54,8 @@ else:
         except UserError as error:
             st.error(wording.sentence(error), icon=":material/error:")
         progress.offer_discard(shown)
-if not any(one.is_under_way for one in searches):
+idle = not any(one.is_under_way for one in searches)
+if idle:
     asking.offer(run, results, first=not searches)
+st.divider()
+ose.show(run, may_start=idle)

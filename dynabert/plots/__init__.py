@@ -25,6 +25,7 @@ from dynabert.plots.heads import (
     neuron_ranking,
 )
 from dynabert.plots.needed_tokens import needed_tokens
+from dynabert.plots.ose import errors_by_cost, w_over_space
 from dynabert.plots.reproduction import beside_paper, methods_by_cost
 from dynabert.plots.scores import (
     FAR,
@@ -51,6 +52,7 @@ __all__ = [
     "change_palette",
     "data_of",
     "differences",
+    "errors_by_cost",
     "estimate_and_measured",
     "functions_of",
     "fusion_by_layer",
@@ -72,4 +74,5 @@ __all__ = [
     "span",
     "surviving_tokens",
     "training_curve",
+    "w_over_space",
 ]

@@ -84,8 +84,8 @@ class SearchSettings(BaseModel):
         options = {
             "method": self.method,
             "num_trials": self.num_trials,
-            "width_mults": ",".join(map(_exactly, self.width_mults)),
-            "depth_mults": ",".join(map(_exactly, self.depth_mults)),
+            "width_mults": ",".join(map(exactly, self.width_mults)),
+            "depth_mults": ",".join(map(exactly, self.depth_mults)),
             "lengths": self.lengths or "none",
             "fewest": self.fewest,
             "cost": self.cost,
@@ -122,5 +122,6 @@ def ask_search(**values: object) -> SearchSettings:
         raise UserError(explain_plainly(error)) from error
 
 
-def _exactly(mult: float) -> str:
+def exactly(mult: float) -> str:
+    """A multiplier as short as it can be written and still be read back as the same number."""
     return f"{mult:g}" if float(f"{mult:g}") == mult else repr(mult)

@@ -34,6 +34,8 @@ _NAMES = {
     "dynabert.evaluation": ("evaluate",),
     "dynabert.examples": ("load_examples",),
     "dynabert.search.front": ("measured_table", "read_front", "trial_table"),
+    "dynabert.search.ose.folder": ("PLAIN", "SUPERNET", "load_extraction"),
+    "dynabert.search.ose.tables": ("member_table", "round_table"),
     "dynabert.search.search": ("Search",),
 }
 _PACKAGES = ("dynabert", "torch", "transformers")

@@ -26,6 +26,7 @@ OPTIONAL = (
     *("per_layer", "layers", "heads", "max_params", "max_macs", "max_latency", "auto"),
     *("map", "token", "below", "hide", "training", "tour", "score"),
     *("search", "beside_search", "search_cost", "point", "drop", "lengths", "whole"),
+    *("extraction", "epsilon", "round"),
 )
 PARAMETERS = (
     *("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other"),

@@ -8,7 +8,10 @@ import shutil
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from dynabert.cli import ose_command
+from dynabert.cli.main import app
 from dynabert.data.encoding import drawn_rows
 from dynabert.errors import UserError
 from dynabert.evaluation import count_macs, evaluate, num_params, num_params_total
@@ -211,6 +214,33 @@ def test_measured_latency_is_kept_so_that_a_resumed_extraction_weighs_alike(run)
 def test_settings_that_make_no_sense_are_refused(changes, said):
     with pytest.raises(UserError, match=said):
         settings_of(**changes)
+
+
+def test_the_command_asks_for_the_same_settings(run, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        ose_command, "open_extraction", lambda run, name, settings, kind: asked.append(settings)
+    )
+    for changes in (
+        {"repeats": 20},
+        {
+            "repeats": 20,
+            "drops": (0.0, 0.25),
+            "per_layer": ("raw", "by layer"),
+            "counted": "encoder",
+            "cost": "latency",
+            "batch_size": 3,
+            "margin": 0.125,
+            "exponents": (1.0, 0.5, 2.0),
+        },
+    ):
+        settings = settings_of(**changes)
+        folder = str(run.folder.parent)
+        told = CliRunner().invoke(
+            app, ["ose", run.name, "--runs-dir", folder, *settings.arguments()]
+        )
+        assert isinstance(told.exception, AttributeError), told.output  # nothing was opened
+        assert asked.pop() == settings
 
 
 def test_an_epsilon_beyond_the_space_is_refused_before_anything_is_tried(run):

@@ -11,11 +11,15 @@ from dynabert.evaluation.latency import LatencySetup
 from dynabert.search.objectives import Cost
 from dynabert.search.ose.objective import Exponents
 from dynabert.search.per_layer import Comparison
+from dynabert.search.settings import exactly
 from dynabert.training.plan import MAX_SEED
 
 EPSILONS = (1, 2, 4, 8)
 CALIBRATION = 1024  # examples, of train
 Counted = Literal["all", "encoder"]
+
+# Of `dynabert ose`, where they are not called as the settings are.
+_OPTIONS = {"epsilons": "epsilon", "batch_size": "batch", "num_examples": "examples"}
 
 Positive = Annotated[int, Field(ge=1)]
 Mult = Annotated[float, Field(gt=0, le=1)]
@@ -60,6 +64,30 @@ class SupernetSettings(BaseModel):
         """The name of a field in which they differ, but for epsilons, of which more may be asked for."""
         names = (name for name in type(self).model_fields if name != "epsilons")
         return next((one for one in names if getattr(self, one) != getattr(wanted, one)), None)
+
+    def arguments(self) -> list[str]:
+        """The options of `dynabert ose` that ask for it; those that are as usual left out."""
+        usual = SupernetSettings(
+            width_mults=self.width_mults, depth_mults=self.depth_mults, tokens=self.tokens
+        )
+        arguments = ["--widths", ",".join(map(exactly, self.width_mults))]
+        arguments += ["--depths", ",".join(map(exactly, self.depth_mults))]
+        arguments += ["--tokens", str(self.tokens)]
+        options = {
+            "drops": ",".join(map(exactly, self.drops)),
+            "epsilons": ",".join(map(str, self.epsilons)),
+            "counted": self.counted,
+            "cost": self.cost,
+            "batch_size": self.batch_size,
+            "num_examples": self.num_examples,
+            "margin": exactly(self.margin),
+            "exponents": " ".join(map(exactly, self.exponents)),
+            "seed": self.seed,
+        }
+        for field, value in options.items():
+            if getattr(self, field) != getattr(usual, field):
+                arguments += [f"--{_OPTIONS.get(field, field)}", *str(value).split()]
+        return [*arguments, "--per-layer"] if self.per_layer else arguments
 
     @property
     def w_exponents(self) -> Exponents:

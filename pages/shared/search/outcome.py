@@ -244,7 +244,7 @@ def _show_point(
         "pages/accuracy.py",
         label="Open it on the page Accuracy and size",
         icon=":material/scatter_plot:",
-        query_params=_link_to(subnet),
+        query_params=link_to(subnet),
     )
     st.caption("The same in a terminal; it keeps its lengths:")
     st.code(export_command(run, subnet), language="bash", wrap_lines=True)
@@ -255,7 +255,7 @@ def _times(ratio: float) -> str:
     return f"{ratio:.2f} times less" if ratio >= 1 else f"{1 / ratio:.2f} times more"
 
 
-def _link_to(subnet: Subnet) -> dict[str, str]:
+def link_to(subnet: Subnet) -> dict[str, str]:
     """The parameters of a link that opens the view with another sub-network."""
     stale = ("lengths", "drop", "per_layer")
     chosen = {name: value for name, value in state.link().items() if name not in stale}

@@ -1,0 +1,1 @@
+"""Optimal subarchitecture extraction: a section of the page Search."""

@@ -1,0 +1,106 @@
+"""What an extraction over plain architectures has found."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dynabert import plots
+from dynabert.runs import Run
+from dynabert.search.ose.architecture import Architecture
+from dynabert.search.ose.folder import ExtractionFolder
+from dynabert.search.ose.plain_report import PlainReport
+from dynabert.search.ose.plain_settings import PlainSettings
+from dynabert.search.ose.tables import round_table
+from pages.shared import controls, wording
+
+_STARTS = {"teacher": "cut from the run's network", "scratch": "random at first"}
+
+
+def show(
+    run: Run, folder: ExtractionFolder[PlainSettings, PlainReport], report: PlainReport
+) -> None:
+    """The winner of a round, W over the space, errors, and how far few steps tell what more would."""
+    settings = report.settings
+    rounds = {str(one.steps): number for number, one in enumerate(report.rounds)}
+    number = rounds[controls.choose_one("Training steps of each", "round", list(rounds)[::-1])]
+    this, table = report.rounds[number], round_table(report, number)
+    st.markdown(
+        f"Plain architectures ⟨layers, heads, hidden size, neurons⟩, {_STARTS[settings.start]}. After "
+        f"**{wording.count(this.steps, 'step')}** the winner of {len(this.tried)} is "
+        f"**{wording.escape(_named(this.winner))}**, W {this.w:.3f}"
+        + (
+            "; it would also win if all errors were equal: **the errors have decided nothing.**"
+            if this.frozen_winner == this.winner
+            else f"; were all errors equal, {wording.escape(_named(this.frozen_winner))} would."
+        )
+    )
+    macs = settings.cost == "macs"
+    title = f"MACs for {settings.tokens} tokens (million)" if macs else "latency (ms, batch 1)"
+    scale = 1e6 if macs else 1.0
+    opened = (
+        f"report = load_extraction(run.folder / 'ose-plain' / {folder.name!r}, PLAIN).report()\n"
+    )
+    opened += f"table = round_table(report, {number})\n"
+    left, right = st.columns(2, gap="large")
+    with left:
+        controls.chart(
+            plots.w_over_space(table, cost_title=title, scale=scale),
+            table=table,
+            cell=f"{opened}plots.w_over_space(table, cost_title={title!r}, scale={scale!r})",
+            key="ose-plain-w",
+            alt="W of every architecture by its parameters",
+        )
+    with right:
+        controls.chart(
+            plots.errors_by_cost(table, cost_title=title, scale=scale),
+            table=table,
+            cell=f"{opened}plots.errors_by_cost(table, cost_title={title!r}, scale={scale!r})",
+            key="ose-plain-errors",
+            alt="Error of every architecture against its inference cost",
+        )
+    st.markdown(
+        "**Do few steps tell what more would?** No approximation guarantee: the loss of a Transformer is not "
+        "strongly convex."
+    )
+    metric = wording.metric_title(report.metric)
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    "steps": one.steps,
+                    "tried": len(one.tried),
+                    "winner": _named(one.winner),
+                    "dev": one.dev_score,
+                    "errors": one.error_before,
+                    "w": one.w_before,
+                    "order": one.params_error,
+                    "seconds": one.seconds,
+                }
+                for one in report.rounds
+            ]
+        ),
+        hide_index=True,
+        column_config={
+            "dev": st.column_config.NumberColumn(f"its dev {metric} then", format="%.3f"),
+            "errors": st.column_config.NumberColumn(
+                "τ of errors", format="%.2f", help="Kendall's, with the round before."
+            ),
+            "w": st.column_config.NumberColumn(
+                "τ of W", format="%.2f", help="Kendall's, with the round before."
+            ),
+            "order": st.column_config.NumberColumn(
+                "τ of parameters and error", format="%.2f", help="−1 is what skipping assumes."
+            ),
+            "seconds": st.column_config.NumberColumn("training (s)", format="%.0f"),
+        },
+    )
+    st.caption(
+        f"e: mean loss on {settings.num_examples:,} training examples that no student learns from. "
+        f"{wording.escape(report.machine)}, {report.created[:10]}."
+    )
+
+
+def _named(key: str) -> str:
+    one = Architecture.parse(key)
+    return f"⟨{one.layers}, {one.heads}, {one.hidden}, {one.neurons}⟩"

@@ -1,0 +1,168 @@
+"""The section on optimal subarchitecture extraction of the page Search."""
+
+from __future__ import annotations
+
+import pytest
+from reading import cells, charts, figure_of, finished, metric, numbers, same, texts
+
+from dynabert.examples import load_examples
+from dynabert.runs import Run
+from dynabert.search.ose.carry_out import carry_out
+from dynabert.search.ose.folder import PLAIN, SUPERNET, list_extractions, open_extraction
+from dynabert.search.ose.plain import carry_out_plain
+from dynabert.search.ose.plain_settings import ask_plain
+from dynabert.search.ose.settings import ask_ose
+from dynabert.search.ose.tables import member_table, round_table
+from dynabert.subnet import Subnet
+
+pytest_plugins = ["app_fixtures"]
+
+
+def extracted(run: Run, name: str = "first", **changes):
+    values = {
+        "width_mults": (1.0, 0.5, 1 / 6),
+        "depth_mults": (1.0, 0.5),
+        "epsilons": (1, 2),
+        "tokens": 8,
+        "num_examples": 8,
+    }
+    folder = open_extraction(run, name, ask_ose(**(values | changes)), SUPERNET)
+    return carry_out(folder, run, run.model(), load_examples(run))
+
+
+def plainly_extracted(run: Run, name: str = "plain"):
+    settings = ask_plain(
+        layers=(1, 2),
+        heads=(2, 6),
+        hiddens=(12, 48),
+        neurons=(20,),
+        steps=(1, 2),
+        batch_size=4,
+        num_examples=6,
+        tokens=8,
+    )
+    folder = open_extraction(run, name, settings, PLAIN)
+    return carry_out_plain(folder, run, run.model(), load_examples(run))
+
+
+def test_the_page_says_what_the_report_says(open_app, own_run):
+    report = extracted(own_run)
+    at = open_app(own_run.folder.parent, "search")
+    winner = report.finalist(report.best.winner)
+    assert metric(at, "W") == f"{report.best.w:.3f}"
+    assert metric(at, "Dev accuracy") == f"{winner.score:.3f}"
+    said = " ".join(texts(at))
+    assert "All **6** architectures were tried" in said
+    assert "No approximation guarantee" in said
+    table = member_table(report, 1)
+    w, errors = charts(at)
+    points = next(one for one in w["data"] if one.get("name") == "tried")
+    assert numbers(points["y"]) == pytest.approx(table["w"].to_numpy())
+    frozen = next(one for one in w["data"] if one.get("name") == "if all errors were equal")
+    assert numbers(frozen["y"]) == pytest.approx(table["frozen_w"].to_numpy())
+    dots = next(one for one in errors["data"] if one.get("name") == "tried")
+    assert numbers(dots["y"]) == pytest.approx(table["error"].to_numpy())
+    for chart, cell in zip((w, errors), cells(at), strict=True):
+        assert same(figure_of(cell), chart)
+    assert f"extract tiny --subnet {winner.key}" in " ".join(code.value for code in at.code)
+
+
+def test_what_epsilon_skips_is_told(open_app, own_run):
+    report = extracted(own_run)
+    at = open_app(own_run.folder.parent, "search", epsilon="2")
+    outcome = report.outcomes[1]
+    assert metric(at, "W") == f"{outcome.w:.3f}"
+    said = " ".join(texts(at))
+    assert f"**{outcome.num_tried} of 6** architectures were tried, 3 skipped" in said
+    assert f"**{outcome.ratio:.0%}** of the W that brute force finds" in said
+    skipped = next(one for one in charts(at)[0]["data"] if one.get("name") == "skipped")
+    assert len(numbers(skipped["x"])) == 3
+
+
+def test_plain_architectures_round_by_round(open_app, own_run):
+    report = plainly_extracted(own_run)
+    at = open_app(own_run.folder.parent, "search")
+    for number, one in ((1, report.rounds[1]), (0, report.rounds[0])):
+        if number == 0:
+            at.button_group(key="round").set_value("1").run()
+        table = round_table(report, number)
+        points = next(t for t in charts(at)[0]["data"] if t.get("name") == "tried")
+        assert numbers(points["y"]) == pytest.approx(table.loc[table["is_tried"], "w"].to_numpy())
+        assert "⟨" + ", ".join(one.winner.split("-")) + "⟩" in " ".join(texts(at))
+        assert f"W {one.w:.3f}" in " ".join(texts(at))
+    for chart, cell in zip(charts(at), cells(at), strict=True):
+        assert same(figure_of(cell), chart)
+
+
+def test_an_extraction_is_started_watched_and_shown(open_app, own_run):
+    at = open_app(own_run.folder.parent, "search")
+    assert "Nothing has been extracted from tiny yet" in at.info[1].value
+    at.text_input(key="ose-name").set_value("../up").run()
+    at.button(key="ose-start").click().run()
+    assert "cannot name a search" in at.error[0].value
+    at.text_input(key="ose-name").set_value("mine").run()
+    at.button_group(key="ose-axes").set_value(["lengths", "per_layer"]).run()
+    at.number_input(key="ose-margin").set_value(10).run()
+    at.button(key="ose-start").click().run()
+    at = finished(at)
+    (folder,) = list_extractions(own_run, SUPERNET)
+    settings, report = folder.settings, folder.report()
+    assert folder.name == "mine"
+    assert settings.drops == (0.0, 0.1, 0.2, 0.3)
+    assert settings.width_mults == (1.0, 0.5)
+    assert settings.per_layer == ("raw", "by layer")
+    assert settings.margin == 0.1
+    assert metric(at, "W") == f"{report.best.w:.3f}"
+    assert "10% more than the largest costs" in " ".join(c.value for c in at.caption)
+    assert report.command.startswith("python -m dynabert ose tiny --name mine --widths")
+
+
+def test_work_that_fails_says_why(open_app, own_run):
+    at = open_app(own_run.folder.parent, "search")
+    at.text_input(key="ose-name").set_value("ose").run()
+    extracted(own_run, "ose", seed=3)  # meanwhile, in a terminal
+    at.button(key="ose-start").click().run()
+    at = finished(at)
+    assert any("other settings" in error.value for error in at.error)
+
+
+def test_visitors_who_may_not_start_work_only_watch(open_app, own_run, monkeypatch):
+    monkeypatch.setenv("DYNABERT_TRAINING", "off")
+    extracted(own_run)
+    at = open_app(own_run.folder.parent, "search")
+    assert metric(at, "W")
+    assert "ose-start" not in [button.key for button in at.button]
+
+
+def test_damaged_and_unfinished_extractions_are_told(open_app, own_run):
+    extracted(own_run, "broken")
+    (own_run.folder / "ose" / "broken" / "report.json").write_text("{")
+    open_extraction(
+        own_run, "begun", ask_ose(width_mults=(1.0, 0.5), depth_mults=(1.0,), tokens=8), SUPERNET
+    )
+    at = open_app(own_run.folder.parent, "search")
+    assert "Remove that file" in at.warning[0].value
+    assert any("begun is not done" in caption.value for caption in at.caption)
+    assert not at.exception
+
+
+def test_the_table_marks_what_an_epsilon_took(own_run):
+    report = extracted(own_run)
+    table = member_table(report, 2)
+    assert table["is_tried"].tolist() == [True, False, True, False, True, False]
+    assert table.loc[table["is_winner"], "key"].tolist() == [report.outcomes[1].winner]
+    assert not table.loc[~table["is_tried"], "on_front"].any()
+    tried = table[table["is_tried"]]
+    for row in tried.to_dict("records"):
+        better = (tried["inference"] <= row["inference"]) & (tried["error"] <= row["error"])
+        strictly = (tried["inference"] < row["inference"]) | (tried["error"] < row["error"])
+        if row["on_front"]:
+            assert not (better & strictly & (tried["key"] != row["key"])).any()
+    mean = tried["error"].mean()
+    # W with the mean error in place of each one's own.
+    assert tried["frozen_w"].to_numpy() * mean == pytest.approx(
+        (tried["w"] * tried["error"]).to_numpy()
+    )
+    with pytest.raises(ValueError, match="no epsilon 7"):
+        member_table(report, 7)
+    assert {Subnet.parse(key).key for key in table["key"]} == {*table["key"]}
