@@ -109,6 +109,12 @@ GLOSSARY = (
         "Matthews 1975",
     ),
     (
+        "Optimal subarchitecture extraction, OSE; W",
+        "The search that found Bort. W multiplies the shares of parameters and of inference cost that an "
+        "architecture saves and divides them by its error; the largest W among every ε-th architecture wins.",
+        "De Wynter 2020",
+    ),
+    (
         "Pareto front",
         "The sub-networks than which no other is both cheaper and better.",
         "",
