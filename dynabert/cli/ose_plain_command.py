@@ -14,8 +14,7 @@ from dynabert.cli.display import TrainingDisplay, console
 from dynabert.cli.options import RUNS_DIR, DataDir, RunName, RunsDir, whole_numbers
 from dynabert.errors import UserError
 from dynabert.examples import load_examples
-from dynabert.runs import Run, find_run
-from dynabert.search.ose.architecture import (
+from dynabert.modeling.architecture import (
     BORT,
     BORT_BY_SIZE,
     BORT_POSITIONS,
@@ -23,6 +22,7 @@ from dynabert.search.ose.architecture import (
     BORT_VOCABULARY,
     Architecture,
 )
+from dynabert.runs import Run, find_run
 from dynabert.search.ose.folder import PLAIN, list_extractions, open_extraction
 from dynabert.search.ose.plain import carry_out_plain
 from dynabert.search.ose.plain_report import PlainReport
@@ -232,6 +232,19 @@ def _print(run: Run, name: str, report: PlainReport) -> None:
             f"The winner after {first.steps} steps, {Architecture.parse(first.winner)}, {fate}.",
             soft_wrap=True,
         )
+
+    console.print(f"Train it in full: {training_command(run, report.winner)}", soft_wrap=True)
+
+
+def training_command(run: Run, key: str) -> str:
+    """What trains an architecture to the end, with the run's task and backbone."""
+    one = Architecture.parse(key)
+    sizes = {"layers": one.layers, "heads": one.heads, "hidden": one.hidden, "neurons": one.neurons}
+    words = ["python", "-m", "dynabert", "train", run.info.task.name]
+    words += ["--backbone", run.info.backbone, "--recipe", "plain-student"]
+    for name, size in sizes.items():
+        words += ["--set", f"reduce.{name}={size}"]
+    return shlex.join([*words, "--name", f"{run.name}-{key}"])
 
 
 def _print_published() -> None:

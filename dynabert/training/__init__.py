@@ -4,13 +4,23 @@ from dynabert.training.calibration import calibrate
 from dynabert.training.pipeline import discard_unfinished, train
 from dynabert.training.plan import TrainingPlan
 from dynabert.training.presets import RECIPES, find_recipe
-from dynabert.training.recipe import Grid, Losses, Recipe, Rewire, Teacher, Train, load_recipe
+from dynabert.training.recipe import (
+    Grid,
+    Losses,
+    Recipe,
+    Reduce,
+    Rewire,
+    Teacher,
+    Train,
+    load_recipe,
+)
 
 __all__ = [
     "RECIPES",
     "Grid",
     "Losses",
     "Recipe",
+    "Reduce",
     "Rewire",
     "Teacher",
     "Train",

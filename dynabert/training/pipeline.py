@@ -27,6 +27,7 @@ from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.table import sweep
 from dynabert.importance import Importance
 from dynabert.modeling.models import TaskModel
+from dynabert.modeling.reduction import cut_student, new_student
 from dynabert.rewiring import rewire_
 from dynabert.runs import (
     IMPORTANCE,
@@ -47,7 +48,7 @@ from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.plan import TrainingPlan, check_same_plan
 from dynabert.training.precision import resolve_precision
 from dynabert.training.progress import ProgressFile
-from dynabert.training.recipe import Rewire, Train
+from dynabert.training.recipe import PREVIOUS, Reduce, Rewire, Train
 from dynabert.training.shared_stages import SharedStages, model_digest, tokenizer_digest
 from dynabert.training.stopping import StopSignal
 
@@ -119,6 +120,7 @@ class _Training:
         source = find_backbone(plan.backbone)
         self.data = plan.data.load()
         self.model = self._initial_model(source)
+        self.backbone_config = self.model.config
         self.tokenizer = load_tokenizer(source)
         self.recipe = plan.recipe.for_hidden_size(self.model.config.hidden_size)
         self.wanted_tokens = self.recipe.max_tokens or self.data.task.max_tokens
@@ -283,14 +285,17 @@ class _Training:
             if stage.name in finished:
                 continue
             metrics_bytes = 0
+            self.model = self._network_at(number)
             if number:
                 previous = stages[number - 1].name
                 self.workspace.load_weights(previous, self.model)
                 metrics_bytes = finished[previous].metrics_bytes
-            if self._take_over(number):
+            if not isinstance(stage, Reduce) and self._take_over(number):
                 continue
             if isinstance(stage, Rewire):
                 seconds = self._rewire(stage, number)
+            elif isinstance(stage, Reduce):
+                seconds = self._reduce(stage, number)
             else:
                 seconds = train_stage(
                     *(stage, number, self.model, self._teacher(stage)),
@@ -304,7 +309,20 @@ class _Training:
                 if self.shared is not None:
                     self.shared.keep(number, self.workspace, seconds)
             self.accelerator.wait_for_everyone()
+        self.model = self._network_at(len(stages))
         self.workspace.load_weights(stages[-1].name, self.model)
+
+    def _network_at(self, number: int) -> TaskModel:
+        """A network of the architecture that stage `number` begins with; its weights may be any."""
+        config = self.backbone_config
+        for stage in self.recipe.stages[:number]:
+            if isinstance(stage, Reduce):
+                config = stage.architecture(config).config(config)
+        if config.shape == self.model.config.shape and (
+            config.hidden_size == self.model.config.hidden_size
+        ):
+            return self.model
+        return type(self.model)(config).to(self.accelerator.device)
 
     def _take_over(self, number: int) -> bool:
         """Whether another training had computed a stage, whose result is here now."""
@@ -351,14 +369,27 @@ class _Training:
     def _teacher(self, stage: Train) -> TaskModel | None:
         if stage.teacher is None or not stage.needs_teacher_network:
             return None
-        teacher = copy.deepcopy(self.model).requires_grad_(False).eval()
-        if stage.teacher.stage != "previous":
-            self.workspace.load_weights(stage.teacher.stage, teacher)
-        return teacher
+        if stage.teacher.stage == PREVIOUS:
+            return copy.deepcopy(self.model).requires_grad_(False).eval()
+        names = [one.name for one in self.recipe.stages]
+        teacher = copy.deepcopy(self._network_at(names.index(stage.teacher.stage) + 1))
+        self.workspace.load_weights(stage.teacher.stage, teacher)
+        return teacher.requires_grad_(False).eval()
 
-    def _rewire(self, stage: Rewire, number: int) -> float:
+    def _reduce(self, stage: Reduce, number: int) -> float:
         started = time.perf_counter()
-        split = self.train_split if stage.split == "train" else self.dev
+        self._tell_start(stage, number)
+        architecture = stage.architecture(self.model.config)
+        if stage.start == "teacher":
+            self.model = cut_student(self.model, architecture)
+        else:
+            self.model = new_student(self.model, architecture, seed_from(self.plan.seed, number))
+        # What was measured is of heads and neurons that are no more.
+        if self.accelerator.is_main_process:
+            (self.workspace.folder / IMPORTANCE).unlink(missing_ok=True)
+        return time.perf_counter() - started
+
+    def _tell_start(self, stage: Rewire | Reduce, number: int) -> None:
         self.on_event(
             StageStarted(
                 stage=stage.name,
@@ -367,6 +398,11 @@ class _Training:
                 total_steps=0,
             )
         )
+
+    def _rewire(self, stage: Rewire, number: int) -> float:
+        started = time.perf_counter()
+        split = self.train_split if stage.split == "train" else self.dev
+        self._tell_start(stage, number)
         importance = calibrate(
             self.model,
             split,

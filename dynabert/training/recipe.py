@@ -13,6 +13,8 @@ from dynabert.data.squad.windows import DEFAULT_STRIDE
 from dynabert.distillation import Divergence
 from dynabert.errors import UserError, explain
 from dynabert.importance import Granularity
+from dynabert.modeling.architecture import Architecture
+from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, DepthChoice, SearchSpace
 from dynabert.training.subnets import Grid, LayerDrop, Mult, Mults, Sandwich, Subnets
 
@@ -21,6 +23,7 @@ __all__ = [
     "LayerDrop",
     "Losses",
     "Recipe",
+    "Reduce",
     "Rewire",
     "Sandwich",
     "Stage",
@@ -131,6 +134,11 @@ class Train(_Value):
         """Whether a term takes a head of the student and the teacher's at its place for the same."""
         return any(one is not None and one.compares_heads for one in (self.losses, self.largest))
 
+    @property
+    def looks_inside(self) -> bool:
+        """Whether a term compares more of the teacher than its answers."""
+        return any(one is not None and one.need_states for one in (self.losses, self.largest))
+
     @model_validator(mode="after")
     def _teacher_if_needed(self) -> Self:
         if self.losses.need_teacher and self.teacher is None:
@@ -172,7 +180,40 @@ class Train(_Value):
         return not drops and max(self.subnets.depth_mults) == 1
 
 
-Stage = Annotated[Train | Rewire, Field(discriminator="kind")]
+Size = Annotated[int, Field(ge=1)] | None
+
+
+class Reduce(_Value):
+    """Go on with a network of a plain architecture <D, A, H, I>, which learns from the one before.
+
+    As Bort was made (arXiv 2010.10499): its architecture by a search, its weights by distillation.
+    """
+
+    kind: Literal["reduce"] = "reduce"
+    name: StageName = "reduce"
+    # None: as many as the network has.
+    layers: Size = None
+    heads: Size = None
+    hidden: Size = None
+    neurons: Size = None
+    start: Literal["teacher", "scratch"] = "teacher"  # cut from the network, or with random weights
+
+    def architecture(self, config: DynaBertConfig) -> Architecture:
+        """What it makes of a network of that configuration.
+
+        Raises:
+            UserError: the hidden size is no multiple of the heads.
+        """
+        shape = config.shape
+        return Architecture(
+            layers=self.layers or shape.num_layers,
+            heads=self.heads or min(shape.heads),
+            hidden=self.hidden or config.hidden_size,
+            neurons=self.neurons or min(shape.neurons),
+        )
+
+
+Stage = Annotated[Train | Rewire | Reduce, Field(discriminator="kind")]
 
 
 class Recipe(_Value):
@@ -209,6 +250,17 @@ class Recipe(_Value):
                         f"stage {stage.name!r} learns from {wanted!r}, but before it come only "
                         f"{', '.join(earlier)}"
                     )
+                if wanted == PREVIOUS and isinstance(self.stages[len(earlier) - 1], Reduce):
+                    raise ValueError(
+                        f"stage {stage.name!r} would learn from the network that {earlier[-1]!r} has just "
+                        "made, which knows nothing; name a stage before that as its teacher"
+                    )
+                if stage.looks_inside and (other := self._reduced_since(stage, earlier)):
+                    raise ValueError(
+                        f"stage {stage.name!r} compares hidden states or attention with {wanted!r}, but "
+                        f"{other!r} has made another architecture of the network since; learn its answers "
+                        "only (prediction)"
+                    )
                 if stage.compares_heads and (lost := self._rewired_since(stage, earlier)):
                     raise ValueError(
                         f"stage {stage.name!r} compares attention head by head, but {lost!r} has changed "
@@ -219,23 +271,35 @@ class Recipe(_Value):
 
     def _rewired_since(self, stage: Train, earlier: list[str]) -> str | None:
         """The stage that last rewired the student after its teacher was made, if one did."""
-        assert stage.teacher is not None
-        if stage.teacher.stage == PREVIOUS:
-            return None
-        between = self.stages[earlier.index(stage.teacher.stage) + 1 : len(earlier)]
-        names = [one.name for one in between if isinstance(one, Rewire)]
+        names = [one.name for one in self._between(stage, earlier) if isinstance(one, Rewire)]
         return names[-1] if names else None
 
+    def _reduced_since(self, stage: Train, earlier: list[str]) -> str | None:
+        """The stage that last reduced the student after its teacher was made, if one did."""
+        names = [one.name for one in self._between(stage, earlier) if isinstance(one, Reduce)]
+        return names[-1] if names else None
+
+    def _between(self, stage: Train, earlier: list[str]) -> tuple[Stage, ...]:
+        """The stages between the one that made the teacher and this one."""
+        assert stage.teacher is not None
+        if stage.teacher.stage == PREVIOUS:
+            return ()
+        return self.stages[earlier.index(stage.teacher.stage) + 1 : len(earlier)]
+
     def for_hidden_size(self, hidden_size: int) -> Recipe:
-        """The same recipe with every learning rate that it leaves open filled in."""
-        rate = default_learning_rate(hidden_size)
-        stages = tuple(
-            stage.model_copy(update={"learning_rate": rate})
-            if isinstance(stage, Train) and stage.learning_rate is None
-            else stage
-            for stage in self.stages
-        )
-        return self.model_copy(update={"stages": stages})
+        """The same recipe with every learning rate that it leaves open filled in.
+
+        hidden_size: of the backbone; a `Reduce` may change it for the stages after it.
+        """
+        stages: list[Stage] = []
+        for stage in self.stages:
+            if isinstance(stage, Reduce):
+                hidden_size = stage.hidden or hidden_size
+            if isinstance(stage, Train) and stage.learning_rate is None:
+                rate = default_learning_rate(hidden_size)
+                stage = stage.model_copy(update={"learning_rate": rate})
+            stages.append(stage)
+        return self.model_copy(update={"stages": tuple(stages)})
 
     @property
     def reported(self) -> SearchSpace:

@@ -15,6 +15,7 @@ from dynabert.training.recipe import (
     LayerDrop,
     Losses,
     Recipe,
+    Reduce,
     Rewire,
     Sandwich,
     Stage,
@@ -188,6 +189,19 @@ def stage_in_words(stage: Stage) -> str:
             return (
                 f"Measure how much the loss depends on each head and neuron ({examples} {stage.split} "
                 f"examples) and sort {sorted_part} by it, so that a narrower network keeps the best"
+            )
+        case Reduce():
+            sizes = (
+                ("layers", stage.layers),
+                ("heads", stage.heads),
+                ("hidden dimensions", stage.hidden),
+                ("neurons", stage.neurons),
+            )
+            named = [f"{size:,} {what}" for what, size in sizes if size is not None]
+            made = "cut from it" if stage.start == "teacher" else "with random weights"
+            return (
+                f"Go on with a plain network of {', '.join(named) or 'the same size'}, {made}; what follows "
+                "is about that one"
             )
         case Train():
             data = ", original and augmented examples" if stage.data == "augmented" else ""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from typer.testing import CliRunner, Result
 
 from dynabert.cli.main import app
-from dynabert.cli.ose_plain_command import usual_sizes
+from dynabert.cli.ose_plain_command import training_command, usual_sizes
+from dynabert.cli.train_command import changed
+from dynabert.modeling.architecture import Architecture, PlainSpace
 from dynabert.runs import Run
-from dynabert.search.ose.architecture import Architecture, PlainSpace
 from dynabert.search.ose.folder import PLAIN, list_extractions
 from dynabert.subnet import NetworkShape
+from dynabert.training import Reduce
+from dynabert.training.presets import RECIPES
 
 pytest_plugins = ["searched_run"]
 FAST = ("--layers", "1,2", "--heads", "2", "--hidden", "12,48", "--neurons", "20", "--tokens", "8")
@@ -50,6 +55,15 @@ def test_borts_space_and_its_sizes_are_counted(run):
     for number in ("51,997,696", "23,108,608", "38,998,272", "15,760,384"):
         assert number in told
     assert "5.5" not in told
+
+
+def test_the_command_that_trains_a_winner_in_full_is_one_that_can_be_typed(run):
+    words = shlex.split(training_command(run, "2-4-12-20"))
+    assert words[:5] == ["python", "-m", "dynabert", "train", "train"]
+    changes = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+    recipe = changed(RECIPES["plain-student"], changes)
+    (reduce,) = [one for one in recipe.stages if isinstance(one, Reduce)]
+    assert reduce == Reduce(layers=2, heads=4, hidden=12, neurons=20)
 
 
 def test_no_extractions_yet(run):

@@ -14,13 +14,13 @@ from dynabert.data.encoding import drawn_rows
 from dynabert.errors import UserError
 from dynabert.evaluation import count_macs, evaluate
 from dynabert.examples import load_examples
+from dynabert.modeling.architecture import Architecture
+from dynabert.modeling.reduction import cut_student, new_student
 from dynabert.search.ose import MaximumPoint, Member, w_coefficient
-from dynabert.search.ose.architecture import Architecture
 from dynabert.search.ose.folder import PLAIN, load_extraction, open_extraction
 from dynabert.search.ose.plain import carry_out_plain
 from dynabert.search.ose.plain_settings import ask_plain
 from dynabert.search.ose.short_training import DIVERGED, ShortTraining, clip_weights_
-from dynabert.search.ose.student import cut_student, new_student
 from dynabert.subnet import FULL
 from dynabert.training.loop import seed_from
 

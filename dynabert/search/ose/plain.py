@@ -14,12 +14,13 @@ from dynabert.evaluation.cost import count_macs
 from dynabert.evaluation.latency import describe_machine, random_ids, time_in_turn
 from dynabert.evaluation.quality import evaluate
 from dynabert.examples import RunExamples
+from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.heads import ClassificationHead
 from dynabert.modeling.models import TaskModel
+from dynabert.modeling.reduction import new_student
 from dynabert.runs import Run
 from dynabert.search.objectives import UNITS
 from dynabert.search.ose.algorithm import Extraction, Tried, best, extract, frozen_winner
-from dynabert.search.ose.architecture import Architecture
 from dynabert.search.ose.assumptions import check_assumptions, defined, rank_agreement
 from dynabert.search.ose.carry_out import OnProgress
 from dynabert.search.ose.folder import ExtractionFolder
@@ -27,7 +28,6 @@ from dynabert.search.ose.objective import MaximumPoint, Member, maximum_point, s
 from dynabert.search.ose.plain_report import PlainMember, PlainReport, Round, TriedArchitecture
 from dynabert.search.ose.plain_settings import PlainSettings
 from dynabert.search.ose.short_training import ShortTraining
-from dynabert.search.ose.student import new_student
 from dynabert.subnet import FULL
 
 _AT_ONCE = 8  # networks in memory while latency is measured

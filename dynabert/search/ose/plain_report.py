@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dynabert.search.ose.architecture import Architecture
+from dynabert.modeling.architecture import Architecture
 from dynabert.search.ose.plain_settings import PlainSettings
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dynabert.errors import UserError, explain_plainly
-from dynabert.search.ose.architecture import PlainSpace
+from dynabert.modeling.architecture import PlainSpace
 from dynabert.search.ose.objective import Exponents
 from dynabert.search.ose.settings import CALIBRATION, Exponent, Positive
 from dynabert.training.plan import MAX_SEED

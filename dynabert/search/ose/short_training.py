@@ -12,10 +12,10 @@ from dynabert.data.encoding import Batch, Encoded, bucketed_batches, drawn_rows
 from dynabert.distillation import prediction_losses
 from dynabert.errors import UserError
 from dynabert.evaluation.quality import evaluate
+from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.models import TaskModel
-from dynabert.search.ose.architecture import Architecture
+from dynabert.modeling.reduction import cut_student, new_student
 from dynabert.search.ose.plain_settings import PlainSettings
-from dynabert.search.ose.student import cut_student, new_student
 from dynabert.subnet import FULL
 from dynabert.training.loop import seed_from
 from dynabert.training.precision import resolve_precision

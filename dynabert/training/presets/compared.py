@@ -17,7 +17,7 @@ from dynabert.training.presets.stages import (
     WIDTH,
     WIDTH_DEPTH,
 )
-from dynabert.training.recipe import Grid, LayerDrop, Losses, Recipe, Teacher, Train
+from dynabert.training.recipe import Grid, LayerDrop, Losses, Recipe, Reduce, Teacher, Train
 
 _EPOCHS = WIDTH.epochs + WIDTH_DEPTH.epochs + FINAL.epochs
 _PREDICTION_EPOCHS = 3.0  # TinyBERT, Sec. 4.1: 20 for the layers before it
@@ -76,12 +76,33 @@ def _tinybert(width_mult: float, depth_mult: float) -> Recipe:
     )
 
 
+# Of an architecture that `dynabert ose-plain` has found, or any other: --set reduce.layers=4 ...
+_PLAIN = Recipe(
+    name="plain-student",
+    about="A plain network <layers, heads, hidden size, neurons> (--set reduce.layers=4 and so on), cut from "
+    "the fine-tuned one, learns from its answers and the labels, as Bort from RoBERTa.",
+    stages=(
+        FINE_TUNE,
+        REWIRE,  # a narrow student keeps what matters
+        Reduce(),
+        Train(
+            name="distil-plain",
+            losses=Losses(prediction=1.0, labels=1.0),
+            teacher=Teacher(stage="rewire", width="full"),
+            epochs=_EPOCHS,
+        ),
+    ),
+    width_mults=(1.0,),
+    depth_mults=(1.0,),
+)
+
 COMPARED = (
     _distilbert(0.75),
     _distilbert(0.5),
     _tinybert(1.0, 0.75),
     _tinybert(1.0, 0.5),
     _tinybert(0.5, 0.5),
+    _PLAIN,
     Recipe(
         name="layerdrop",
         about="LayerDrop: fine-tuned with layers left out at random (a fifth of them), then cut to any depth "

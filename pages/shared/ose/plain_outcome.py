@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from dynabert import plots
+from dynabert.modeling.architecture import Architecture
 from dynabert.runs import Run
-from dynabert.search.ose.architecture import Architecture
 from dynabert.search.ose.folder import ExtractionFolder
 from dynabert.search.ose.plain_report import PlainReport
 from dynabert.search.ose.plain_settings import PlainSettings

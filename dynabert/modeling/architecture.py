@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from dynabert.errors import UserError
-from dynabert.evaluation.cost import num_params
 from dynabert.modeling.configuration import DynaBertConfig
 
 _KEY = re.compile(r"\d{1,5}(-\d{1,5}){3}")
@@ -97,7 +96,7 @@ class Architecture:
             token_types=like.type_vocab_size,
         )
         head = (self.hidden + 1) * outputs + (self.hidden * (self.hidden + 1) if dense else 0)
-        return embeddings + num_params(self.config(like)) + head
+        return embeddings + self.encoder_params + head
 
 
 @dataclass(frozen=True, kw_only=True)

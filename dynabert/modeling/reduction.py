@@ -1,4 +1,4 @@
-"""Networks of a plain architecture: new ones, and ones that are cut from a larger network."""
+"""Reducing a network to a plain architecture: cut from it, or of the same kind and new."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from dynabert.errors import UserError
+from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.attention import ElasticAttention
 from dynabert.modeling.heads import ClassificationHead
 from dynabert.modeling.models import TaskModel
-from dynabert.search.ose.architecture import Architecture
 
 
 def new_student(teacher: TaskModel, architecture: Architecture, seed: int) -> TaskModel:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dynabert import DynaBertForQuestionAnswering, DynaBertForSequenceClassification, Subnet
 from dynabert.errors import UserError
-from dynabert.search.ose.architecture import (
+from dynabert.modeling.architecture import (
     BORT,
     BORT_BY_SIZE,
     BORT_POSITIONS,
@@ -21,7 +21,7 @@ from dynabert.search.ose.architecture import (
     Architecture,
     PlainSpace,
 )
-from dynabert.search.ose.student import (
+from dynabert.modeling.reduction import (
     cut_attention_,
     cut_student,
     kept_dimensions,
