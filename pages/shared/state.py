@@ -26,6 +26,7 @@ OPTIONAL = (
     *("per_layer", "layers", "heads", "max_params", "max_macs", "max_latency", "auto"),
     *("map", "token", "below", "hide", "training", "tour", "score"),
     *("search", "beside_search", "search_cost", "point", "drop", "lengths", "whole"),
+    *("budget_ms", "budget_tokens", "budget_batch", "budget_params", "budget_floor"),
 )
 PARAMETERS = (
     *("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other"),
