@@ -20,8 +20,8 @@ from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.cli.ose_plain_command import usual_sizes
 from dynabert.examples import load_examples
 from dynabert.files import write_text_atomically
-from dynabert.runs import Run
 from dynabert.modeling.architecture import Architecture
+from dynabert.runs import Run
 from dynabert.search.ose.carry_out import carry_out
 from dynabert.search.ose.folder import PLAIN, SUPERNET, open_extraction
 from dynabert.search.ose.plain import carry_out_plain

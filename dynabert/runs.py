@@ -47,6 +47,7 @@ from dynabert.files import file_sha256, write_text_atomically
 from dynabert.importance import Importance
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import TaskModel
+from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace
 from dynabert.task_models import model_class
 
 MANIFEST = "manifest.json"
@@ -265,6 +266,15 @@ class Run:
         )
         reported = results["width_mult"].isin(widths) & results["depth_mult"].isin(depths)
         return results[reported] if reported.any() else results
+
+    @property
+    def reported_grid(self) -> SearchSpace:
+        """The widths and depths that the recipe reports, the full network's with them."""
+        widths, depths = (
+            {1.0, *map(float, self.info.recipe.get(name) or usual)}
+            for name, usual in (("width_mults", PAPER_WIDTHS), ("depth_mults", PAPER_DEPTHS))
+        )
+        return SearchSpace(tuple(widths), tuple(depths))
 
     def add_results(self, rows: pd.DataFrame) -> None:
         """Keep rows measured later with the run; they replace earlier ones of the same sub-networks."""

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dynabert import Subnet
 from dynabert.analysis.choices import find_row
 from dynabert.evaluation import Evaluation
-from pages.shared import by_layer, controls, found, jobs, live, state, wording
+from pages.shared import by_layer, controls, found, jobs, links, live, state, wording
 from pages.shared.accuracy import answers, chart
 from pages.shared.accuracy.numbers import Numbers
 
@@ -89,19 +89,7 @@ def show_links(subnet: Subnet) -> None:
         if known
         else "Open this sub-network on another page:"
     )
-    with st.container(horizontal=True):
-        for page, label, icon in (
-            ("attention", "Attention", "grid_on"),
-            ("fusion", "Function fusion", "merge"),
-            ("try_it", "Try it", "chat"),
-            ("take_away", "Take it away", "download"),
-        ):
-            st.page_link(
-                f"pages/{page}.py",
-                label=label,
-                icon=f":material/{icon}:",
-                query_params=state.link(),
-            )
+    links.row(("attention", "fusion", "try_it", "take_away"), state.link())
 
 
 def find_answers(subnet: Subnet) -> tuple[Evaluation, Evaluation] | None:

@@ -5,18 +5,17 @@ import streamlit as st
 from dynabert.errors import UserError
 from dynabert.search.background import WatchedSearch, find_searches
 from dynabert.search.search import damaged_searches
-from pages.shared import cache, controls, state, wording
+from pages.shared import cache, controls, live, state, wording
 from pages.shared.ose import section as ose
-from pages.shared.search import asking, outcome, progress
+from pages.shared.search import asking, budget, outcome, progress
 
 run = controls.open_run()
 results = cache.results(run)
 
 controls.header(
     "Which sub-network should I take?",
-    "A run holds more sub-networks than anyone can look at: every width with every depth, and for each any "
-    "number of tokens that leave its layers. A search tries those that promise most quality for their "
-    "cost, and measures the best of them again. It trains nothing.",
+    "Say what it may cost or must score, and take what fits best of all that were evaluated. A search looks "
+    "for more. Neither trains anything.",
 )
 
 
@@ -32,6 +31,20 @@ def choose(searches: list[WatchedSearch]) -> WatchedSearch:
 
 
 searches = find_searches(run)
+busy = next((f"the search {one.search.name}" for one in searches if one.is_under_way), None)
+training = live.training_under_way()
+budget.offer(
+    run,
+    int(results["tokens"].iloc[0]),
+    busy if training is None else f"the training of {training}",
+)
+
+st.subheader("Search for others")
+st.markdown(
+    "A run holds more sub-networks than anyone can look at: every width with every depth, and for each any "
+    "number of tokens that leave its layers. A search tries those that promise most quality for their "
+    "cost, and measures the best of them again."
+)
 for reason in damaged_searches(run):
     st.warning(
         f"{wording.sentence(UserError(reason))} It is left out.", icon=":material/broken_image:"

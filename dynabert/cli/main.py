@@ -14,6 +14,7 @@ from rich.markup import escape
 from dynabert.cli import (
     attention_command,
     augment_command,
+    choose_command,
     inspect_commands,
     latency_command,
     ose_command,
@@ -45,6 +46,7 @@ app.command(name="latency")(latency_command.latency)
 app.command(name="search")(search_command.search)
 app.command(name="ose")(ose_command.ose)
 app.command(name="ose-plain")(ose_plain_command.ose_plain)
+app.command(name="choose")(choose_command.choose)
 app.command(name="reproduce")(reproduce_command.reproduce)
 app.command(name="runs")(inspect_commands.runs)
 app.command(name="app")(serve_commands.app)

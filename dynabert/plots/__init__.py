@@ -12,6 +12,7 @@ from dynabert.plots.attention import (
     attention_palette,
     change_palette,
 )
+from dynabert.plots.budget import budget_choice
 from dynabert.plots.cost import quality_of_runs, quality_vs_cost
 from dynabert.plots.data import data_of
 from dynabert.plots.functions import functions_of, fusion_by_layer, head_functions
@@ -49,6 +50,7 @@ __all__ = [
     "attention_map",
     "attention_palette",
     "beside_paper",
+    "budget_choice",
     "change_palette",
     "data_of",
     "differences",

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ from dynabert.runs import ABLATION, MANIFEST, MEASURED, Run
 from dynabert.web import read_atlas
 from pages.shared import wording
 
-MOST_PAGES = 16
+MOST_KEPT = 16
 PHENOMENON = "phenomenon"  # the teaching set's column that names what a sentence tests
 
 # A tokenizer that has to cut a text changes a setting of its own; one visitor at a time.
@@ -343,19 +344,25 @@ def atlas(run: Run, texts: tuple[str, ...]) -> MapAtlas:
         return read_atlas(run, texts, model=loaded, tokenizer=reader)
 
 
-class _Pages(OrderedDict[str, str]):
-    """The latest few."""
+class _Latest(OrderedDict[str, Any]):
+    """What background work has found, by its key: the latest few."""
 
-    def __setitem__(self, key: str, page: str) -> None:
-        super().__setitem__(key, page)
-        while len(self) > MOST_PAGES:
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, value)
+        while len(self) > MOST_KEPT:
             self.popitem(last=False)
 
 
 @st.cache_resource(show_spinner=False)
-def finished_pages() -> _Pages:
+def finished_pages() -> _Latest:
     """Pages that background work has written, by its key."""
-    return _Pages()
+    return _Latest()
+
+
+@st.cache_resource(show_spinner=False)
+def choices() -> _Latest:
+    """Choices within a budget, each with when it was measured, by the key of the work."""
+    return _Latest()
 
 
 def finished_page(key: str) -> str | None:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from dynabert.analysis.choices import closest, depth_choices, width_choices
 from dynabert.runs import Run, list_runs
-from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace, Subnet
+from dynabert.subnet import Subnet
 from pages.shared import cache, notices, saving, state, wording
 
 PAGES_WITHOUT_RUN = ("train", "results")  # by their place in the address
@@ -92,9 +92,7 @@ def reported_mults(run: Run, name: str) -> list[float]:
 
 def reported_grid(run: Run) -> tuple[Subnet, ...]:
     """The sub-networks that the run's recipe reports, the full network first."""
-    widths = {1.0, *(reported_mults(run, "width_mult") or PAPER_WIDTHS)}
-    depths = {1.0, *(reported_mults(run, "depth_mult") or PAPER_DEPTHS)}
-    return tuple(SearchSpace(tuple(widths), tuple(depths)))
+    return tuple(run.reported_grid)
 
 
 def choose_width(run: Run, results: pd.DataFrame) -> float:

@@ -75,6 +75,7 @@ class Job:
     kept_elsewhere: bool = False  # what it found: when it ends well, it is forgotten
     error: str | None = None
     finished: bool = False
+    watched: bool = False  # whether it ends when nobody watches any more
     phase_started: float = field(default_factory=time.monotonic)
     _watchers: dict[str, float] = field(default_factory=dict)  # of live work: when each last looked
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -162,7 +163,7 @@ class _Jobs:
     @contextmanager
     def turn(self, job: Job) -> Iterator[None]:
         """The job's turn in each of its lanes; in the same order for all, so none block each other."""
-        check = job.check_watched if "live" in job.lanes else lambda: None
+        check = job.check_watched if job.watched else lambda: None
         with ExitStack() as held:
             for lane in job.lanes:
                 held.enter_context(self.turns[lane].turn(check))
@@ -182,6 +183,14 @@ def _jobs() -> _Jobs:
 def start(key: str, title: str, work: Work) -> None:
     """Begin a piece of work unless it is under way. `work` must not call Streamlit."""
     _jobs().start(key, Job(title), lambda job: work(job.progress))
+
+
+def start_alone(key: str, title: str, work: LiveWork) -> None:
+    """Begin a piece of work that measures time, unless it is under way: nothing else runs beside it.
+
+    It goes on when nobody watches. `work` must not call Streamlit.
+    """
+    _jobs().start(key, Job(title, lanes=("long", "live")), work)
 
 
 def start_live(
@@ -208,7 +217,7 @@ def start_live(
                     return
 
     lanes: tuple[Lane, ...] = ("long", "live") if alone else ()
-    job = Job(title, lanes=lanes)
+    job = Job(title, lanes=lanes, watched=True)
     job.look(visitor)
     joined = jobs.start(key, job, work)
     joined.look(visitor)

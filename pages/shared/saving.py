@@ -33,6 +33,8 @@ _NAMES = {
     "dynabert.analysis.survivors": ("DROPS", "dropping", "survivors"),
     "dynabert.evaluation": ("evaluate",),
     "dynabert.examples": ("load_examples",),
+    "dynabert.search.budget": ("Budget",),
+    "dynabert.search.choice": ("choose",),
     "dynabert.search.front": ("measured_table", "read_front", "trial_table"),
     "dynabert.search.ose.folder": ("PLAIN", "SUPERNET", "load_extraction"),
     "dynabert.search.ose.tables": ("member_table", "round_table"),

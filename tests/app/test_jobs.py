@@ -115,3 +115,28 @@ def test_a_failure_is_told():
     job = jobs.start_live("a", "a", "one", fails, alone=False)
     until(lambda: job.finished)
     assert job.error == "no such file"
+
+
+def test_work_that_measures_time_is_alone_and_goes_on_unwatched():
+    gate, order = threading.Event(), []
+
+    def alone(job: jobs.Job) -> None:
+        gate.wait(5)
+        order.append("alone")
+        job.publish("found")
+
+    def live(job: jobs.Job) -> Iterator[None]:
+        order.append("live")
+        yield
+
+    jobs.start_alone("a", "a", alone)
+    until(lambda: jobs.find("a").phase == "starting")
+    waiting = jobs.start_live("b", "b", "one", live, alone=False)
+    jobs.start("c", "c", lambda report: order.append("long"))
+    time.sleep(0.3)
+    assert order == []
+    gate.set()
+    until(lambda: waiting.finished and jobs.find("c").finished)
+    assert order[0] == "alone"
+    assert sorted(order) == ["alone", "live", "long"]
+    assert jobs.find("a").found == "found"

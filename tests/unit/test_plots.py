@@ -123,6 +123,52 @@ def test_sub_networks_that_drop_tokens_are_drawn_apart_and_can_be_left_out():
     assert "tokens leave" not in " ".join(by_name["sub-network"].hovertext)
 
 
+def test_a_choice_is_drawn_with_its_budget():
+    table = pd.DataFrame(
+        {
+            "subnet": ["a", "b", "<i>c</i>", "d", "e"],
+            "score": [0.9, 0.8, 0.7, 0.5, 0.95],
+            "collapsed": [False, False, False, True, False],
+            "fits": [False, True, True, False, False],
+            "role": ["next step", "chosen", "runner-up", "", ""],
+            "num_params": [4e6, 2e6, 1e6, 5e5, 5e6],
+            "macs": [4e8, 2e8, 1e8, 5e7, 5e8],
+            "latency_ms": [9.0, 4.0, 1.0, np.nan, np.nan],
+            "latency_ms_iqr": [1.0, 0.5, 4.0, np.nan, np.nan],
+            "measurements": [1, 3, 2, 0, 0],
+            "predicted_ms": [8.0, 4.5, 1.5, 0.5, 20.0],
+        }
+    )
+    titles = {"quality_title": "accuracy", "cost_title": "ms"}
+    figure = plots.budget_choice(table, "latency_ms", limit=5.0, floor=0.6, **titles)
+    drawn = {trace.name: trace for trace in figure.data}
+    places = {name: (list(trace.x), list(trace.y)) for name, trace in drawn.items()}
+    assert places["fits"] == ([4.0, 1.0], [0.8, 0.7])
+    assert places["does not fit"] == ([9.0], [0.9])
+    assert places["not timed: modelled latency"] == ([20.0], [0.95])
+    assert places["collapsed: one answer for all"] == ([0.5], [0.5])
+    assert places["next step"] == ([9.0], [0.9])
+    assert places["runner-up"] == ([1.0], [0.7])
+    assert places["chosen"] == ([4.0], [0.8])
+    assert list(drawn["fits"].error_x.array) == [0.25, 2.0]
+    assert list(drawn["fits"].error_x.arrayminus) == [0.25, 1.0]  # not below no time
+    assert "&lt;i&gt;c" in drawn["fits"].hovertext[1]
+    assert "slowest of 2 medians" in drawn["fits"].hovertext[1]
+    upright, level = figure.layout.shapes
+    assert (upright.x0, upright.x1, level.y0, level.y1) == (5.0, 5.0, 0.6, 0.6)
+    by_size = plots.budget_choice(table, "num_params", limit=3e6, scale=1e6, **titles)
+    drawn = {trace.name: trace for trace in by_size.data}
+    assert list(drawn["does not fit"].x) == [4.0, 5.0]  # timed or not
+    assert drawn["fits"].error_x.array is None
+    assert by_size.layout.shapes[0].x0 == 3.0
+    missed = plots.budget_choice(
+        table.assign(role=["nearest miss", *[""] * 4], fits=False), "macs", **titles
+    )
+    drawn = {trace.name: trace for trace in missed.data}
+    assert drawn["nearest miss"].marker.symbol == "square-open"
+    assert "budget" not in drawn
+
+
 def test_fronts_of_searches_are_told_apart():
     table = pd.DataFrame(
         {

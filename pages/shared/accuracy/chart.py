@@ -11,7 +11,7 @@ from dynabert import Subnet, plots
 from dynabert.analysis.choices import drops_tokens
 from dynabert.analysis.filters import SizeFilter, front_of
 from dynabert.runs import Run
-from pages.shared import controls, lengths, notices, state, wording
+from pages.shared import controls, lengths, links, notices, state, wording
 from pages.shared.accuracy.numbers import Row
 
 LIMITS = {
@@ -87,7 +87,7 @@ def _take_click() -> None:
     if points and "customdata" in points[0]:
         clicked = points[0]["customdata"]
         subnet = Subnet.parse(clicked[0] if isinstance(clicked, list) else clicked)
-        if subnet.layers is not None or (subnet.heads is None) != (subnet.neurons is None):
+        if not links.can_be_opened(subnet):
             st.toast("This one was made by the command line; the controls here cannot choose it.")
             return
         controls.set_subnet(subnet)

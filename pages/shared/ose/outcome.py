@@ -12,8 +12,7 @@ from dynabert.search.ose.folder import ExtractionFolder
 from dynabert.search.ose.report import Agreement, Finalist, Report
 from dynabert.search.ose.settings import SupernetSettings
 from dynabert.search.ose.tables import member_table
-from pages.shared import controls, wording
-from pages.shared.search.outcome import link_to
+from pages.shared import controls, links, wording
 
 _MILLION = 1e6
 
@@ -131,7 +130,7 @@ def _show_winner(run: Run, report: Report, winner: Finalist, w: float) -> None:
         "pages/accuracy.py",
         label="Open it on the page Accuracy and size",
         icon=":material/scatter_plot:",
-        query_params=link_to(subnet),
+        query_params=links.to(subnet),
     )
     st.code(export_command(run, subnet), language="bash", wrap_lines=True)
 

@@ -21,7 +21,7 @@ from dynabert.search.front import (
     trial_table,
 )
 from dynabert.search.search import Search
-from pages.shared import cache, controls, state, wording
+from pages.shared import cache, controls, links, state, wording
 from pages.shared.search.progress import MILLION, cost_axis, quality_title
 
 
@@ -244,7 +244,7 @@ def _show_point(
         "pages/accuracy.py",
         label="Open it on the page Accuracy and size",
         icon=":material/scatter_plot:",
-        query_params=link_to(subnet),
+        query_params=links.to(subnet),
     )
     st.caption("The same in a terminal; it keeps its lengths:")
     st.code(export_command(run, subnet), language="bash", wrap_lines=True)
@@ -253,13 +253,3 @@ def _show_point(
 def _times(ratio: float) -> str:
     """How much less it is than the largest's; a few tokens may well take longer to drop than to keep."""
     return f"{ratio:.2f} times less" if ratio >= 1 else f"{1 / ratio:.2f} times more"
-
-
-def link_to(subnet: Subnet) -> dict[str, str]:
-    """The parameters of a link that opens the view with another sub-network."""
-    stale = ("lengths", "drop", "per_layer")
-    chosen = {name: value for name, value in state.link().items() if name not in stale}
-    chosen |= {"w": f"{subnet.width_mult:.6g}", "d": f"{subnet.depth_mult:.6g}"}
-    if subnet.length_config is not None:
-        chosen["lengths"] = subnet.length_config.key
-    return chosen

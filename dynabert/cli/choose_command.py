@@ -1,0 +1,236 @@
+"""The verb that says which sub-network to take within a budget: choose."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dynabert.cli.display import TrainingDisplay, console
+from dynabert.cli.options import RUNS_DIR, AsJson, DataDir, RunName, RunsDir
+from dynabert.errors import UserError
+from dynabert.evaluation.cost import PAPER_TOKENS
+from dynabert.examples import load_examples
+from dynabert.export import export_command
+from dynabert.runs import Run, find_run
+from dynabert.search.budget import FLOOR, Budget
+from dynabert.search.candidates import Option
+from dynabert.search.choice import UNQUIET, Choice
+from dynabert.search.choice import choose as choose_subnet
+from dynabert.training.events import Working
+
+NOTHING_FITS = 1  # the exit code
+_SCALES = {"latency_ms": (1.0, "ms"), "num_params": (1e6, "M parameters"), "macs": (1e6, "M MACs")}
+
+
+def choose(
+    run: RunName,
+    latency_ms: Annotated[
+        float | None,
+        typer.Option(help="Milliseconds that a pass may take on this machine, by its clock."),
+    ] = None,
+    tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tokens of each text. [as the run's own results]"),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Texts per pass.")] = 1,
+    params: Annotated[
+        float | None, typer.Option(help="Parameters that its layers may have, for example 2e6.")
+    ] = None,
+    macs: Annotated[
+        float | None,
+        typer.Option(help="MACs that it may take for one text of so many tokens, for example 1e8."),
+    ] = None,
+    floor: Annotated[
+        float | None,
+        typer.Option(
+            help="What it must score at least on dev, in the task's metric, for example 0.85; alone: take "
+            "the fastest that does."
+        ),
+    ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep/--no-keep",
+            help="Keep scores that were not known yet with the run, where it can be written to.",
+        ),
+    ] = True,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Say which sub-network to take within a budget, on this machine now.
+
+    The best on dev of all that the run has results of, and of the grid of its recipe. Where time is limited,
+    they are timed in turn; a latency table (`dynabert latency`) spares that for those that are far too
+    slow. Exit code 1, with the nearest miss, where nothing fits.
+
+    Example: python -m dynabert choose demo --latency-ms 5 --tokens 32
+    """
+    # Refused before the run is opened, which takes a while.
+    budget = Budget(
+        latency_ms=latency_ms,
+        num_params=params,
+        macs=macs,
+        floor=floor,
+        tokens=PAPER_TOKENS if tokens is None else tokens,
+        batch_size=batch,
+    )
+    opened = find_run(run, runs_dir)
+    if tokens is None:
+        own = int(opened.results["tokens"].iloc[0])
+        budget = replace(budget, tokens=own)
+    told = Console(stderr=True, highlight=False) if as_json else console
+
+    def on_evaluated(rows: pd.DataFrame) -> None:
+        if not keep:
+            return
+        try:
+            opened.check_writable()
+            opened.add_results(rows)
+        except (UserError, OSError) as error:
+            told.print(f"[yellow]Note:[/] not kept: {escape(str(error))}", soft_wrap=True)
+
+    with TrainingDisplay() as display:
+
+        def on_progress(phase: str, done: int, total: int) -> None:
+            if not as_json:  # nothing but the answer goes to standard output
+                display(Working(what=phase, done=done, total=total))
+
+        choice = choose_subnet(
+            opened,
+            opened.model(),
+            budget,
+            load=lambda: load_examples(opened, data_dir),
+            on_evaluated=on_evaluated,
+            on_progress=on_progress,
+        )
+    if as_json:
+        console.print_json(json.dumps(_as_json(opened, choice)))
+    else:
+        _report(opened, choice)
+    if choice.chosen is None:
+        raise typer.Exit(NOTHING_FITS)
+
+
+def _as_json(run: Run, choice: Choice) -> dict[str, Any]:
+    extract = None if choice.chosen is None else export_command(run, choice.chosen.subnet)
+    return {"run": run.name, **choice.as_json(), "extract": extract}
+
+
+def _report(run: Run, choice: Choice) -> None:
+    budget = choice.budget
+    shown = Table(
+        title=f"{run.name}: {_in_words(budget, choice.metric)}",
+        title_justify="left",
+        caption_justify="left",
+    )
+    for heading in ("", "sub-network"):
+        shown.add_column(heading)
+    tokens = f"MACs (M), {budget.tokens} tokens"
+    for heading in (f"dev {choice.metric}", "latency (ms)", "params (M)", tokens):
+        shown.add_column(heading, justify="right")
+    rows = (
+        ("chosen", choice.chosen),
+        ("runner-up", choice.runner_up),
+        ("next step", choice.step_up),
+        ("nearest miss", choice.nearest_miss),
+    )
+    for name, option in rows:
+        if option is not None:
+            shown.add_row(name, option.key, *_numbers(option))
+    console.print(shown)
+    timed = sum(bool(option.measured) for option in choice.options)
+    texts = f"{budget.batch_size} text{'' if budget.batch_size == 1 else 's'}"
+    which = "the slowest median of its measurements" if budget.needs_clock else "median"
+    console.print(
+        f"{len(choice.options)} sub-networks, {timed} of them timed, {texts} of {budget.tokens} tokens per "
+        f"pass, on {escape(choice.machine)}; latency: {which}, ± half its interquartile range.",
+        soft_wrap=True,
+    )
+    if collapsed := sum(option.collapsed for option in choice.options):
+        console.print(
+            f"[red]{collapsed} collapsed[/] (one answer for every example) and never chosen.",
+            soft_wrap=True,
+        )
+    if choice.unrest > UNQUIET:
+        console.print(
+            f"[yellow]Note:[/] measurements of one sub-network were up to {choice.unrest:.1f} times apart: "
+            "the machine has other work. In a quiet moment more may fit.",
+            soft_wrap=True,
+        )
+    _conclude(run, choice)
+
+
+def _conclude(run: Run, choice: Choice) -> None:
+    """What to take and how, or what is in the way."""
+    chosen, step, miss = choice.chosen, choice.step_up, choice.nearest_miss
+    if chosen is not None:
+        console.print(
+            f"Take [bold]{chosen.key}[/]: {chosen.subnet.resolve(run.config.shape)}.",
+            soft_wrap=True,
+        )
+        if step is not None:
+            console.print(
+                f"The next step up, {step.key}, gives {100 * (choice.gain or 0):+.1f} points for "
+                f"{_price(choice)}.",
+                soft_wrap=True,
+            )
+        else:
+            console.print("Nothing here scores more.")
+        console.print(f"  {export_command(run, chosen.subnet)}", soft_wrap=True)
+    elif miss is not None:
+        over = " and ".join(_excess(name, by, choice) for name, by in choice.excess.items())
+        console.print(
+            f"Nothing fits. Nearest is [bold]{miss.key}[/]: {over}.",
+            soft_wrap=True,
+        )
+        console.print(f"  {export_command(run, miss.subnet)}", soft_wrap=True)
+    else:
+        console.print("Nothing fits: no sub-network here has a score that says anything.")
+
+
+def _numbers(option: Option) -> list[str]:
+    latency = option.latency
+    return [
+        "-" if math.isnan(option.score) else f"{option.score:.4f}",
+        "-" if latency is None else f"{latency.median_ms:.2f} ±{latency.iqr_ms / 2:.2f}",
+        f"{option.num_params / 1e6:.2f}",
+        f"{option.macs / 1e6:.4g}",
+    ]
+
+
+def _price(choice: Choice) -> str:
+    """What the step up costs more, for example "1.30 ms and 0.50 M parameters more"."""
+    parts = []
+    for name in choice.budget.limits or ("latency_ms",):
+        scale, unit = _SCALES[name]
+        price = (choice.price(name) or 0.0) / scale
+        parts.append(f"{abs(price):,.3g} {unit} {'more' if price >= 0 else 'less'}")
+    return " and ".join(parts)
+
+
+def _excess(name: str, by: float, choice: Choice) -> str:
+    """For example "1.3 ms more than the budget's 5"."""
+    if name == FLOOR:
+        return f"{100 * by:.1f} points of {choice.metric} below the floor"
+    scale, unit = _SCALES[name]
+    limit = choice.budget.limits[name] / scale
+    return f"{by / scale:,.3g} {unit} more than the budget's {limit:,.4g}"
+
+
+def _in_words(budget: Budget, metric: str) -> str:
+    parts = [
+        f"at most {limit / _SCALES[name][0]:,.4g} {_SCALES[name][1]}"
+        for name, limit in budget.limits.items()
+    ]
+    if budget.floor is not None:
+        parts.append(f"at least {budget.floor:g} {metric}")
+    return ", ".join(parts)

@@ -1,0 +1,54 @@
+"""Links that open a sub-network on another page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dynabert.subnet import Subnet
+from pages.shared import state
+
+# Pages by their files: what they are called, and their icons.
+PAGES = {
+    "accuracy": ("Accuracy and size", "scatter_plot"),
+    "attention": ("Attention", "grid_on"),
+    "fusion": ("Function fusion", "merge"),
+    "try_it": ("Try it", "chat"),
+    "take_away": ("Take it away", "download"),
+}
+_STALE = ("lengths", "drop", "per_layer")
+
+
+def to(subnet: Subnet) -> dict[str, str]:
+    """The parameters of a link that opens the view with that sub-network."""
+    chosen = {name: value for name, value in state.link().items() if name not in _STALE}
+    chosen |= {"w": f"{subnet.width_mult:.6g}", "d": f"{subnet.depth_mult:.6g}"}
+    if subnet.heads is not None:
+        chosen["per_layer"] = ".".join(map(str, subnet.heads))
+    if subnet.length_config is not None:
+        chosen["lengths"] = subnet.length_config.key
+    return chosen
+
+
+def can_be_opened(subnet: Subnet) -> bool:
+    """Whether the controls can choose it: not one of explicit layers, or of heads or neurons alone."""
+    return subnet.layers is None and (subnet.heads is None) == (subnet.neurons is None)
+
+
+def is_known_everywhere(subnet: Subnet) -> bool:
+    """Whether pages that know one width for all layers, and all tokens, show it as it is."""
+    return subnet.heads is None and subnet.length_config is None
+
+
+def row(pages: Sequence[str], parameters: dict[str, str]) -> None:
+    """The links, side by side.  pages: of `PAGES`."""
+    with st.container(horizontal=True):
+        for page in pages:
+            label, icon = PAGES[page]
+            st.page_link(
+                f"pages/{page}.py",
+                label=label,
+                icon=f":material/{icon}:",
+                query_params=parameters,
+            )
