@@ -33,12 +33,13 @@ from dynabert.examples import load_examples
 from dynabert.files import write_text_atomically
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
-from dynabert.search.knapsack import subnet_for_latency
+from dynabert.search.knapsack import Objective, subnet_for_latency
 from dynabert.search.per_layer import subnet_by_importance
 from dynabert.subnet import SearchSpace
 from dynabert.training.memory import limit_kernel_caches
 
-KINDS = ("one width", "equal parameters", "knapsack, raw", "knapsack, by layer")
+COMPARISONS: tuple[Objective, ...] = ("raw", "by layer", "shares")
+KINDS = ("one width", "equal parameters", "knapsack, raw", "knapsack, by layer", "knapsack, shares")
 RESULT = "per_layer_latency.md"
 
 
@@ -169,7 +170,7 @@ def measured(
     cases: list[tuple[Subnet, str, Subnet]] = []
     for uniform in space:
         budget = table.predict(model, uniform, tokens)
-        raw, by_layer = (
+        by_budget = [
             subnet_for_latency(
                 model,
                 importance,
@@ -179,10 +180,10 @@ def measured(
                 tokens=tokens,
                 comparison=comparison,
             )
-            for comparison in ("raw", "by layer")
-        )
+            for comparison in COMPARISONS
+        ]
         equal = subnet_by_importance(model, importance, uniform)
-        chosen = (uniform, equal, raw, by_layer)
+        chosen = (uniform, equal, *by_budget)
         cases += [(uniform, kind, one) for kind, one in zip(KINDS, chosen, strict=True)]
     subnets = [subnet for *_, subnet in cases]
     dev = load_examples(run, arguments.data_dir).dev

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ from dynabert.importance import Importance
 from dynabert.modeling.models import TaskModel
 from dynabert.search.per_layer import Comparison, executed_scores, reachable
 from dynabert.subnet import FULL, ResolvedSubnet, Subnet
+
+Objective = Comparison | Literal["shares"]
 
 # The grid of time: so many steps from the smallest network of those layers to the slowest. What a
 # layer's attention or feed-forward network takes above its least is rounded up to whole steps, so
@@ -42,20 +45,23 @@ def subnet_for_latency(
     budget_ms: float,
     table: LatencyTable,
     tokens: int,
-    comparison: Comparison = "raw",
+    comparison: Objective = "shares",
     neuron_step: int | None = None,
 ) -> Subnet:
     """The sub-network of the layers of `subnet` that keeps most importance in at most `budget_ms`.
 
-    Every layer keeps one head and one neuron at least. Importance is what `distributed` distributes by:
-    the sum over all that is kept, in which no head or neuron counts more than one to its left. Nothing
-    need be trained again. Of equally important ones it is the fastest.
+    Every layer keeps one head and one neuron at least. As in `distributed`, no head or neuron counts
+    more than one to its left, and nothing need be trained again. Of equally important ones it is the
+    fastest.
 
     importance: of the original network's heads and neurons, (L, H) and (L, F), as a run keeps it.
     subnet: says which layers run and how many tokens leave them; its width does not count.
     budget_ms: of a pass, as `table` predicts it for texts of `tokens` tokens; see `GRID_STEPS`.
     comparison: heads and neurons of all layers are compared by how much the loss is estimated to change
-    without them ("raw"), or by their share of the norm of their layer's ("by layer").
+    without them ("raw"), or by their share of the norm of their layer's ("by layer"). A layer has a
+    hundred times as many neurons as heads, so both add up to far more for neurons, and a tight budget
+    leaves nearly no heads. "shares" does not let any part starve: it maximises the product of the
+    shares of their importance that the heads of each layer, and the neurons of each, keep.
     neuron_step: neurons are kept in multiples of it, or one, or all; left out, 1 / 24 of the widest layer.
 
     Raises:
@@ -148,9 +154,13 @@ def _stepped(total: int, step: int) -> NDArray[np.int64]:
     return np.unique([1, *range(step, total + 1, step), total])
 
 
-def _kept(scores: Tensor, counts: NDArray[np.int64], comparison: Comparison) -> Values:
-    """(options,) the importance that so many of a layer's leftmost members have in all."""
-    return np.cumsum(reachable(scores.double(), comparison).numpy())[counts - 1]
+def _kept(scores: Tensor, counts: NDArray[np.int64], comparison: Objective) -> Values:
+    """(options,) what so many of a layer's leftmost members are worth in all."""
+    each = reachable(scores.double(), "raw" if comparison == "shares" else comparison)
+    kept = np.cumsum(each.numpy())
+    if comparison == "shares":  # the logarithm, since of a product sums are made
+        kept = np.log(kept / kept[-1]) if kept[-1] > 0 else np.zeros_like(kept)
+    return kept[counts - 1]
 
 
 def _costs(

@@ -104,7 +104,7 @@ def everything(importance: Importance, table: LatencyTable) -> list[tuple[float,
 
 
 def chosen(importance: Importance, table: LatencyTable, budget_ms: float, **options) -> Subnet:
-    options = {"neuron_step": NEURON_STEP} | options
+    options = {"neuron_step": NEURON_STEP, "comparison": "raw"} | options
     return subnet_for_latency(
         network(),
         importance,
@@ -191,6 +191,37 @@ def test_by_layer_a_layer_of_small_scores_counts_as_much() -> None:
     budget = PASS_MS + FACTOR * (0.3 + 1.5) + 1e-3  # three heads in all
     assert chosen(importance, even, budget).heads == (2, 1)
     assert chosen(importance, even, budget, comparison="by layer").heads == (1, 2)
+
+
+@settings(deadline=None, max_examples=20)
+@given(importance=importances, table=tables, share=st.floats(0.0, 1.0))
+def test_by_shares_the_product_of_what_is_kept_is_largest(importance, table, share) -> None:
+    def product(heads: Sequence[int], neurons: Sequence[int]) -> float:
+        found = 1.0
+        for scores, counts in ((importance.heads, heads), (importance.neurons, neurons)):
+            for layer, count in zip((1, 3), counts, strict=True):
+                each = np.minimum.accumulate(scores[layer].double().numpy())
+                found *= each[:count].sum() / each.sum()
+        return found
+
+    every = [
+        (took(table, heads, neurons), product(heads, neurons))
+        for heads in itertools.product((1, 2, 4, 6), repeat=2)
+        for neurons in itertools.product(COUNTS, repeat=2)
+    ]
+    least, most = (f(ms for ms, _ in everything(importance, table)) for f in (min, max))
+    budget = least + 1e-9 + share * (most - least)
+    found = chosen(importance, table, budget, comparison="shares")
+    assert table.predict(network(), found, TOKENS) <= budget
+    rounding = 4 * (most - least) / GRID_STEPS
+    surely = max((kept for ms, kept in every if ms <= budget - rounding), default=0.0)
+    assert product(found.heads, found.neurons) >= surely * (1 - 1e-9)
+
+
+def test_heads_that_all_count_nothing_are_no_obstacle_to_shares() -> None:
+    importance = Importance(torch.zeros(4, HEADS), torch.rand(4, 60))
+    found = chosen(importance, EVEN, 1e9, comparison="shares")
+    assert (found.heads, found.neurons) == ((1, 1), (60, 60))  # the fastest of equal ones
 
 
 def test_under_the_least_time_nothing_is_chosen() -> None:
