@@ -8,13 +8,14 @@ far that is from the clock was measured on sub-networks the table has not seen, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from scipy.interpolate import RegularGridInterpolator
@@ -31,6 +32,14 @@ MOST_ERROR = 0.05  # of a table that is relied on, mean of the networks that it 
 # Of the tokens that enter a layer, that leave it: where dropping is measured.
 SHARES = (0.1, 0.5, 0.9)
 _FOLDER = "latency"
+
+
+class TokenFlow(NamedTuple):
+    """Tokens of a layer in a pass; of several lengths at once, (N,) each."""
+
+    entering: Values
+    leaving: Values  # that its feed-forward network reads
+    reads_one: bool  # whether it is the last, of which one token is read
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,30 +103,64 @@ class LatencyTable:
         Raises:
             UserError: more tokens, or another model, than the table is about.
         """
+        return float(self.predict_lengths(model, subnet, [tokens])[0])
+
+    def predict_lengths(self, model: TaskModel, subnet: Subnet, tokens: Sequence[int]) -> Values:
+        """(N,) what `predict` says of each of these lengths, in little more time than for one."""
+        self.check_about(model, min(tokens))
+        self.check_about(model, max(tokens))
+        resolved = subnet.resolve(model.config.shape)
+        return np.asarray(self.terms(resolved, tokens) @ self.correction)
+
+    def check_about(self, model: TaskModel, tokens: int) -> None:
+        """Raise a UserError for more tokens, or another model, than the table is about."""
         if not 1 <= tokens <= self.max_tokens:
             raise UserError(
                 f"the latency table is about 1 to {self.max_tokens} tokens, got {tokens}."
             )
         if model_key(model) != self.model:
             raise UserError("the latency table is of another model.")
-        resolved = subnet.resolve(model.config.shape)
-        return float(self.terms(resolved, tokens) @ self.correction)
 
-    def terms(self, resolved: ResolvedSubnet, tokens: int) -> Values:
-        """(4,) what `correction` weights: 1, layers, tokens, and the sum of the layers' parts."""
-        total, entering = 0.0, tokens
-        layers = zip(resolved.heads, resolved.neurons, resolved.tokens_left(tokens), strict=True)
-        for number, (heads, neurons, leaving) in enumerate(layers, start=1):
-            if number == len(resolved.layers) and not self.reads_all_tokens:
-                leaving, attention = 1, self._at(self.reading, heads, entering)
-            elif leaving < entering:
-                attention = self._dropping_at(heads, entering, leaving)
-            else:
-                attention = self._at(self.keeping, heads, entering)
-            axes = (self.neurons, self.tokens)
-            total += attention + _linear(axes, self.feed_forward, (neurons, leaving))
+    def terms(self, resolved: ResolvedSubnet, tokens: int | Sequence[int]) -> Values:
+        """(4,) what `correction` weights: 1, layers, tokens, and the sum of the layers' parts.
+
+        tokens: of several lengths at once, (N, 4).
+        """
+        total: Values = np.zeros(np.shape(tokens))
+        layers = zip(resolved.heads, resolved.neurons, self.flows(resolved, tokens), strict=True)
+        for heads, neurons, flow in layers:
+            total = total + self.attention_ms(heads, flow) + self.feed_forward_ms(neurons, flow)
+        parts = np.broadcast_arrays(1.0, float(len(resolved.layers)), tokens, total)
+        return np.stack(parts, axis=-1)
+
+    def flows(self, resolved: ResolvedSubnet, tokens: int | Sequence[int]) -> list[TokenFlow]:
+        """What enters and leaves each executed layer; does not depend on heads and neurons."""
+        entering, found = np.asarray(tokens, dtype=float), []
+        lengths = [resolved.tokens_left(count) for count in np.ravel(tokens).tolist()]
+        for number, left in enumerate(zip(*lengths, strict=True), start=1):
+            leaving = np.reshape(np.array(left, dtype=float), np.shape(tokens))
+            reads_one = number == len(resolved.layers) and not self.reads_all_tokens
+            found.append(
+                TokenFlow(entering, np.ones_like(leaving) if reads_one else leaving, reads_one)
+            )
             entering = leaving
-        return np.array([1.0, len(resolved.layers), tokens, total])
+        return found
+
+    def attention_ms(self, heads: ArrayLike, flow: TokenFlow) -> Values:
+        """Milliseconds of a layer's attention, not corrected; of several `heads` at once, as many."""
+        if flow.reads_one:
+            return _linear((self.heads, self.tokens), self.reading, heads, flow.entering)
+        kept = _linear((self.heads, self.tokens), self.keeping, heads, flow.entering)
+        drops = flow.leaving < flow.entering
+        if not drops.any():
+            return kept
+        share = np.clip(flow.leaving / flow.entering, SHARES[0], SHARES[-1])
+        axes = (self.heads, self.tokens, np.array(SHARES))
+        return np.where(drops, _linear(axes, self.dropping, heads, flow.entering, share), kept)
+
+    def feed_forward_ms(self, neurons: ArrayLike, flow: TokenFlow) -> Values:
+        """The same of its feed-forward network."""
+        return _linear((self.neurons, self.tokens), self.feed_forward, neurons, flow.leaving)
 
     def to_bytes(self) -> bytes:
         """The contents of a safetensors file; what is no array is in its metadata."""
@@ -158,17 +201,12 @@ class LatencyTable:
         except (SafetensorError, OSError, KeyError, ValueError, TypeError, OverflowError) as error:
             raise UserError(f"the latency table {path} is damaged: {error}; remove it.") from error
 
-    def _at(self, values: Values, heads: int, tokens: int) -> float:
-        return _linear((self.heads, self.tokens), values, (heads, tokens))
 
-    def _dropping_at(self, heads: int, entering: int, leaving: int) -> float:
-        share = min(max(leaving / entering, SHARES[0]), SHARES[-1])
-        axes = (self.heads, self.tokens, np.array(SHARES))
-        return _linear(axes, self.dropping, (heads, entering, share))
-
-
-def _linear(axes: tuple[Values, ...], values: Values, at: tuple[float, ...]) -> float:
-    return float(np.squeeze(RegularGridInterpolator(axes, values)(at)))
+def _linear(axes: tuple[Values, ...], values: Values, *at: ArrayLike) -> Values:
+    """`values` at one point, or at as many as the coordinates broadcast to."""
+    points = np.stack(np.broadcast_arrays(*at), axis=-1).astype(float)
+    shape = points.shape[:-1]
+    return np.reshape(RegularGridInterpolator(axes, values)(points), shape)
 
 
 def model_key(model: TaskModel) -> str:
@@ -213,3 +251,27 @@ def find_latency_table(
     table = LatencyTable.load(path)
     same = table.model == model_key(model) and table.machine == describe_machine(model.device)
     return table if same and table.batch_size == batch_size and tokens <= table.max_tokens else None
+
+
+def existing_latency_table(
+    folder: Path, model: TaskModel, batch_size: int, tokens: int
+) -> LatencyTable:
+    """The same where it must be there.
+
+    Raises:
+        UserError: it is not, or cannot be read.
+    """
+    found = find_latency_table(folder, model, batch_size, tokens)
+    if found is None:
+        raise UserError(
+            f"{folder.name} has no latency table of this machine for {tokens} tokens and {batch_size} "
+            f"text{'' if batch_size == 1 else 's'} per pass; measure one: "
+            f"{measuring_command(folder, batch_size, tokens)}"
+        )
+    return found
+
+
+def measuring_command(folder: Path, batch_size: int, tokens: int) -> str:
+    """What to type for a table of a run."""
+    named = folder.name if folder.parent.resolve() == Path("runs").resolve() else folder
+    return f"python -m dynabert latency {named} --tokens {max(2, tokens)} --batch {batch_size}"

@@ -6,7 +6,12 @@ from pathlib import Path
 
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import LatencySetup
-from dynabert.evaluation.latency_table import MOST_ERROR, LatencyTable, find_latency_table
+from dynabert.evaluation.latency_table import (
+    MOST_ERROR,
+    LatencyTable,
+    existing_latency_table,
+    measuring_command,
+)
 from dynabert.files import write_once
 from dynabert.modeling.models import TaskModel
 from dynabert.search.search import Search
@@ -41,18 +46,11 @@ def usable_table(folder: Path, model: TaskModel, setup: LatencySetup) -> Latency
         UserError: there is none of this machine, or it is too far from the clock.
     """
     tokens, batch = setup.tokens, setup.batch_size
-    found = find_latency_table(folder, model, batch, tokens)
-    named = folder.name if folder.parent.resolve() == Path("runs").resolve() else folder
-    command = f"python -m dynabert latency {named} --tokens {max(2, tokens)} --batch {batch}"
-    if found is None:
-        raise UserError(
-            f"{folder.name} has no latency table of this machine for {tokens} tokens and {batch} "
-            f"text{'' if batch == 1 else 's'} per pass; measure one: {command}"
-        )
+    found = existing_latency_table(folder, model, batch, tokens)
     if not found.is_trusted:
         raise UserError(
             f"the latency table of {folder.name} is off by {found.error:.1%} on average, more than "
             f"{MOST_ERROR:.0%}. Search by measured latency, or measure it again when the machine is quiet: "
-            f"{command}"
+            f"{measuring_command(folder, batch, tokens)}"
         )
     return found

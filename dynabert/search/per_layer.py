@@ -36,13 +36,31 @@ def subnet_by_importance(
     Raises:
         ValueError: the importance is not of the network that `model` was made from.
     """
-    shape = model.config.shape
-    resolved = subnet.resolve(shape)
+    resolved = subnet.resolve(model.config.shape)
+    heads, neurons = executed_scores(model, importance, resolved.layers)
+    return replace(
+        subnet,
+        width_mult=1.0,
+        heads=distributed(heads, sum(resolved.heads), comparison),
+        neurons=distributed(neurons, sum(resolved.neurons), comparison),
+    )
+
+
+def executed_scores(
+    model: DynaBertPreTrainedModel, importance: Importance, layers: Sequence[int]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Scores of the heads, and of the neurons, of some layers of a model, in the order it has them.
+
+    importance: as of `subnet_by_importance`.  layers: of the model, counted from 0.
+
+    Raises:
+        ValueError: the importance is not of the network that `model` was made from.
+    """
     heads: list[Tensor] = []
     neurons: list[Tensor] = []
-    for index in resolved.layers:
+    for index in layers:
         layer = model.backbone.encoder.layers[index]
-        original = (model.config.layer_ids or range(shape.num_layers))[index]
+        original = (model.config.layer_ids or range(model.config.shape.num_layers))[index]
         for scores, ids, found in (
             (importance.heads, layer.attention.head_ids, heads),
             (importance.neurons, layer.feed_forward.neuron_ids, neurons),
@@ -52,12 +70,7 @@ def subnet_by_importance(
                     f"the importance is of {tuple(scores.shape)}, not of this network."
                 )
             found.append(scores[original][ids.long()])
-    return replace(
-        subnet,
-        width_mult=1.0,
-        heads=distributed(heads, sum(resolved.heads), comparison),
-        neurons=distributed(neurons, sum(resolved.neurons), comparison),
-    )
+    return heads, neurons
 
 
 def distributed(
@@ -65,15 +78,24 @@ def distributed(
 ) -> tuple[int, ...]:
     """How many of each layer's leftmost members to keep, `total` in all and one at least.
 
-    scores: of each layer's members in their order. Where they do not fall, a member counts no more
-    than those to its left: it cannot be kept without them.
+    scores: of each layer's members in their order; see `reachable`.
     """
     candidates = []
     for number, layer in enumerate(scores):
-        values = layer / layer.norm() if comparison == "by layer" else layer
-        reachable = torch.cummin(values, 0).values.tolist()
-        candidates += [(-value, number) for value in reachable[1:]]
+        candidates += [(-value, number) for value in reachable(layer, comparison)[1:].tolist()]
     counts = [1] * len(scores)
     for _, number in sorted(candidates)[: total - len(scores)]:
         counts[number] += 1
     return tuple(counts)
+
+
+def reachable(scores: Tensor, comparison: Comparison = "raw") -> Tensor:
+    """What each member of a layer counts: where scores do not fall, no more than those to its left,
+    since it cannot be kept without them.
+
+    scores: of the layer's heads or neurons in their order.
+    """
+    if comparison == "by layer":
+        # A layer whose members all count nothing stays so.
+        scores = scores / scores.norm().clamp_min(torch.finfo(scores.dtype).tiny)
+    return torch.cummin(scores, 0).values

@@ -107,6 +107,16 @@ def test_whole_networks_take_what_their_layers_take(model, table) -> None:
     assert table.is_trusted
 
 
+def test_many_lengths_at_once_are_as_each_alone(model, table) -> None:
+    lengths = [*range(MAX_TOKENS, 0, -1)]
+    for subnet, _ in random_networks(model, 12, MAX_TOKENS, seed=3):
+        together = table.predict_lengths(model, subnet, lengths)
+        alone = [table.predict(model, subnet, tokens) for tokens in lengths]
+        np.testing.assert_allclose(together, alone, rtol=1e-12)
+    with pytest.raises(UserError, match="1 to 24 tokens, got 0"):
+        table.predict_lengths(model, FULL, [3, 0])
+
+
 def test_one_that_is_far_from_the_clock_is_not_trusted(table) -> None:
     assert not dataclasses.replace(table, error=0.051).is_trusted
     assert not dataclasses.replace(table, error=float("nan")).is_trusted
