@@ -32,6 +32,11 @@ CONFIGS = {"bert": BertConfig, "roberta": RobertaConfig}
 PREFIXES = {"bert": "Bert", "roberta": "Roberta"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first: of several processes none ends alone with one of them."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def _same_random_numbers() -> None:
     torch.manual_seed(0)
