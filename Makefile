@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 PORT ?= 8501
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := app.py pages dynabert tests benchmarks docs notebooks
@@ -17,7 +18,7 @@ test: $(VENV)/.test-ready
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -m "not network"
+	$(BIN)/python -m pytest -q -m "not network" -n $(WORKERS) --dist worksteal
 
 # Trained beside the old one, which it replaces when it is complete.
 demo: $(VENV)/.run-ready

@@ -18,7 +18,12 @@ from pages.shared.search import asking, outcome
 
 pytest_plugins = ["app_fixtures"]
 SETTINGS = SearchSettings(
-    num_trials=16, width_mults=(1.0, 0.5), depth_mults=(1.0, 0.5), tokens=8, num_examples=8
+    num_trials=16,
+    width_mults=(1.0, 0.5),
+    depth_mults=(1.0, 0.5),
+    tokens=8,
+    num_examples=8,
+    repeats=2,
 )
 
 

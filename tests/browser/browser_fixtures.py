@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tiny_run import write_tiny_run
 
 ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 120.0  # a busy machine is slow, not wrong
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -53,7 +54,7 @@ def server(runs_dir: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=SECONDS)
         log.close()
 
 
@@ -68,14 +69,15 @@ def browser() -> Iterator[Browser]:
 
 
 def _wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
         assert process.poll() is None, "the server ended at once"
         try:
             with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
                 return
         except OSError:
             time.sleep(0.1)
-    raise AssertionError("the server did not start within 30 s")
+    raise AssertionError("the server did not start")
 
 
 @pytest.fixture(params=["light", "dark", "narrow"])

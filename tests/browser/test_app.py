@@ -34,6 +34,7 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
     expect(page.get_by_text("2 of 4 layers (2, 4)").first).to_be_visible()
     expect_no_sideways_scrolling(page)
     attention.check()
+    page.close()
 
     for path, question, charts, text in (
         ("/", "What is this model?", 2, "1 of 4 sub-networks collapsed"),
@@ -66,6 +67,7 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
         expect(opened.page.get_by_text(text).first).to_be_visible()
         expect_no_sideways_scrolling(opened.page)
         opened.check()
+        opened.page.close()  # a page that stays open takes its share of the processor
 
 
 @pytest.mark.parametrize("look", ["light"], indirect=True)
