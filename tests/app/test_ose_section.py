@@ -156,8 +156,8 @@ def test_the_table_marks_what_an_epsilon_took(own_run):
     for row in tried.to_dict("records"):
         better = (tried["inference"] <= row["inference"]) & (tried["error"] <= row["error"])
         strictly = (tried["inference"] < row["inference"]) | (tried["error"] < row["error"])
-        if row["on_front"]:
-            assert not (better & strictly & (tried["key"] != row["key"])).any()
+        others = better & strictly & (tried["key"] != row["key"])
+        assert row["on_front"] == (not others.any())
     mean = tried["error"].mean()
     # W with the mean error in place of each one's own.
     assert tried["frozen_w"].to_numpy() * mean == pytest.approx(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from dynabert.analysis.pareto import pareto_front
@@ -69,12 +68,14 @@ def _finished(
 ) -> pd.DataFrame:
     table = table.assign(error=table["error"].astype(float), w=table["w"].astype(float))
     mean = float(table.loc[is_tried, "error"].mean())
-    front = pareto_front(table["inference"].to_numpy(float), -table["error"].to_numpy(float))
+    # Among those that were tried: of others there may be errors from a smaller epsilon.
+    errors = table["error"].where(is_tried).to_numpy(float)
+    front = pareto_front(table["inference"].to_numpy(float), -errors)
     table = table.assign(
         frozen_w=table["saving"] * mean**-error_exponent,
         is_tried=is_tried,
         is_winner=table["key"] == winner,
         is_frozen_winner=table["key"] == frozen,
-        on_front=front & np.asarray(is_tried),
+        on_front=front,
     )
     return table[[*COLUMNS]]
