@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
-from app_fixtures import ROOT
 from reading import charts, metric, numbers, texts
 from streamlit.testing.v1 import AppTest
 
@@ -26,6 +26,7 @@ from dynabert.runs import Run
 from pages.shared import live
 
 pytest_plugins = ["app_fixtures"]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def added(run: Run) -> list[dict[str, Any]]:
