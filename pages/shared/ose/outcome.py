@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dynabert import Subnet, plots
+from dynabert import Subnet
 from dynabert.export import export_command
 from dynabert.runs import Run
 from dynabert.search.ose.folder import ExtractionFolder
@@ -13,6 +13,7 @@ from dynabert.search.ose.report import Agreement, Finalist, Report
 from dynabert.search.ose.settings import SupernetSettings
 from dynabert.search.ose.tables import member_table
 from pages.shared import controls, links, wording
+from pages.shared.ose import pictures
 
 _MILLION = 1e6
 
@@ -62,23 +63,7 @@ def show(run: Run, folder: ExtractionFolder[SupernetSettings, Report], report: R
     title, scale = cost_axis(report.settings)
     opened = f"report = load_extraction(run.folder / 'ose' / {folder.name!r}, SUPERNET).report()\n"
     opened += f"table = member_table(report, {chosen.epsilon})\n"
-    left, right = st.columns(2, gap="large")
-    with left:
-        controls.chart(
-            plots.w_over_space(table, cost_title=title, scale=scale),
-            table=table,
-            cell=f"{opened}plots.w_over_space(table, cost_title={title!r}, scale={scale!r})",
-            key="ose-w",
-            alt="W of every architecture by its parameters",
-        )
-    with right:
-        controls.chart(
-            plots.errors_by_cost(table, cost_title=title, scale=scale),
-            table=table,
-            cell=f"{opened}plots.errors_by_cost(table, cost_title={title!r}, scale={scale!r})",
-            key="ose-errors",
-            alt="Error of every architecture against its inference cost",
-        )
+    pictures.show(table, cost_title=title, scale=scale, opened=opened, key="ose")
     _show_assumptions(report.agreement, report.metric)
     _show_judged(report)
     beyond = (

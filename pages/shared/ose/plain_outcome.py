@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dynabert import plots
 from dynabert.modeling.architecture import Architecture
 from dynabert.runs import Run
 from dynabert.search.ose.folder import ExtractionFolder
@@ -13,6 +12,7 @@ from dynabert.search.ose.plain_report import PlainReport
 from dynabert.search.ose.plain_settings import PlainSettings
 from dynabert.search.ose.tables import round_table
 from pages.shared import controls, wording
+from pages.shared.ose import pictures
 
 _STARTS = {"teacher": "cut from the run's network", "scratch": "random at first"}
 
@@ -42,23 +42,7 @@ def show(
         f"report = load_extraction(run.folder / 'ose-plain' / {folder.name!r}, PLAIN).report()\n"
     )
     opened += f"table = round_table(report, {number})\n"
-    left, right = st.columns(2, gap="large")
-    with left:
-        controls.chart(
-            plots.w_over_space(table, cost_title=title, scale=scale),
-            table=table,
-            cell=f"{opened}plots.w_over_space(table, cost_title={title!r}, scale={scale!r})",
-            key="ose-plain-w",
-            alt="W of every architecture by its parameters",
-        )
-    with right:
-        controls.chart(
-            plots.errors_by_cost(table, cost_title=title, scale=scale),
-            table=table,
-            cell=f"{opened}plots.errors_by_cost(table, cost_title={title!r}, scale={scale!r})",
-            key="ose-plain-errors",
-            alt="Error of every architecture against its inference cost",
-        )
+    pictures.show(table, cost_title=title, scale=scale, opened=opened, key="ose-plain")
     st.markdown(
         "**Do few steps tell what more would?** No approximation guarantee: the loss of a Transformer is not "
         "strongly convex."
