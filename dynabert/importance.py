@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dynabert.modeling.encoder import ElasticLayer
-from dynabert.modeling.models import DynaBertPreTrainedModel, TaskModel
+from dynabert.modeling.models import TaskModel
+from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 
 Granularity = Literal["example", "batch"]
 

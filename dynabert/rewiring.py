@@ -9,7 +9,7 @@ from dynabert.importance import Importance
 from dynabert.modeling.attention import ElasticAttention
 from dynabert.modeling.elastic import ElasticLinear
 from dynabert.modeling.feed_forward import ElasticFeedForward
-from dynabert.modeling.models import DynaBertPreTrainedModel
+from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 from dynabert.subnet import Subnet
 
 

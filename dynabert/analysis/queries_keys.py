@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.attention_maps import as_inputs, encode_texts, token_texts
-from dynabert.modeling.models import DynaBertPreTrainedModel
+from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 from dynabert.subnet import FULL, Subnet, check_keeps_all_tokens
 
 

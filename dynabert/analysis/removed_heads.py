@@ -15,7 +15,8 @@ from torch import Tensor
 
 from dynabert.data.encoding import Batch
 from dynabert.evaluation.linear_kernel import fastest_linear
-from dynabert.modeling.models import TaskModel, key_mask
+from dynabert.modeling.models import TaskModel
+from dynabert.modeling.pretrained import key_mask
 
 # Of one batch, padding included. More do not make better use of a CPU (measured: 1,024 to 4,096 take
 # the same time, 16,384 a sixth more) and need memory: 2,048 tokens are 12 MB of a feed-forward
@@ -59,10 +60,11 @@ def logits_without_each_head(
                 rows_mask = None if mask is None else mask.repeat(copies, 1, 1, 1)
                 for above in range(number + 1, num_layers):
                     rows = _layer(model, above, rows, rows_mask)
-                answers = model.read(rows, tokens.repeat(copies, 1))
+                answers = model.read(rows, {"attention_mask": tokens.repeat(copies, 1)})
                 without.append(tuple(one.unflatten(0, (copies, num_texts)) for one in answers))
             hidden = _feed_forward(model, number, attention.combine(hidden, context))
-        return model.read(hidden, tokens), tuple(map(torch.cat, zip(*without, strict=True)))
+        answer = model.read(hidden, {"attention_mask": tokens})
+        return answer, tuple(map(torch.cat, zip(*without, strict=True)))
 
 
 def _layer(model: TaskModel, number: int, hidden: Tensor, mask: Tensor | None) -> Tensor:

@@ -41,6 +41,7 @@ _LOG_SECONDS = 30.0
 _WORK = {
     "augment": "augmenting",
     "tokenize": "reading augmented rows",
+    "text": "reading text",
     "importance": "measuring importance",
     "score": "scoring on dev",
     "evaluate": "evaluating sub-networks",

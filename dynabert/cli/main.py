@@ -19,6 +19,7 @@ from dynabert.cli import (
     latency_command,
     ose_command,
     ose_plain_command,
+    pretrain_command,
     reproduce_command,
     search_command,
     serve_commands,
@@ -35,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="train")(train_command.train)
+app.command(name="pretrain")(pretrain_command.pretrain)
 app.command(name="augment")(augment_command.augment)
 app.command(name="evaluate")(inspect_commands.evaluate)
 app.command(name="sweep")(inspect_commands.sweep)

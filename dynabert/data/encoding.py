@@ -11,6 +11,7 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from dynabert.data.masked_text import MaskedSplit
 from dynabert.data.ragged import RaggedRows
 from dynabert.data.squad.windows import DEFAULT_STRIDE, EncodedWindows, encode_windows
 from dynabert.data.tasks import Task
@@ -101,7 +102,7 @@ class EncodedSplit:
         )
 
 
-Encoded = EncodedSplit | EncodedWindows
+Encoded = EncodedSplit | EncodedWindows | MaskedSplit
 
 
 def encode_task(

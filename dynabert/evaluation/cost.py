@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dynabert.errors import UserError
 from dynabert.modeling.configuration import DynaBertConfig
-from dynabert.modeling.models import DynaBertPreTrainedModel
+from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 from dynabert.subnet import FULL, Subnet
 
 PAPER_TOKENS = 128  # the length at which the paper counts FLOPs and measures latency, App. B.3

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import PAPER_TOKENS
-from dynabert.modeling.models import DynaBertPreTrainedModel
+from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 from dynabert.subnet import Subnet
 
 

@@ -8,11 +8,14 @@ import numpy as np
 import torch
 
 from dynabert.data.encoding import Batch, Encoded, EncodedSplit, sorted_batches
+from dynabert.data.masked_text import MaskedSplit
 from dynabert.evaluation.labels import LabelTally
 from dynabert.evaluation.linear_kernel import fastest_linear
+from dynabert.evaluation.masked_tokens import MaskedTally
 from dynabert.evaluation.spans import SpanTally
 from dynabert.evaluation.tally import Evaluation, Tally
-from dynabert.modeling.models import TaskModel, key_mask
+from dynabert.modeling.models import TaskModel
+from dynabert.modeling.pretrained import key_mask
 from dynabert.subnet import FULL, Subnet
 
 
@@ -82,6 +85,8 @@ def new_tally(model: TaskModel, split: Encoded, networks: int) -> Tally:
     if isinstance(split, EncodedSplit):
         config = model.config
         return LabelTally(split, networks, config.num_labels or 1, config.problem_type)
+    if isinstance(split, MaskedSplit):
+        return MaskedTally(split, networks)
     return SpanTally(split, networks)
 
 
@@ -89,9 +94,9 @@ def new_tally(model: TaskModel, split: Encoded, networks: int) -> Tally:
 def batch_logits(model: TaskModel, batch: Batch, subnets: Sequence[Subnet]) -> list[np.ndarray]:
     """The task's sets of logits of K sub-networks, with no more arithmetic than they need.
 
-    Each set is (K, B, C), or (K, B, S) of starts and of ends. The embeddings are computed once for
-    all, and, where the head reads nothing else, the last layer for the first token only. The model
-    must be in eval mode.
+    Each set is (K, B, C), (K, B, S) of starts and of ends, or (K, M, V) of masked tokens. The embeddings
+    are computed once for all, and, where the head reads nothing else, the last layer for the first token
+    only. The model must be in eval mode.
     """
     batch = {name: value.to(model.device) for name, value in batch.items()}
     with fastest_linear(model.dtype, model.device):
@@ -107,7 +112,7 @@ def batch_logits(model: TaskModel, batch: Batch, subnets: Sequence[Subnet]) -> l
                 subnet.resolve(model.config.shape),
                 num_queries=None if model.reads_all_tokens else 1,
             )
-            answers.append(model.read(encoded.last_hidden_state, batch["attention_mask"]))
+            answers.append(model.read(encoded.last_hidden_state, batch))
     return [
         np.stack([logits.float().cpu().numpy() for logits in one_set])
         for one_set in zip(*answers, strict=True)

@@ -2,14 +2,15 @@
 
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import (
+    DynaBertForMaskedLM,
     DynaBertForQuestionAnswering,
     DynaBertForSequenceClassification,
-    DynaBertModel,
-    DynaBertPreTrainedModel,
 )
+from dynabert.modeling.pretrained import DynaBertModel, DynaBertPreTrainedModel
 
 __all__ = [
     "DynaBertConfig",
+    "DynaBertForMaskedLM",
     "DynaBertForQuestionAnswering",
     "DynaBertForSequenceClassification",
     "DynaBertModel",

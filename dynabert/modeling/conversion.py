@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 import transformers
 from safetensors import safe_open
 from transformers import AutoConfig, BertConfig, PreTrainedConfig, PreTrainedModel, RobertaConfig
@@ -17,7 +19,7 @@ from dynabert.modeling.configuration import BACKBONES, DynaBertConfig
 from dynabert.subnet import DepthChoice
 
 if TYPE_CHECKING:
-    from dynabert.modeling.models import DynaBertPreTrainedModel
+    from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 
 Model = TypeVar("Model", bound="DynaBertPreTrainedModel")
 
@@ -49,6 +51,17 @@ _HEAD_MODULES = {
     },
     ("bert", "ForQuestionAnswering"): {"head.output": "qa_outputs"},
     ("roberta", "ForQuestionAnswering"): {"head.output": "qa_outputs"},
+    # The output weights are the word embeddings: only a bias is the head's own.
+    ("bert", "ForMaskedLM"): {
+        "head.dense": "cls.predictions.transform.dense",
+        "head.norm": "cls.predictions.transform.LayerNorm",
+        "head.output": "cls.predictions",
+    },
+    ("roberta", "ForMaskedLM"): {
+        "head.dense": "lm_head.dense",
+        "head.norm": "lm_head.layer_norm",
+        "head.output": "lm_head",
+    },
 }
 _SHARED_FIELDS = (
     *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
@@ -58,6 +71,7 @@ _SHARED_FIELDS = (
 )
 _HF_CONFIGS: dict[str, type[PreTrainedConfig]] = {"bert": BertConfig, "roberta": RobertaConfig}
 _HF_NAMES = {"bert": "Bert", "roberta": "Roberta"}
+MASKED_LM = "ForMaskedLM"
 _CONVERT = (
     "convert weights that you trust: safetensors.torch.save_file("
     "torch.load('pytorch_model.bin', weights_only=True), 'model.safetensors')"
@@ -74,7 +88,13 @@ def from_hf(
     **config_changes: Any,
 ) -> Model:
     """See `DynaBertPreTrainedModel.from_hf`."""
-    hf = source if isinstance(source, PreTrainedModel) else load_hf(source)
+    wants_masked_lm = _kind_of(cls) == MASKED_LM
+    if isinstance(source, PreTrainedModel):
+        hf = source
+    else:
+        hf = load_hf(source, masked_lm=wants_masked_lm)
+    if wants_masked_lm:
+        _check_tied(hf)
     config = elastic_config(hf.config, depth_choice=depth_choice, **config_changes)
     model = cls(config)
     model.to(dtype=hf.dtype, device=hf.device)  # type: ignore[call-arg]  # HF's wrapper
@@ -123,15 +143,22 @@ def to_hf(model: DynaBertPreTrainedModel) -> PreTrainedModel:
     # The bare encoder has no pooler here: BERT's belongs to its classifier.
     hf = hf_class(hf_config, **({"add_pooling_layer": False} if _kind(model) == "Model" else {}))
     weights = model.state_dict()
-    hf.load_state_dict(
-        {theirs: weights[ours] for ours, theirs in _name_pairs(model, hf).items()}, strict=True
+    pairs = _name_pairs(model, hf)
+    lacking, _ = hf.load_state_dict(
+        {theirs: weights[ours] for ours, theirs in pairs.items()}, strict=False
     )
+    # Weights that are others' again came with those.
+    if missing := set(lacking) - set(hf.all_tied_weights_keys):
+        raise UserError(f"there are no weights for {min(missing)} of {type(hf).__name__}.")
     hf = hf.to(dtype=model.dtype)
     return hf.to(model.device).train(model.training)
 
 
-def load_hf(source: str | Path) -> PreTrainedModel:
+def load_hf(source: str | Path, *, masked_lm: bool = False) -> PreTrainedModel:
     """The BERT or RoBERTa of a folder or hub id, with the head its configuration names.
+
+    masked_lm: with the head for masked tokens instead, if it has one. Without this, that head does not
+    count: most encoders name it, and what else they hold, BERT's pooler, would be left behind.
 
     Raises:
         UserError: another kind of model, a damaged one, or weights that are not safetensors.
@@ -140,6 +167,8 @@ def load_hf(source: str | Path) -> PreTrainedModel:
     config = _load_config(source, weights)
     _check_backbone(config, where=str(source))
     name, suffix = _HF_NAMES[config.model_type], _stored_kind(config, weights)
+    if masked_lm and has_masked_lm_head(weights):
+        suffix = MASKED_LM
     try:
         return getattr(transformers, name + suffix).from_pretrained(
             source, config=config, use_safetensors=True, dtype="float32"
@@ -150,6 +179,25 @@ def load_hf(source: str | Path) -> PreTrainedModel:
             f"(pickled .bin weights are not read, they can run code; {_CONVERT}). "
             f"Cause: {first_line(error)}"
         ) from error
+
+
+def stored_config(source: str | Path) -> PreTrainedConfig:
+    """The configuration of a BERT or RoBERTa in a folder or on the hub; reads no weights.
+
+    Raises:
+        UserError: another kind of model, or no readable configuration.
+    """
+    config = _load_config(source, _weight_names(source))
+    _check_backbone(config, where=str(source))
+    return config
+
+
+def has_masked_lm_head(weights: Iterable[str]) -> bool:
+    """Whether a checkpoint with weights of these names has a head for masked tokens."""
+    heads = [
+        modules["head.dense"] for (_, kind), modules in _HEAD_MODULES.items() if kind == MASKED_LM
+    ]
+    return any(name.startswith(f"{head}.") for name in weights for head in heads)
 
 
 def check_source(source: str | Path) -> None:
@@ -198,7 +246,7 @@ def _stored_kind(config: PreTrainedConfig, weights: list[str]) -> str:
     outputs = {
         kind: modules["head.output"]
         for (backbone, kind), modules in _HEAD_MODULES.items()
-        if backbone == config.model_type
+        if backbone == config.model_type and kind != MASKED_LM
     }
     declared = (config.architectures or [""])[0]
     if hasattr(transformers, declared):
@@ -234,9 +282,26 @@ def _check_backbone(config: PreTrainedConfig, *, where: str) -> None:
         raise UserError(f"{where} is a decoder (is_decoder=True); only encoders are read.")
 
 
+def _check_tied(hf: PreTrainedModel) -> None:
+    """Refuse a head for masked tokens whose output weights are not the word embeddings."""
+    output = hf.get_output_embeddings()
+    if output is None:
+        return
+    weights, embeddings = output.get_parameter("weight"), hf.get_input_embeddings()
+    if not torch.equal(weights, embeddings.get_parameter("weight")):
+        raise UserError(
+            f"the output weights of this {type(hf).__name__} are not its word embeddings "
+            "(tie_word_embeddings is false); only tied ones are read."
+        )
+
+
 def _kind(model: PreTrainedModel) -> str:
+    return _kind_of(type(model))
+
+
+def _kind_of(cls: type[PreTrainedModel]) -> str:
     """ "Model", "ForSequenceClassification", ... of our classes and Hugging Face's alike."""
-    return re.sub(r"^(DynaBert|Bert|Roberta)", "", type(model).__name__)
+    return re.sub(r"^(DynaBert|Bert|Roberta)", "", cls.__name__)
 
 
 def _name_pairs(ours: DynaBertPreTrainedModel, hf: PreTrainedModel) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dynabert.subnet import Subnet
 
 if TYPE_CHECKING:
-    from dynabert.modeling.models import DynaBertPreTrainedModel
+    from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 
 Model = TypeVar("Model", bound="DynaBertPreTrainedModel")
 

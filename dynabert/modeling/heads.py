@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.activations import ACT2FN
 
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.dropout import Dropout
 
+UNMASKED = -100  # as a label: nothing is to be found out at that token
 NEVER = -1e9  # a logit whose share is 0, and that still can be scaled by a temperature
 
 
@@ -45,6 +47,31 @@ class SpanHead(nn.Module):
         """(B, S, D) -> start logits (B, S), end logits (B, S)."""
         start, end = self.output(last_hidden_state).unbind(-1)
         return start.contiguous(), end.contiguous()
+
+
+class MaskedTokenHead(nn.Module):
+    """Scores of every piece of the vocabulary; its output weights are the word embeddings."""
+
+    def __init__(self, config: DynaBertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        # RoBERTa's is GELU whatever its layers have.
+        self.activation = ACT2FN["gelu" if config.backbone == "roberta" else config.hidden_act]
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.output = VocabularyBias(config.vocab_size)
+
+    def forward(self, hidden: Tensor, embeddings: Tensor) -> Tensor:
+        """(..., D) and word embeddings (V, D) -> logits (..., V)."""
+        transformed = self.norm(self.activation(self.dense(hidden)))
+        return F.linear(transformed, embeddings, self.output.bias)
+
+
+class VocabularyBias(nn.Module):
+    """What an output layer without weights of its own still has."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -90,6 +117,18 @@ def at_real_tokens(logits: Tensor, attention_mask: Tensor | None) -> Tensor:
     """
     logits = at_least_float32(logits)
     return logits if attention_mask is None else logits.masked_fill(attention_mask == 0, NEVER)
+
+
+def masked_token_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy against the M of the labels (B, S) that are not `UNMASKED`; of none, 0.
+
+    logits: of those alone, (M, V), or of all tokens, (B, S, V).
+    """
+    asked = labels != UNMASKED
+    if logits.dim() == 3:
+        logits = logits[asked]
+    loss = F.cross_entropy(at_least_float32(logits), labels[asked], reduction="sum")
+    return loss / max(1, len(logits))
 
 
 def joined(sets: tuple[Tensor, ...]) -> Tensor:

@@ -1,20 +1,68 @@
-"""Reducing a network to a plain architecture: cut from it, or of the same kind and new."""
+"""Reducing a network to a plain architecture: cut from it, of the same kind and new, or pretrained."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from dynabert.backbones import find_backbone
 from dynabert.errors import UserError
 from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.attention import ElasticAttention
-from dynabert.modeling.heads import ClassificationHead
+from dynabert.modeling.conversion import stored_config
+from dynabert.modeling.heads import ClassificationHead, MaskedTokenHead, SpanHead
 from dynabert.modeling.models import TaskModel
 
+Model = TypeVar("Model", bound=TaskModel)
 
-def new_student(teacher: TaskModel, architecture: Architecture, seed: int) -> TaskModel:
+
+def pretrained_architecture(source: str | Path) -> Architecture:
+    """The architecture of a pretrained network, in a folder or on the hub.
+
+    Raises:
+        UserError: it is no BERT or RoBERTa, or not there.
+    """
+    config = stored_config(find_backbone(str(source)))
+    return Architecture(
+        layers=config.num_hidden_layers,
+        heads=config.num_attention_heads,
+        hidden=config.hidden_size,
+        neurons=config.intermediate_size,
+    )
+
+
+def pretrained_student(teacher: TaskModel, source: str | Path, seed: int) -> TaskModel:
+    """A pretrained network, as from `dynabert pretrain`, with a new head of the teacher's kind.
+
+    Raises:
+        UserError: it is no BERT or RoBERTa, not there, or reads another vocabulary than the teacher.
+    """
+    ours = teacher.config
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        student = type(teacher).from_hf(
+            find_backbone(str(source)),
+            depth_choice=ours.depth_choice,
+            id2label=ours.id2label,
+            label2id=ours.label2id,
+            problem_type=ours.problem_type,
+        )
+    theirs = student.config
+    for name in ("backbone", "vocab_size", "pad_token_id", "max_position_embeddings"):
+        if getattr(ours, name) != getattr(theirs, name):
+            raise UserError(
+                f"the pretrained network {source} has another {name} ({getattr(theirs, name)}) than the "
+                f"network it shall learn from ({getattr(ours, name)}); pretrain it from the same backbone."
+            )
+    student.to(device=teacher.device)  # type: ignore[call-arg]  # HF's wrapper
+    return student.train(teacher.training)
+
+
+def new_student(teacher: Model, architecture: Architecture, seed: int) -> Model:
     """A network of that architecture with random weights, as for pretraining from scratch."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -24,7 +72,7 @@ def new_student(teacher: TaskModel, architecture: Architecture, seed: int) -> Ta
 
 
 @torch.no_grad()
-def cut_student(teacher: TaskModel, architecture: Architecture) -> TaskModel:
+def cut_student(teacher: Model, architecture: Architecture) -> Model:
     """A network of that architecture with weights of the teacher's; nothing is trained.
 
     - layers: evenly spaced, the last one among them (DynaBERT's rule, for any number);
@@ -55,12 +103,7 @@ def cut_student(teacher: TaskModel, architecture: Architecture) -> TaskModel:
         _cut_linear_(layer.feed_forward.inner, origin.feed_forward.inner, inner, kept)
         _cut_linear_(layer.feed_forward.output, origin.feed_forward.output, kept, inner)
         _cut_norm_(layer.feed_forward.norm, origin.feed_forward.norm, kept)
-    if isinstance(student.head, ClassificationHead) and isinstance(
-        teacher.head, ClassificationHead
-    ):
-        _cut_linear_(student.head.dense, teacher.head.dense, kept, kept)
-    outputs = torch.arange(student.head.output.out_features, device=kept.device)
-    _cut_linear_(student.head.output, teacher.head.output, outputs, kept)
+    _cut_head_(student.head, teacher.head, kept)
     return student
 
 
@@ -108,6 +151,22 @@ def cut_attention_(target: ElasticAttention, source: ElasticAttention, kept: Ten
     factor = math.sqrt(target.head_dim / source.head_dim)
     target.query.weight.mul_(factor)
     target.query.bias.mul_(factor)
+
+
+def _cut_head_(target: nn.Module, source: nn.Module, kept: Tensor) -> None:
+    """Give a student's head its part of the teacher's, which is of the same kind."""
+    if isinstance(target, ClassificationHead | MaskedTokenHead):
+        assert isinstance(source, ClassificationHead | MaskedTokenHead)
+        _cut_linear_(target.dense, source.dense, kept, kept)
+    if isinstance(target, MaskedTokenHead):
+        assert isinstance(source, MaskedTokenHead)
+        _cut_norm_(target.norm, source.norm, kept)
+        target.output.bias.copy_(source.output.bias)
+    else:
+        assert isinstance(target, ClassificationHead | SpanHead)
+        assert isinstance(source, ClassificationHead | SpanHead)
+        outputs = torch.arange(target.output.out_features, device=kept.device)
+        _cut_linear_(target.output, source.output, outputs, kept)
 
 
 def _attention_rows(target: ElasticAttention, source: ElasticAttention, size: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from dynabert.errors import UserError, explain
 from dynabert.evaluation.latency import LatencySetup, describe_machine, measure_latency
 from dynabert.files import write_text_atomically
-from dynabert.modeling.models import DynaBertPreTrainedModel
+from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 from dynabert.reproduction.results import LATENCY_FILE, MeasuredLatency, backbone_folder
 from dynabert.subnet import PAPER_SPACE, Subnet, check_keeps_all_tokens
 

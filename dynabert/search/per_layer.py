@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dynabert.importance import Importance
-from dynabert.modeling.models import DynaBertPreTrainedModel
+from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 from dynabert.subnet import Subnet
 
 Comparison = Literal["raw", "by layer"]

@@ -329,10 +329,10 @@ def schedule(step: int, total_steps: int, warmup: float) -> float:
 
 
 def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW, whose learning rate the loop sets; biases and LayerNorms do not decay."""
+    """AdamW of all that learns, whose learning rate the loop sets; biases and LayerNorms do not decay."""
     decaying: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
-    for parameter in model.parameters():
+    for parameter in filter(lambda one: one.requires_grad, model.parameters()):
         (decaying if parameter.dim() > 1 else plain).append(parameter)
     groups = [
         {"params": decaying, "weight_decay": weight_decay},
@@ -345,7 +345,7 @@ def average_gradients(model: nn.Module, accelerator: Accelerator) -> None:
     """Mean of the gradients over all processes, once a step, whatever the number of sub-networks in it."""
     if accelerator.num_processes == 1:
         return
-    for parameter in model.parameters():
+    for parameter in filter(lambda one: one.requires_grad, model.parameters()):
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         parameter.grad = accelerator.reduce(parameter.grad, reduction="mean")

@@ -25,9 +25,10 @@ from dynabert.errors import UserError
 from dynabert.evaluation.latency import DEFAULT_SETUP, LatencySetup, describe_machine
 from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.table import sweep
+from dynabert.files import file_sha256
 from dynabert.importance import Importance
 from dynabert.modeling.models import TaskModel
-from dynabert.modeling.reduction import cut_student, new_student
+from dynabert.modeling.reduction import cut_student, new_student, pretrained_student
 from dynabert.rewiring import rewire_
 from dynabert.runs import (
     IMPORTANCE,
@@ -48,7 +49,7 @@ from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.plan import TrainingPlan, check_same_plan
 from dynabert.training.precision import resolve_precision
 from dynabert.training.progress import ProgressFile
-from dynabert.training.recipe import PREVIOUS, Reduce, Rewire, Train
+from dynabert.training.recipe import PREVIOUS, Recipe, Reduce, Rewire, Train
 from dynabert.training.shared_stages import SharedStages, model_digest, tokenizer_digest
 from dynabert.training.stopping import StopSignal
 
@@ -123,6 +124,7 @@ class _Training:
         self.backbone_config = self.model.config
         self.tokenizer = load_tokenizer(source)
         self.recipe = plan.recipe.for_hidden_size(self.model.config.hidden_size)
+        self.pretrained = _pretrained_weights(self.recipe)
         self.wanted_tokens = self.recipe.max_tokens or self.data.task.max_tokens
         self.max_tokens = min(self.wanted_tokens, self.model.config.max_tokens)
         self.latency = self._possible_latency()
@@ -142,12 +144,15 @@ class _Training:
     @property
     def found(self) -> dict[str, Any]:
         """What the plan came to here, by name: it must be the same when training goes on."""
-        return {
+        values: dict[str, Any] = {
             "precision": self.precision,
             "fingerprint of the data": self.data.fingerprint,
             "fingerprint of the augmented data": self.augmentation
             and self.augmentation.fingerprint,
         }
+        if self.pretrained:
+            values["fingerprint of the pretrained student"] = self.pretrained
+        return values
 
     def run(self, workspace: Workspace, runs_dir: Path) -> Run:
         self.workspace = workspace
@@ -271,6 +276,8 @@ class _Training:
             "precision": self.precision,
             "seed": self.plan.seed,
         }
+        if self.pretrained:
+            values["pretrained"] = self.pretrained
         if self.data.task.kind == "spans":
             values["doc_stride"] = self.recipe.doc_stride
         if self.judge_split.num_examples < self.dev.num_examples:
@@ -380,7 +387,10 @@ class _Training:
         started = time.perf_counter()
         self._tell_start(stage, number)
         architecture = stage.architecture(self.model.config)
-        if stage.start == "teacher":
+        if stage.pretrained is not None:
+            seed = seed_from(self.plan.seed, number)
+            self.model = pretrained_student(self.model, stage.pretrained, seed)
+        elif stage.start == "teacher":
             self.model = cut_student(self.model, architecture)
         else:
             self.model = new_student(self.model, architecture, seed_from(self.plan.seed, number))
@@ -483,6 +493,14 @@ class _Training:
             notices=self.notices,
             augmentation=None if augmentation is None else augmentation.manifest.plan.method,
         )
+
+
+def _pretrained_weights(recipe: Recipe) -> list[str]:
+    """sha256 of the weights of each pretrained network that a recipe goes on with."""
+    sources = [
+        one.pretrained for one in recipe.stages if isinstance(one, Reduce) and one.pretrained
+    ]
+    return [file_sha256(Path(find_backbone(source)) / "model.safetensors") for source in sources]
 
 
 def _versions() -> dict[str, str]:

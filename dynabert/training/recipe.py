@@ -15,6 +15,7 @@ from dynabert.errors import UserError, explain
 from dynabert.importance import Granularity
 from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.configuration import DynaBertConfig
+from dynabert.modeling.reduction import pretrained_architecture
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, DepthChoice, SearchSpace
 from dynabert.training.subnets import Grid, LayerDrop, Mult, Mults, Sandwich, Subnets
 
@@ -197,13 +198,36 @@ class Reduce(_Value):
     hidden: Size = None
     neurons: Size = None
     start: Literal["teacher", "scratch"] = "teacher"  # cut from the network, or with random weights
+    # Instead of all that: a folder of `dynabert pretrain`, or any small pretrained network of the
+    # same vocabulary; sizes and weights are its own, the head is new.
+    pretrained: str | None = None
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        sized = any(
+            size is not None for size in (self.layers, self.heads, self.hidden, self.neurons)
+        )
+        if self.pretrained is not None and (sized or self.start != "teacher"):
+            raise ValueError(
+                f"stage {self.name!r}: a pretrained network has its own sizes and weights; leave layers, "
+                "heads, hidden, neurons and start as they are"
+            )
+        return self
+
+    def hidden_size(self, before: int) -> int:
+        """H of what it makes of a network of that hidden size."""
+        if self.pretrained is not None:
+            return pretrained_architecture(self.pretrained).hidden
+        return self.hidden or before
 
     def architecture(self, config: DynaBertConfig) -> Architecture:
         """What it makes of a network of that configuration.
 
         Raises:
-            UserError: the hidden size is no multiple of the heads.
+            UserError: the hidden size is no multiple of the heads, or the pretrained network is not there.
         """
+        if self.pretrained is not None:
+            return pretrained_architecture(self.pretrained)
         shape = config.shape
         return Architecture(
             layers=self.layers or shape.num_layers,
@@ -294,7 +318,7 @@ class Recipe(_Value):
         stages: list[Stage] = []
         for stage in self.stages:
             if isinstance(stage, Reduce):
-                hidden_size = stage.hidden or hidden_size
+                hidden_size = stage.hidden_size(hidden_size)
             if isinstance(stage, Train) and stage.learning_rate is None:
                 rate = default_learning_rate(hidden_size)
                 stage = stage.model_copy(update={"learning_rate": rate})

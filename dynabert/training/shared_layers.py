@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dynabert.modeling.models import TaskModel, key_mask
+from dynabert.modeling.models import TaskModel
+from dynabert.modeling.pretrained import key_mask
 from dynabert.modeling.tokens import Tokens
 from dynabert.subnet import ExecutedLayer, ResolvedSubnet
 

@@ -77,7 +77,8 @@ def accumulate_gradients(
         if teacher is not None:
             with torch.no_grad():
                 teacher_embedding = _embed(teacher, batch)
-    shared = embedding_output.detach().requires_grad_()
+    learns = embedding_output.requires_grad  # the encoder; else the head alone does
+    shared = embedding_output.detach().requires_grad_(learns)
 
     def layers_of(network: TaskModel, embedded: Tensor) -> SharedLayers:
         return SharedLayers(network, embedded, needed_mask, need_states=need_states)
@@ -85,7 +86,7 @@ def accumulate_gradients(
     def answer(network: TaskModel, subnet: Subnet, layers: SharedLayers) -> Answer:
         resolved = subnet.resolve(network.config.shape)
         states = layers.states(resolved)
-        return Answer(network, resolved, network.read(states[-1], needed_mask), states)
+        return Answer(network, resolved, network.read(states[-1], batch), states)
 
     @lru_cache(maxsize=1)  # all that learn from it come one after another
     def teach(subnet: Subnet) -> Answer:
@@ -111,8 +112,9 @@ def accumulate_gradients(
                 found.append(subnet_loss(given, taught, batch, own, needed_mask))
         backward(torch.stack(found).sum())
         values[group] = torch.stack(found).detach().to(values)
-    assert shared.grad is not None  # every loss depends on the embedding output
-    embedding_output.backward(shared.grad)
+    if learns:
+        assert shared.grad is not None  # every loss depends on the embedding output
+        embedding_output.backward(shared.grad)
     return values
 
 

@@ -25,7 +25,7 @@ from dynabert.evaluation.quality import batch_logits
 from dynabert.length_config import LengthConfig, num_left, shrinking
 from dynabert.modeling import attention
 from dynabert.modeling.configuration import DynaBertConfig
-from dynabert.modeling.models import key_mask
+from dynabert.modeling.pretrained import key_mask
 from dynabert.modeling.tokens import Tokens
 from dynabert.training.recipe import Losses
 from dynabert.training.step import accumulate_gradients

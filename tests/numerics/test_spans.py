@@ -267,8 +267,9 @@ def test_a_prediction_loss_over_padding_is_finite_in_half_precision() -> None:
     model = DynaBertForQuestionAnswering.from_hf(make_hf("bert", "ForQuestionAnswering"))
     mask = torch.tensor([[1, 1, 1, 0, 0]])
     hidden = torch.randn(1, 5, 48, dtype=torch.float64)
-    sets = model.read(hidden, mask)
-    halves = model.to(torch.bfloat16).read(hidden.bfloat16(), mask)
+    batch = {"attention_mask": mask}
+    sets = model.read(hidden, batch)
+    halves = model.to(torch.bfloat16).read(hidden.bfloat16(), batch)
     for one in (sets, halves):
         assert torch.stack([logits.softmax(-1)[0, 3:] for logits in one]).eq(0).all()
         # However a temperature divides them.
