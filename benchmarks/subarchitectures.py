@@ -3,8 +3,8 @@
     python benchmarks/subarchitectures.py runs/demo runs/mrpc --out benchmarks/results/ose
 
 Over the sub-networks of each run, with every width and depth: the winner of several epsilons against brute
-force and against the sub-networks that the recipe reports, judged on dev. With `--plain`, also over plain
-architectures: whether the winner after 3 steps is the winner after 50 and 200. What is done is kept in a
+force and against the sub-networks that the recipe reports, judged on dev. With `--spaces supernet plain`,
+also over plain architectures: whether the winner after 3 steps is the winner after 50 and 200. What is done is kept in a
 copy of the run (`--work`); the same command goes on after a stop.
 """
 
@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--epsilons", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--examples", type=int, default=1024, help="of train, for errors")
     parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--plain", action="store_true", help="also over plain architectures")
+    parser.add_argument(
+        "--spaces", nargs="+", choices=SPACES, default=["supernet"], help="what is looked through"
+    )
     parser.add_argument("--steps", type=int, nargs="+", default=[3, 50, 200])
     parser.add_argument("--start", choices=("teacher", "scratch"), default="teacher")
     parser.add_argument("--seed", type=int, default=0)
@@ -50,9 +52,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for path in arguments.runs:
         run = own_copy(path, arguments.work)
-        supernet(run, arguments)
-        if arguments.plain:
-            plain(run, arguments)
+        for space in arguments.spaces:
+            SPACES[space](run, arguments)
         write_readme(arguments.out)
     write_readme(arguments.out)
 
@@ -105,6 +106,9 @@ def plain(run: Run, arguments: argparse.Namespace) -> None:
     )
     text = report.model_dump_json(indent=1) + "\n"
     write_text_atomically(arguments.out / f"{run.name}-plain-{arguments.start}.json", text)
+
+
+SPACES = {"supernet": supernet, "plain": plain}
 
 
 def tell(phase: str, done: int, total: int) -> None:
