@@ -4,8 +4,8 @@
 
 Over the sub-networks of each run, with every width and depth: the winner of several epsilons against brute
 force and against the sub-networks that the recipe reports, judged on dev. With `--spaces supernet plain`,
-also over plain architectures: whether the winner after 3 steps is the winner after 50 and 200. What is done is kept in a
-copy of the run (`--work`); the same command goes on after a stop.
+also over plain architectures: whether the winner after 3 steps is the winner after 50 and 200. What is done
+is kept in a copy of the run (`--work`); the same command goes on after a stop.
 """
 
 from __future__ import annotations

@@ -21,7 +21,16 @@ from dynabert.data.source import CsvSource, DataSource
 from dynabert.errors import UserError
 from dynabert.modeling import DynaBertForMaskedLM
 from dynabert.modeling.reduction import pretrained_architecture
-from dynabert.training import Losses, Reduce, Rewire, Teacher, Train, TrainingPlan, train
+from dynabert.training import (
+    Losses,
+    Reduce,
+    Rewire,
+    Teacher,
+    Train,
+    TrainingPlan,
+    pipeline,
+    train,
+)
 from dynabert.training import loop as training_loop
 from dynabert.training.pretraining import (
     Pretrained,
@@ -207,8 +216,6 @@ def student_of(pretrained: Path, **changes: Any) -> Any:
 def test_a_student_of_a_task_begins_with_pretrained_weights(
     tiny_backbone: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dynabert.training import pipeline
-
     small = tmp_path / "small"
     pretrain(plan(tiny_backbone, text), small)
     train_file, dev_file = write_csv(tmp_path, train=48, dev=16)
