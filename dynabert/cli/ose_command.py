@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from typing import Annotated
 
 import typer
@@ -14,18 +12,28 @@ from dynabert.cli.display import TrainingDisplay, console
 from dynabert.cli.options import (
     RUNS_DIR,
     DataDir,
+    Drops,
     RunName,
     RunsDir,
     chosen_drops,
     chosen_space,
     whole_numbers,
 )
-from dynabert.errors import UserError
-from dynabert.examples import load_examples
+from dynabert.cli.ose_options import (
+    ExtractionName,
+    Margin,
+    NumExamples,
+    ShowFound,
+    Tokens,
+    WExponents,
+    as_typed,
+    own_examples,
+    show_found,
+)
 from dynabert.runs import Run, find_run
 from dynabert.search.objectives import Cost
 from dynabert.search.ose.carry_out import carry_out
-from dynabert.search.ose.folder import SUPERNET, list_extractions, open_extraction
+from dynabert.search.ose.folder import SUPERNET, open_extraction
 from dynabert.search.ose.report import Outcome, Report
 from dynabert.search.ose.settings import CALIBRATION, EPSILONS, Counted, ask_ose
 from dynabert.training.events import Working
@@ -36,21 +44,14 @@ _PHASES = {"costs": "latency", "errors": "losses on train", "dev": "evaluate", "
 
 def ose(
     run: RunName,
-    name: Annotated[
-        str, typer.Option(help="What the extraction is called; a folder of the run.")
-    ] = "ose",
+    name: ExtractionName = "ose",
     widths: Annotated[
         str, typer.Option(help="Width multipliers of the space, or all: every number of heads.")
     ] = "all",
     depths: Annotated[
         str, typer.Option(help="Depth multipliers of the space, or all: every number of layers.")
     ] = "all",
-    drops: Annotated[
-        str,
-        typer.Option(
-            help="Shares of the tokens that enter a layer which every layer drops, separated by commas."
-        ),
-    ] = "0",
+    drops: Drops = "0",
     per_layer: Annotated[
         bool,
         typer.Option(
@@ -73,30 +74,13 @@ def ose(
             help="What inference costs: MACs, latency on this machine, or modelled (`dynabert latency`)."
         ),
     ] = "macs",
-    tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens per text for it. [as the run's own results]")
-    ] = None,
+    tokens: Tokens = None,
     batch: Annotated[int, typer.Option(min=1, help="Texts per pass, for latency.")] = 1,
-    examples: Annotated[
-        int, typer.Option(min=1, help="Training examples that errors are measured on.")
-    ] = CALIBRATION,
-    margin: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Measure savings from so much more than the largest network: 0.1 is a tenth.",
-        ),
-    ] = 0.0,
-    exponents: Annotated[
-        tuple[float, float, float],
-        typer.Option(
-            help="Of W's savings of parameters and of inference, and of 1 / error (ours)."
-        ),
-    ] = (1.0, 1.0, 1.0),
+    examples: NumExamples = CALIBRATION,
+    margin: Margin = 0.0,
+    exponents: WExponents = (1.0, 1.0, 1.0),
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the examples.")] = 0,
-    show: Annotated[
-        bool, typer.Option("--show", help="Only print what the run's extractions have found.")
-    ] = False,
+    show: ShowFound = False,
     data_dir: DataDir = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
@@ -109,7 +93,7 @@ def ose(
     """
     opened = find_run(run, runs_dir)
     if show:
-        _show(opened)
+        show_found(opened, SUPERNET, "ose", _print)
         return
     grid = chosen_space(widths, depths, opened.config.shape)
     settings = ask_ose(
@@ -128,37 +112,19 @@ def ose(
         seed=seed,
     )
     folder = open_extraction(opened, name, settings, SUPERNET)
-    loaded = load_examples(opened, data_dir)
-    if loaded.notices:
-        raise UserError(f"{'; '.join(loaded.notices)}. An extraction needs the run's own.")
+    loaded = own_examples(opened, data_dir)
     with TrainingDisplay() as display:
         report = carry_out(
             folder,
             opened,
             opened.model(),
             loaded,
-            command=f"python -m dynabert {shlex.join(sys.argv[1:])}",
+            command=as_typed(),
             on_progress=lambda phase, done, total: display(
                 Working(what=_PHASES[phase], done=done, total=total)
             ),
         )
     _print(opened, name, report)
-
-
-def _show(run: Run) -> None:
-    found = list_extractions(run, SUPERNET)
-    if not found:
-        console.print(f"{run.name} has no extractions yet. Begin one: dynabert ose {run.name}")
-    for folder in found:
-        try:
-            report = folder.report()
-        except UserError as error:
-            console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
-            continue
-        if report is None:
-            console.print(f"{run.name}, extraction {folder.name}: not done yet.")
-        else:
-            _print(run, folder.name, report)
 
 
 def _print(run: Run, name: str, report: Report) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from typing import Annotated, Literal
 
 import typer
@@ -12,8 +11,18 @@ from rich.table import Table
 
 from dynabert.cli.display import TrainingDisplay, console
 from dynabert.cli.options import RUNS_DIR, DataDir, RunName, RunsDir, whole_numbers
+from dynabert.cli.ose_options import (
+    ExtractionName,
+    Margin,
+    NumExamples,
+    ShowFound,
+    Tokens,
+    WExponents,
+    as_typed,
+    own_examples,
+    show_found,
+)
 from dynabert.errors import UserError
-from dynabert.examples import load_examples
 from dynabert.modeling.architecture import (
     BORT,
     BORT_BY_SIZE,
@@ -23,7 +32,7 @@ from dynabert.modeling.architecture import (
     Architecture,
 )
 from dynabert.runs import Run, find_run
-from dynabert.search.ose.folder import PLAIN, list_extractions, open_extraction
+from dynabert.search.ose.folder import PLAIN, open_extraction
 from dynabert.search.ose.plain import carry_out_plain
 from dynabert.search.ose.plain_report import PlainReport
 from dynabert.search.ose.plain_settings import STEPS, ask_plain
@@ -35,9 +44,7 @@ from dynabert.training.plan import MAX_SEED
 
 def ose_plain(
     run: RunName,
-    name: Annotated[
-        str, typer.Option(help="What the extraction is called; a folder of the run.")
-    ] = "ose-plain",
+    name: ExtractionName = "ose-plain",
     layers: Annotated[str | None, typer.Option(help="D. [a third, two thirds, all]")] = None,
     heads: Annotated[str | None, typer.Option(help="A. [a third, half, all]")] = None,
     hidden: Annotated[str | None, typer.Option(help="H. [half, three quarters, all]")] = None,
@@ -68,29 +75,12 @@ def ose_plain(
     cost: Annotated[
         Literal["macs", "latency"], typer.Option(help="What inference costs.")
     ] = "macs",
-    tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens per text for it. [as the run's own results]")
-    ] = None,
-    examples: Annotated[
-        int, typer.Option(min=1, help="Training examples that errors are measured on.")
-    ] = CALIBRATION,
-    margin: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Measure savings from so much more than the largest network: 0.1 is a tenth.",
-        ),
-    ] = 0.0,
-    exponents: Annotated[
-        tuple[float, float, float],
-        typer.Option(
-            help="Of W's savings of parameters and of inference, and of 1 / error (ours)."
-        ),
-    ] = (1.0, 1.0, 1.0),
+    tokens: Tokens = None,
+    examples: NumExamples = CALIBRATION,
+    margin: Margin = 0.0,
+    exponents: WExponents = (1.0, 1.0, 1.0),
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of everything random.")] = 0,
-    show: Annotated[
-        bool, typer.Option("--show", help="Only print what the run's extractions have found.")
-    ] = False,
+    show: ShowFound = False,
     published: Annotated[
         bool, typer.Option("--published", help="Only print the space in which Bort was found.")
     ] = False,
@@ -109,7 +99,7 @@ def ose_plain(
         _print_published()
         return
     if show:
-        _show(opened)
+        show_found(opened, PLAIN, "ose-plain", _print)
         return
     given = {"layers": layers, "heads": heads, "hiddens": hidden, "neurons": neurons}
     usual = usual_sizes(opened.config.shape, opened.config.hidden_size)
@@ -138,16 +128,14 @@ def ose_plain(
         seed=seed,
     )
     folder = open_extraction(opened, name, settings, PLAIN)
-    loaded = load_examples(opened, data_dir)
-    if loaded.notices:
-        raise UserError(f"{'; '.join(loaded.notices)}. An extraction needs the run's own.")
+    loaded = own_examples(opened, data_dir)
     with TrainingDisplay() as display:
         report = carry_out_plain(
             folder,
             opened,
             opened.model(),
             loaded,
-            command=f"python -m dynabert {shlex.join(sys.argv[1:])}",
+            command=as_typed(),
             on_progress=lambda phase, done, total: display(
                 Working(what=phase, done=done, total=total)
             ),
@@ -174,22 +162,6 @@ def _rates(text: str) -> tuple[float, ...]:
         raise UserError(
             f"--rates takes learning rates separated by commas, for example 5e-5,2e-4, got {text!r}."
         ) from error
-
-
-def _show(run: Run) -> None:
-    found = list_extractions(run, PLAIN)
-    if not found:
-        console.print(f"{run.name} has no plain extractions yet: dynabert ose-plain {run.name}")
-    for folder in found:
-        try:
-            report = folder.report()
-        except UserError as error:
-            console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
-            continue
-        if report is None:
-            console.print(f"{run.name}, extraction {folder.name}: not done yet.")
-        else:
-            _print(run, folder.name, report)
 
 
 def _print(run: Run, name: str, report: PlainReport) -> None:

@@ -54,4 +54,4 @@ def test_bad_input_is_one_sentence(run, arguments, said):
 
 
 def test_no_extractions_yet(run):
-    assert "has no extractions yet" in ose(run, "--show").output
+    assert "has no such extractions yet" in ose(run, "--show").output

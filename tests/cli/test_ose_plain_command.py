@@ -67,7 +67,7 @@ def test_the_command_that_trains_a_winner_in_full_is_one_that_can_be_typed(run):
 
 
 def test_no_extractions_yet(run):
-    assert "has no plain extractions yet" in plain(run, "--show").output
+    assert "has no such extractions yet" in plain(run, "--show").output
 
 
 def test_the_usual_space_fits_below_the_network():

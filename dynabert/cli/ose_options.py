@@ -1,0 +1,82 @@
+"""What the verbs of optimal subarchitecture extraction share."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from dynabert.cli.display import console
+from dynabert.errors import UserError
+from dynabert.examples import RunExamples, load_examples
+from dynabert.runs import Run
+from dynabert.search.ose.folder import Kind, ReportT, SettingsT, list_extractions
+
+ExtractionName = Annotated[
+    str, typer.Option(help="What the extraction is called; a folder of the run.")
+]
+Tokens = Annotated[
+    int | None, typer.Option(min=1, help="Tokens per text for it. [as the run's own results]")
+]
+NumExamples = Annotated[
+    int, typer.Option(min=1, help="Training examples that errors are measured on.")
+]
+Margin = Annotated[
+    float,
+    typer.Option(
+        min=0, help="Measure savings from so much more than the largest network: 0.1 is a tenth."
+    ),
+]
+WExponents = Annotated[
+    tuple[float, float, float],
+    typer.Option(help="Of W's savings of parameters and of inference, and of 1 / error (ours)."),
+]
+ShowFound = Annotated[
+    bool, typer.Option("--show", help="Only print what the run's extractions have found.")
+]
+
+
+def own_examples(run: Run, data_dir: Path | None) -> RunExamples:
+    """The examples that a run was trained with.
+
+    Raises:
+        UserError: they are not the same any more.
+    """
+    loaded = load_examples(run, data_dir)
+    if loaded.notices:
+        raise UserError(f"{'; '.join(loaded.notices)}. An extraction needs the run's own.")
+    return loaded
+
+
+def as_typed() -> str:
+    """The command that is being carried out."""
+    return f"python -m dynabert {shlex.join(sys.argv[1:])}"
+
+
+def show_found(
+    run: Run,
+    kind: Kind[SettingsT, ReportT],
+    verb: str,
+    show: Callable[[Run, str, ReportT], None],
+) -> None:
+    """Print every extraction of a kind that a run has; what is damaged is told."""
+    found = list_extractions(run, kind)
+    if not found:
+        console.print(
+            f"{run.name} has no such extractions yet. Begin one: dynabert {verb} {run.name}"
+        )
+    for folder in found:
+        try:
+            report = folder.report()
+        except UserError as error:
+            console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
+            continue
+        if report is None:
+            console.print(f"{run.name}, extraction {folder.name}: not done yet.")
+        else:
+            show(run, folder.name, report)
