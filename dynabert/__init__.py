@@ -7,6 +7,7 @@ sub-network or one head has.
 
 from dynabert.modeling import (
     DynaBertConfig,
+    DynaBertForMaskedLM,
     DynaBertForQuestionAnswering,
     DynaBertForSequenceClassification,
     DynaBertModel,
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 __all__ = [
     "PAPER_SPACE",
     "DynaBertConfig",
+    "DynaBertForMaskedLM",
     "DynaBertForQuestionAnswering",
     "DynaBertForSequenceClassification",
     "DynaBertModel",

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import AutoModelForMaskedLM, BertForMaskedLM, BertForPreTraining
 
-from dynabert import DynaBertForSequenceClassification, Subnet
+from dynabert import DynaBertForMaskedLM, DynaBertForSequenceClassification, Subnet
 from dynabert.data.masked_text import MaskedSplit, Masking
 from dynabert.data.ragged import RaggedRows
 from dynabert.errors import UserError
 from dynabert.evaluation.masked_tokens import MaskedTally
 from dynabert.evaluation.quality import evaluate
-from dynabert.modeling import DynaBertForMaskedLM
 from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.heads import UNMASKED
 from dynabert.modeling.reduction import cut_student

@@ -16,10 +16,10 @@ from test_reduction import FINE_TUNE, recipe
 from test_resume import Killed, kill_at
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
+from dynabert import DynaBertForMaskedLM
 from dynabert.data.augmentation import MaskedLanguageModel
 from dynabert.data.source import CsvSource, DataSource
 from dynabert.errors import UserError
-from dynabert.modeling import DynaBertForMaskedLM
 from dynabert.modeling.reduction import pretrained_architecture
 from dynabert.training import (
     Losses,
