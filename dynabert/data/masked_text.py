@@ -123,10 +123,7 @@ class MaskedSplit:
 
     def select(self, rows: np.ndarray) -> MaskedSplit:
         """Some rows alone, in the order of `rows`."""
-        parts = [self.input_ids[int(row)] for row in rows]
-        flat = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
-        ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
-        return replace(self, input_ids=RaggedRows(flat, ends))
+        return replace(self, input_ids=_ragged([self.input_ids[int(row)] for row in rows]))
 
 
 def _seed(seed: int, rows: Sequence[int]) -> int:
@@ -154,7 +151,14 @@ def read_text(
     room = max_tokens - tokenizer.num_special_tokens_to_add()
     if room < 1:
         raise UserError(f"max_tokens must leave room for text, got {max_tokens}.")
-    rows: list[list[int]] = []
+    before, after = _frame(tokenizer)
+    special = set(tokenizer.all_special_ids)
+    rows: list[np.ndarray] = []
+
+    def keep(row: list[int]) -> None:
+        if not special.issuperset(row):  # otherwise nothing could be asked there
+            rows.append(np.asarray([*before, *row, *after], dtype=np.int32))
+
     files = _files(paths)
     read, total = 0, sum(path.stat().st_size for path in files)
     for path in files:
@@ -162,23 +166,24 @@ def read_text(
         for lines in _stretches(path):
             for ids in tokenizer(lines, add_special_tokens=False, verbose=False)["input_ids"]:
                 if row and len(row) + len(ids) > room:
-                    rows.append(row)
+                    keep(row)
                     row = []
                 row = row + ids
                 while len(row) > room:
-                    rows.append(row[:room])
+                    keep(row[:room])
                     row = row[room:]
             read += sum(map(len, lines))
             if on_read is not None:
                 on_read(read, total)
-        if row:
-            rows.append(row)
-    special = set(tokenizer.all_special_ids)
-    rows = [row for row in rows if not special.issuperset(row)]  # nothing could be asked there
+        keep(row)
     if not rows:
         raise UserError(f"there is no text in {', '.join(str(path) for path in paths)}.")
-    before, after = _frame(tokenizer)
-    return RaggedRows.of([[*before, *row, *after] for row in rows])
+    return _ragged(rows)
+
+
+def _ragged(rows: Sequence[np.ndarray]) -> RaggedRows:
+    flat = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int32)
+    return RaggedRows(flat, np.cumsum([len(row) for row in rows], dtype=np.int64))
 
 
 def _frame(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
