@@ -200,8 +200,8 @@ def lines(
         "",
         f"`python benchmarks/winner_in_full.py runs/{run.name} --report OUT/{arguments.report.name} --out OUT"
         f" --seed {arguments.seed}`, {datetime.date.today()}, {describe_machine(torch.device('cpu'))}; the "
-        f"run's seed {run.info.seed}; students learn for {distil.epochs:g} epochs, as many as the run's stages "
-        f"after its fine-tuning. Latency: median of {arguments.repeats} passes of one text of "
+        f"run's seed {run.info.seed}; students learn for {distil.epochs:g} epochs, as many as the stages "
+        f"after its fine-tuning had. Latency: median of {arguments.repeats} passes of one text of "
         f"{arguments.tokens} "
         "tokens, all in turn.",
         "",
