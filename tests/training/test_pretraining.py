@@ -124,6 +124,17 @@ def test_a_backbone_without_a_head_gets_one_and_nothing_else_changes(
         pretrain(plan(tmp_path / "full", text, **sizes), tmp_path / "again")
 
 
+def test_a_roberta_is_pretrained_alike(tiny_roberta: Path, text: Path, tmp_path: Path) -> None:
+    about = pretrain(plan(tiny_roberta, text, epochs=1, head_epochs=1), tmp_path / "small")
+    assert list(about.stage_seconds) == ["head", "teacher", "distil"]
+    hf = AutoModelForMaskedLM.from_pretrained(tmp_path / "small")
+    assert type(hf).__name__ == "RobertaForMaskedLM"
+    assert about.student.params == hf.num_parameters()
+    ours = DynaBertForMaskedLM.from_hf(tmp_path / "small").eval()
+    ids = torch.tensor([[0, 7, 300, 4, 2]])
+    torch.testing.assert_close(ours(ids).logits, hf.eval()(ids).logits, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("start", ["teacher", "scratch"])
 def test_killed_at_any_moment_it_ends_with_the_same_numbers(
     tiny_backbone: Path,
