@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 import tempfile
 import zipfile
 from pathlib import Path
@@ -66,10 +67,9 @@ def export_name(run: Run, subnet: Subnet) -> str:
 
 def export_command(run: Run, subnet: Subnet, *, half: bool = False) -> str:
     """The command line that writes the same folder."""
-    return (
-        f"python -m dynabert extract {run.name} --subnet {subnet.key}{' --half' * half} "
-        f"--out {export_name(run, subnet)}"
-    )
+    words = ["python", "-m", "dynabert", "extract", run.argument]
+    words += ["--subnet", subnet.key, *["--half"] * half, "--out", export_name(run, subnet)]
+    return shlex.join(words)
 
 
 def export_bytes(model: TaskModel, subnet: Subnet, *, half: bool = False) -> int:

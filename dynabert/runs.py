@@ -169,6 +169,12 @@ class Run:
     def name(self) -> str:
         return self.folder.name
 
+    @property
+    def argument(self) -> str:
+        """What the command line finds it by: its name where `runs/` holds it, else its folder."""
+        folder = self.folder.resolve()
+        return self.name if folder == (Path("runs") / self.name).resolve() else str(folder)
+
     def model(self, device: str | torch.device = "cpu") -> TaskModel:
         """The trained elastic model, in float32, in eval mode; a new one on each call."""
         try:

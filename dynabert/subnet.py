@@ -107,9 +107,9 @@ class ResolvedSubnet:
     def __str__(self) -> str:
         """For example "4 layers (1, 3, 4, 6) x 6 heads x 768 neurons"; layers are counted from 1."""
         numbers = ", ".join(str(layer + 1) for layer in self.layers)
-        plural = "layer" if len(self.layers) == 1 else "layers"
-        heads, neurons = _span(self.heads), _span(self.neurons)
-        text = f"{len(self.layers)} {plural} ({numbers}) x {heads} heads x {neurons} neurons"
+        layers = f"{len(self.layers)} layer{'' if len(self.layers) == 1 else 's'} ({numbers})"
+        heads, neurons = _counted(self.heads, "head"), _counted(self.neurons, "neuron")
+        text = f"{layers} x {heads} x {neurons}"
         return text if self.length_config is None else f"{text}, {self.length_config.in_words}"
 
 
@@ -374,5 +374,8 @@ def _short(mult: float) -> str:
     return two_digits if float(two_digits) == mult else f"{Decimal(repr(mult)):f}"
 
 
-def _span(counts: tuple[int, ...]) -> str:
-    return str(counts[0]) if min(counts) == max(counts) else f"{min(counts)}-{max(counts)}"
+def _counted(counts: tuple[int, ...], noun: str) -> str:
+    """For example "1 head", "6 heads", "1-6 heads"."""
+    least, most = min(counts), max(counts)
+    text = str(most) if least == most else f"{least}-{most}"
+    return f"{text} {noun}{'' if most == 1 else 's'}"

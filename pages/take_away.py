@@ -77,7 +77,7 @@ st.download_button(
     on_click="ignore",
 )
 st.markdown("The same from the command line:")
-st.code(export_command(run, subnet, half=half), language="bash")
+st.code(export_command(run, subnet, half=half), language="bash", wrap_lines=True)
 st.markdown("Then, with this package installed:")
 st.code(
     f"import dynabert\n{usage(run, name)}",

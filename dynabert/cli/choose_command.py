@@ -22,7 +22,7 @@ from dynabert.export import export_command
 from dynabert.runs import Run, find_run
 from dynabert.search.budget import FLOOR, Budget
 from dynabert.search.candidates import Option
-from dynabert.search.choice import UNQUIET, Choice
+from dynabert.search.choice import Choice
 from dynabert.search.choice import choose as choose_subnet
 from dynabert.training.events import Working
 
@@ -160,13 +160,9 @@ def _report(run: Run, choice: Choice) -> None:
             f"[red]{collapsed} collapsed[/] (one answer for every example) and never chosen.",
             soft_wrap=True,
         )
-    if choice.unrest > UNQUIET:
-        console.print(
-            f"[yellow]Note:[/] measurements of one sub-network were up to {choice.unrest:.1f} times apart: "
-            "the machine has other work. In a quiet moment more may fit.",
-            soft_wrap=True,
-        )
     _conclude(run, choice)
+    if choice.warning is not None:  # last, where it is read
+        console.print(f"[yellow]Warning:[/] {escape(choice.warning)}", soft_wrap=True)
 
 
 def _conclude(run: Run, choice: Choice) -> None:

@@ -30,12 +30,14 @@ from dynabert.cli.ose_options import (
     own_examples,
     show_found,
 )
+from dynabert.export import export_command
 from dynabert.runs import Run, find_run
 from dynabert.search.objectives import Cost
 from dynabert.search.ose.carry_out import carry_out
 from dynabert.search.ose.folder import SUPERNET, open_extraction
 from dynabert.search.ose.report import Outcome, Report
 from dynabert.search.ose.settings import CALIBRATION, EPSILONS, Counted, ask_ose
+from dynabert.subnet import Subnet
 from dynabert.training.events import Working
 from dynabert.training.plan import MAX_SEED
 
@@ -167,9 +169,7 @@ def _print(run: Run, name: str, report: Report) -> None:
     if not settings.w_exponents.is_published:
         console.print("W with exponents of ours, not the published one.")
     best = report.best
-    console.print(
-        f"Take it away: python -m dynabert extract {run.name} --subnet {best.winner} --out small"
-    )
+    console.print(f"Take it away: {export_command(run, Subnet.parse(best.winner))}", soft_wrap=True)
 
 
 def _outcome_cells(report: Report, outcome: Outcome) -> list[str]:

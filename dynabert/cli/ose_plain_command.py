@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Annotated, Literal
 
 import typer
@@ -33,6 +32,7 @@ from dynabert.modeling.architecture import (
 )
 from dynabert.runs import Run, find_run
 from dynabert.search.ose.folder import PLAIN, open_extraction
+from dynabert.search.ose.full_training import training_command
 from dynabert.search.ose.plain import carry_out_plain
 from dynabert.search.ose.plain_report import PlainReport
 from dynabert.search.ose.plain_settings import STEPS, ask_plain
@@ -176,7 +176,11 @@ def _print(run: Run, name: str, report: PlainReport) -> None:
         shown.add_column(heading, justify="right")
     shown.add_column("were all errors equal")
     for one in report.rounds:
-        frozen = "the same" if one.frozen_winner == one.winner else one.frozen_winner
+        frozen = (
+            "the same"
+            if one.frozen_winner == one.winner
+            else str(Architecture.parse(one.frozen_winner))
+        )
         shown.add_row(
             str(one.steps),
             f"{len(one.tried)}",
@@ -195,6 +199,14 @@ def _print(run: Run, name: str, report: PlainReport) -> None:
         soft_wrap=True,
     )
     first, last = report.rounds[0], report.rounds[-1]
+    if last.errors_are_alike:
+        low, high = last.error_range
+        console.print(
+            f"[yellow]Note:[/] after {last.steps} steps the errors of all {len(last.tried)} lie between "
+            f"{low:.4f} and {high:.4f}, so close that W follows the sizes. More --steps may tell them "
+            "apart.",
+            soft_wrap=True,
+        )
     if len(report.rounds) > 1 and first.winner != last.winner:
         later = report.first_winner_after_all_steps
         fate = (
@@ -206,17 +218,6 @@ def _print(run: Run, name: str, report: PlainReport) -> None:
         )
 
     console.print(f"Train it in full: {training_command(run, report.winner)}", soft_wrap=True)
-
-
-def training_command(run: Run, key: str) -> str:
-    """What trains an architecture to the end, with the run's task and backbone."""
-    one = Architecture.parse(key)
-    sizes = {"layers": one.layers, "heads": one.heads, "hidden": one.hidden, "neurons": one.neurons}
-    words = ["python", "-m", "dynabert", "train", run.info.task.name]
-    words += ["--backbone", run.info.backbone, "--recipe", "plain-student"]
-    for name, size in sizes.items():
-        words += ["--set", f"reduce.{name}={size}"]
-    return shlex.join([*words, "--name", f"{run.name}-{key}"])
 
 
 def _print_published() -> None:

@@ -27,7 +27,7 @@ def w_over_space(table: pd.DataFrame, *, cost_title: str, scale: float = 1.0) ->
         y=ordered["frozen_w"],
         mode="lines",
         line={"color": GREY, "width": 1.5, "dash": "dot"},
-        name="if all errors were equal",
+        name="all errors equal",
         hoverinfo="skip",
     )
     _points(figure, tried, "w", "tried", BLUE, cost_title, scale)
@@ -40,6 +40,7 @@ def w_over_space(table: pd.DataFrame, *, cost_title: str, scale: float = 1.0) ->
             name="skipped",
             hovertext=[_about(row, cost_title, scale) for row in skipped.to_dict("records")],
             hoverinfo="text",
+            cliponaxis=False,
         )
     _mark_winner(figure, tried, "w", x="num_params", scale=1e6)
     figure.update_xaxes(title_text="parameters (million)")
@@ -92,6 +93,7 @@ def _points(
         customdata=rows["key"],
         hovertext=[_about(row, cost_title, scale) for row in rows.to_dict("records")],
         hoverinfo="text",
+        cliponaxis=False,  # the largest architecture has W 0, on the axis
     )
 
 

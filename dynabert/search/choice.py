@@ -32,7 +32,10 @@ OnProgress = Callable[[str, int, int], None]
 
 REPEATS = 20  # of each measurement
 MEASUREMENTS = 3  # of the sub-network that is taken, where time decides; two of the others
-UNQUIET = 1.5  # from this `Choice.unrest` on a reader is told to choose again in a quiet moment
+# Above one of these a reader is told that the machine was busy. On quiet machines the spread is 0.03 to 0.1
+# (benchmarks/results/tasks/cola-minilm.csv), with one other process on each core 0.3 to 1.
+UNQUIET = 1.5  # `Choice.unrest`
+WIDE = 0.25  # `Choice.spread`
 _SURE = 3  # that a latency table says will fit: what scores less is not timed at first
 
 
@@ -80,9 +83,54 @@ class Choice:
         The most of the sub-networks that are told of; 1 where none was timed twice. Far above 1 the machine
         had other work, and in its rest more might fit.
         """
-        told = (self.chosen, self.runner_up, self.step_up, self.nearest_miss)
-        medians = [[one.median_ms for one in option.measured] for option in told if option]
+        medians = [[one.median_ms for one in option.measured] for option in self._told]
         return max((max(times) / min(times) for times in medians if times), default=1.0)
+
+    @property
+    def spread(self) -> float:
+        """The interquartile range of a measurement as a share of its median; 0 where nothing was timed.
+
+        The widest of the sub-networks that are told of. Steady other work slows all measurements alike, so
+        that they agree and `unrest` is near 1; the single passes still come out far apart.
+        """
+        shares = [one.iqr_ms / one.median_ms for option in self._told for one in option.measured]
+        return max(shares, default=0.0)
+
+    @property
+    def was_busy(self) -> bool:
+        """Whether the measurements are too far apart for a machine that had nothing else to do."""
+        return self.unrest > UNQUIET or self.spread > WIDE
+
+    @property
+    def warning(self) -> str | None:
+        """What a reader must know where the machine was busy, in plain words; None where it was quiet."""
+        if not self.was_busy:
+            return None
+        signs = []
+        if self.unrest > UNQUIET:
+            signs.append(
+                f"measurements of one sub-network were up to {self.unrest:.1f} times apart"
+            )
+        if self.spread > WIDE:
+            signs.append(
+                f"the middle half of one measurement's passes spread over {self.spread:.0%} of its median"
+            )
+        # Where only a floor is missed, no clock has a say.
+        timed = self.budget.latency_ms is not None or (
+            self.budget.needs_clock and self.chosen is not None
+        )
+        then = (
+            "Choose again when it is quiet: the answer may be another then."
+            if timed
+            else "The choice does not depend on it, but latencies came out too long: choose again when it "
+            "is quiet to know them."
+        )
+        return f"The machine was busy: {' and '.join(signs)}. {then}"
+
+    @property
+    def _told(self) -> list[Option]:
+        told = (self.chosen, self.runner_up, self.step_up, self.nearest_miss)
+        return [option for option in told if option is not None]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -138,6 +186,10 @@ class Choice:
             "step_up": _plain(self.step_up),
             "nearest_miss": _plain(self.nearest_miss),
             "excess": self.excess,
+            "unrest": self.unrest,
+            "spread": self.spread,
+            "was_busy": self.was_busy,
+            "warning": self.warning,
         }
 
 

@@ -220,6 +220,7 @@ def choose_one(
         format_func=format_option,
         on_change=take,
         help=about,
+        wrap=True,
     )
     state.remember(name, chosen)
     return str(chosen)

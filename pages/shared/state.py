@@ -27,7 +27,7 @@ OPTIONAL = (
     *("map", "token", "below", "hide", "training", "tour", "score"),
     *("search", "beside_search", "search_cost", "point", "drop", "lengths", "whole"),
     *("extraction", "epsilon", "round"),
-    *("budget_ms", "budget_tokens", "budget_batch", "budget_params", "budget_floor"),
+    *("budget_ms", "budget_tokens", "budget_batch", "budget_params", "budget_macs", "budget_floor"),
 )
 PARAMETERS = (
     *("run", "w", "d", "text", "text2", "layer", "head", "cost", "set", "beside", "other"),

@@ -6,13 +6,13 @@ import pytest
 import yaml
 from reading import cells, charts, figure_of, finished, metric, numbers, same, texts
 
-from dynabert.evaluation import Latency
+from dynabert.evaluation import Latency, count_macs
 from dynabert.export import export_command
 from dynabert.runs import write_manifest
 from dynabert.search import choice as core
 from dynabert.search.search import open_search
 from dynabert.search.settings import SearchSettings
-from dynabert.subnet import Subnet
+from dynabert.subnet import FULL, Subnet
 from pages.shared import links
 
 pytest_plugins = ["app_fixtures"]
@@ -52,7 +52,7 @@ def said(at) -> str:
 
 def test_without_a_budget_it_asks_for_one(open_app, tiny, measured):
     at = open_app(tiny.folder.parent, "search")
-    assert "Say how much time or how many parameters it may take" in captions(at)
+    assert "Say what it may take at most (time, parameters or MACs)" in captions(at)
     assert "budget-choose" not in [button.key for button in at.button]
     at.number_input(key="field-budget_ms").set_value(8.0).run()
     assert at.button(key="budget-choose").label == "Choose"
@@ -106,6 +106,9 @@ def test_nothing_fits(open_app, tiny):
     at = chosen(open_app(tiny.folder.parent, "search", budget_ms="3.5"))
     (warning,) = (one.value.replace("\\", "") for one in at.warning)
     assert warning == "Nothing fits. Nearest is **width 1, depth 0.5**: 0.5 ms over the budget."
+    assert export_command(tiny, SHALLOW) in [
+        code.value for code in at.code
+    ]  # for who takes it anyway
     assert metric(at, "Latency") == "4.00 ms"
     assert "nearest miss" in [trace.get("name") for trace in charts(at)[0]["data"]]
 
@@ -119,6 +122,34 @@ def test_a_floor_alone_takes_the_fastest(open_app, tiny):
     assert charts(at)[0]["layout"]["shapes"][0]["y0"] == 0.65
 
 
+def test_a_busy_machine_is_warned_of(open_app, tiny, monkeypatch):
+    def measure(model, subnets, setup, *, on_repeat):
+        return [Latency(median_ms=MS.get(one.key, 5.0), iqr_ms=2.8) for one in subnets]
+
+    monkeypatch.setattr(core, "measure_latency", measure)
+    at = chosen(open_app(tiny.folder.parent, "search", budget_ms="8"))
+    (warning,) = (one.value.replace("\\", "") for one in at.warning)
+    assert warning == (
+        "The machine was busy: the middle half of one measurement's passes spread over 70% of its median. "
+        "Choose again when it is quiet: the answer may be another then."
+    )
+
+
+def test_macs_for_so_many_tokens(open_app, tiny):
+    model, tokens = tiny.model(), 10
+    limit = count_macs(model, NARROW, tokens)
+    assert count_macs(model, SHALLOW, tokens) <= limit < count_macs(model, FULL, tokens)
+    at = open_app(tiny.folder.parent, "search", budget_tokens=str(tokens))
+    at.number_input(key="field-budget_macs").set_value(limit / 1e6).run()
+    assert at.session_state["view"]["budget_macs"] == f"{limit / 1e6:.6g}"
+    at = chosen(at)
+    assert "Take **width 0.5, depth 1**." in said(at)
+    shown = {one.label: one for one in at.metric}
+    assert shown[f"MACs, {tokens} tokens"].value == f"{limit / 1e6:,.4g} M"
+    assert shown[f"MACs, {tokens} tokens"].delta == "100% of the budget"
+    assert charts(at)[0]["layout"]["shapes"][0]["x0"] == pytest.approx(limit / 1e6)
+
+
 def test_parameters_and_the_cell_of_their_figure(open_app, tiny):
     at = chosen(open_app(tiny.folder.parent, "search", budget_params="0.035"))
     (cell,), (chart,) = cells(at), charts(at)
@@ -128,13 +159,19 @@ def test_parameters_and_the_cell_of_their_figure(open_app, tiny):
 
 def test_bad_values_of_a_link_fall_back(open_app, tiny):
     at = open_app(
-        tiny.folder.parent, "search", budget_ms="soon", budget_tokens="9.5", budget_floor="85"
+        tiny.folder.parent,
+        "search",
+        budget_ms="soon",
+        budget_tokens="9.5",
+        budget_floor="85",
+        budget_macs="0",
     )
     notices = [info.value for info in at.info if info.value.startswith("The link asks for")]
-    assert len(notices) == 3
+    assert len(notices) == 4
+    assert any("asks for MACs (M) “0”" in one.replace("\\", "") for one in notices)
     assert at.number_input(key="field-budget_tokens").value == 8  # as the run's results
     assert at.number_input(key="field-budget_floor").value is None
-    assert "Say how much time" in captions(at)
+    assert "Say what it may take at most" in captions(at)
 
 
 def test_what_was_evaluated_for_it_is_kept(open_app, own_run):

@@ -6,14 +6,17 @@ import pytest
 from reading import cells, charts, figure_of, finished, metric, numbers, same, texts
 
 from dynabert.examples import load_examples
+from dynabert.export import export_command
 from dynabert.runs import Run
 from dynabert.search.ose.carry_out import carry_out
 from dynabert.search.ose.folder import PLAIN, SUPERNET, list_extractions, open_extraction
+from dynabert.search.ose.full_training import training_command
 from dynabert.search.ose.plain import carry_out_plain
 from dynabert.search.ose.plain_settings import ask_plain
 from dynabert.search.ose.settings import ask_ose
 from dynabert.search.ose.tables import member_table, round_table
 from dynabert.subnet import Subnet
+from pages.shared.wording import subnet_title
 
 pytest_plugins = ["app_fixtures"]
 
@@ -58,13 +61,28 @@ def test_the_page_says_what_the_report_says(open_app, own_run):
     w, errors = charts(at)
     points = next(one for one in w["data"] if one.get("name") == "tried")
     assert numbers(points["y"]) == pytest.approx(table["w"].to_numpy())
-    frozen = next(one for one in w["data"] if one.get("name") == "if all errors were equal")
+    frozen = next(one for one in w["data"] if one.get("name") == "all errors equal")
     assert numbers(frozen["y"]) == pytest.approx(table["frozen_w"].to_numpy())
     dots = next(one for one in errors["data"] if one.get("name") == "tried")
     assert numbers(dots["y"]) == pytest.approx(table["error"].to_numpy())
     for chart, cell in zip((w, errors), cells(at), strict=True):
         assert same(figure_of(cell), chart)
-    assert f"extract tiny --subnet {winner.key}" in " ".join(code.value for code in at.code)
+    assert export_command(own_run, Subnet.parse(winner.key)) in [code.value for code in at.code]
+    full = max(report.finalists, key=lambda one: one.num_params)
+    tiles = {one.label: one for one in at.metric}
+    for label, value, share in (
+        ("Parameters", f"{winner.num_params / 1e6:.2f} M", winner.num_params / full.num_params),
+        ("MACs, 8 tokens", f"{winner.macs / 1e6:,.4g} M", winner.macs / full.macs),
+        ("Latency", f"{winner.latency_ms:.2f} ms", winner.latency_ms / full.latency_ms),
+    ):
+        assert (tiles[label].value, tiles[label].delta) == (value, f"{share:.0%} of the largest")
+    judged = at.dataframe[1].value  # after that of the assumptions
+    titles = [subnet_title(Subnet.parse(one.key)) for one in report.finalists]
+    assert sorted(judged["key"]) == sorted(titles)
+    assert "width 0.5, depth 1" in titles
+    assumed = at.dataframe[0].value
+    assert assumed["assumed"].tolist() == [1, -1, -1, 1, -1]
+    assert f"± {winner.latency_ms_iqr / 2:.2f} ms" in tiles["Latency"].help
 
 
 def test_what_epsilon_skips_is_told(open_app, own_run):
@@ -89,7 +107,22 @@ def test_plain_architectures_round_by_round(open_app, own_run):
         points = next(t for t in charts(at)[0]["data"] if t.get("name") == "tried")
         assert numbers(points["y"]) == pytest.approx(table.loc[table["is_tried"], "w"].to_numpy())
         assert "⟨" + ", ".join(one.winner.split("-")) + "⟩" in " ".join(texts(at))
-        assert f"W {one.w:.3f}" in " ".join(texts(at))
+        member = next(row for row in report.members if row.key == one.winner)
+        saved = 1 - member.num_params / report.maximum_params
+        spared = 1 - member.inference / report.maximum_inference
+        assert [(tile.label, tile.value, tile.delta) for tile in at.metric] == [
+            ("W", f"{one.w:.3f}", ""),
+            (
+                "Dev accuracy",
+                f"{one.dev_score:.3f}",
+                f"after {one.steps} step{'s' * (number == 1)}",
+            ),
+            ("Parameters", f"{member.num_params / 1e6:.2f} M", f"{saved:.0%} saved"),
+            ("MACs, 8 tokens", f"{member.inference / 1e6:,.4g} M", f"{spared:.0%} saved"),
+        ]
+        assert training_command(own_run, one.winner) in [code.value for code in at.code]
+        warnings = [f"between {low:.4f} and {high:.4f}" for low, high in [one.error_range]]
+        assert one.errors_are_alike == any(warnings[0] in each.value for each in at.warning)
     for chart, cell in zip(charts(at), cells(at), strict=True):
         assert same(figure_of(cell), chart)
 

@@ -17,7 +17,7 @@ def test_size_command_and_card_are_of_the_chosen_sub_network(open_app, tiny):
     assert metric(at, "Dev accuracy") == "0.800"
     command, use, card = (block.value for block in at.code)
     assert command == (
-        "python -m dynabert extract tiny --subnet w0.50-d1.00 --out tiny-w0.50-d1.00"
+        f"python -m dynabert extract {tiny.argument} --subnet w0.50-d1.00 --out tiny-w0.50-d1.00"
     )
     assert "tiny-w0.50-d1.00" in use
     assert "accuracy 0.8000" in card

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from dynabert.cli import choose_command
 from dynabert.cli.main import app
 from dynabert.errors import UserError
 from dynabert.evaluation import Latency, count_macs, num_params
@@ -64,7 +63,7 @@ def test_it_names_what_fits_what_is_next_and_how_to_take_it(run):
     assert SHALLOW.key in lines["runner-up"]
     assert "4 sub-networks, 3 of them timed, 1 text of 10 tokens per pass" in text
     assert "1 collapsed (one answer for every example) and never chosen" in text
-    assert "other work" not in text  # the clock is steady
+    assert "busy" not in text  # the clock is steady
 
 
 def test_json_is_all_that_is_written_to_standard_output(run):
@@ -85,6 +84,8 @@ def test_json_is_all_that_is_written_to_standard_output(run):
     assert found["runner_up"]["subnet"] == SHALLOW.key
     assert found["step_up"]["score"] == 0.9
     assert found["extract"] == export_command(run, NARROW)
+    assert (found["was_busy"], found["warning"]) == (False, None)
+    assert found["spread"] == pytest.approx(0.4 / 4)  # of the shortest told of, the runner-up
 
 
 def test_nothing_fits(run):
@@ -152,9 +153,20 @@ def test_a_run_that_cannot_be_written_to_is_chosen_from_all_the_same(run, monkey
     assert "not kept" in told.stderr
 
 
-def test_a_restless_machine_is_told_of(run, monkeypatch):
-    monkeypatch.setattr(choose_command, "UNQUIET", 0.5)
-    assert "1.0 times apart: the machine has other work" in said(choose(run, "--floor", "0.1"))
+def test_a_busy_machine_is_warned_of(run, monkeypatch):
+    def measure(model, subnets, setup, *, on_repeat):
+        return [Latency(median_ms=MS[one.key], iqr_ms=0.5 * MS[one.key]) for one in subnets]
+
+    monkeypatch.setattr(core, "measure_latency", measure)
+    warning = (
+        "The machine was busy: the middle half of one measurement's passes spread over 50% of its median. "
+        "Choose again when it is quiet: the answer may be another then."
+    )
+    assert said(choose(run, "--floor", "0.1")).endswith(f"Warning: {warning}")
+    assert f"Warning: {warning}" in said(choose(run, "--latency-ms", "3"))  # where nothing fits too
+    found = json.loads(choose(run, "--floor", "0.1", "--json").stdout)
+    assert (found["was_busy"], found["warning"]) == (True, warning)
+    assert (found["unrest"], found["spread"]) == (1.0, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dynabert.cli.main import app
+from dynabert.export import export_command
 from dynabert.runs import Run
 from dynabert.search.ose.folder import SUPERNET, list_extractions
+from dynabert.subnet import Subnet
 
 pytest_plugins = ["searched_run"]
 FAST = ("--tokens", "8", "--examples", "6", "--widths", "1,0.5", "--depths", "1,0.5")
@@ -30,7 +32,7 @@ def test_it_names_the_winner_of_each_epsilon_and_what_may_be_claimed(run):
         assert f"{outcome.w:.3f}" in told.output
     assert "4 of 4" in told.output
     assert "No approximation guarantee" in told.output
-    assert f"extract tiny --subnet {report.best.winner} --out small" in told.output
+    assert export_command(run, Subnet.parse(report.best.winner)) in " ".join(told.output.split())
     shown = ose(run, "--show")
     assert report.best.winner in shown.output
     assert shown.exit_code == 0

@@ -8,11 +8,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dynabert.cli.main import app
-from dynabert.cli.ose_plain_command import training_command, usual_sizes
+from dynabert.cli.ose_plain_command import usual_sizes
 from dynabert.cli.train_command import changed
+from dynabert.examples import load_examples
 from dynabert.modeling.architecture import Architecture, PlainSpace
 from dynabert.runs import Run
-from dynabert.search.ose.folder import PLAIN, list_extractions
+from dynabert.search.ose.folder import PLAIN, list_extractions, open_extraction
+from dynabert.search.ose.full_training import training_command
+from dynabert.search.ose.plain import carry_out_plain
+from dynabert.search.ose.plain_settings import ask_plain
 from dynabert.subnet import NetworkShape
 from dynabert.training import Reduce
 from dynabert.training.presets import RECIPES
@@ -64,6 +68,31 @@ def test_the_command_that_trains_a_winner_in_full_is_one_that_can_be_typed(run):
     recipe = changed(RECIPES["plain-student"], changes)
     (reduce,) = [one for one in recipe.stages if isinstance(one, Reduce)]
     assert reduce == Reduce(layers=2, heads=4, hidden=12, neurons=20)
+
+
+def test_what_was_found_is_printed_round_by_round(run):
+    settings = ask_plain(
+        layers=(1, 2),
+        heads=(2,),
+        hiddens=(12, 48),
+        neurons=(20,),
+        steps=(1, 2),
+        batch_size=4,
+        num_examples=6,
+        tokens=8,
+    )
+    folder = open_extraction(run, "p", settings, PLAIN)
+    report = carry_out_plain(folder, run, run.model(), load_examples(run))
+    told = " ".join(plain(run, "--show").output.split())
+    for one in report.rounds:
+        assert f"{one.w:.3f}" in told
+        for key in (one.winner, one.frozen_winner):  # written alike
+            assert f"<{key.replace('-', ', ')}>" in told
+            assert f" {key} " not in told
+    last = report.rounds[-1]
+    low, high = last.error_range
+    assert (f"lie between {low:.4f} and {high:.4f}, so close" in told) == last.errors_are_alike
+    assert training_command(run, report.winner) in told
 
 
 def test_no_extractions_yet(run):

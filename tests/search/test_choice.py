@@ -105,6 +105,74 @@ def test_one_that_was_too_slow_once_does_not_fit() -> None:
     assert key_of(choice.step_up) == key(0)  # 6 ms as the others, and scores most
 
 
+@pytest.mark.parametrize(
+    ("medians", "iqr_ms", "unrest", "spread", "signs"),
+    [
+        ((4.0, 4.0, 4.0), 1.0, 1.0, 0.25, None),  # both at their bounds
+        ((2.0, 3.0, 3.0), 0.5, 1.5, 0.25, None),
+        (
+            (2.0, 2.0, 3.2),
+            0.4,
+            1.6,
+            0.2,
+            "measurements of one sub-network were up to 1.6 times apart",
+        ),
+        (  # steady other work: the measurements agree
+            (4.0, 4.0, 4.0),
+            2.4,
+            1.0,
+            0.6,
+            "the middle half of one measurement's passes spread over 60% of its median",
+        ),
+        (
+            (2.0, 4.0, 4.0),
+            1.0,
+            2.0,
+            0.5,
+            "measurements of one sub-network were up to 2.0 times apart and the middle half of one "
+            "measurement's passes spread over 50% of its median",
+        ),
+    ],
+)
+def test_a_busy_machine_is_warned_of(medians, iqr_ms, unrest, spread, signs) -> None:
+    said = iter(medians)
+    choice = decide(
+        [option(0, 0.9)],
+        Budget(latency_ms=5),
+        clock=lambda subnets: [Latency(median_ms=next(said), iqr_ms=iqr_ms) for _ in subnets],
+    )
+    assert len(choice.chosen.measured) == 3
+    assert choice.unrest == pytest.approx(unrest)
+    assert choice.spread == pytest.approx(spread)
+    assert choice.was_busy == (signs is not None)
+    assert choice.warning == (
+        signs
+        and f"The machine was busy: {signs}. Choose again when it is quiet: the answer may be another then."
+    )
+    plain = choice.as_json()
+    assert (plain["unrest"], plain["spread"]) == (choice.unrest, choice.spread)
+    assert (plain["was_busy"], plain["warning"]) == (choice.was_busy, choice.warning)
+
+
+def test_where_time_does_not_decide_the_warning_says_so() -> None:
+    choice = decide(
+        [option(0, 0.9)],
+        Budget(num_params=20),
+        clock=lambda subnets: [Latency(median_ms=4.0, iqr_ms=3.0) for _ in subnets],
+    )
+    assert choice.spread == 0.75
+    assert "The choice does not depend on it, but latencies came out too long" in choice.warning
+    missed = decide(
+        [option(0, 0.9)],
+        Budget(floor=0.95),
+        clock=lambda subnets: [Latency(median_ms=4.0, iqr_ms=3.0) for _ in subnets],
+    )
+    assert key_of(missed.nearest_miss) == key(0)
+    assert "The choice does not depend on it" in missed.warning
+    nothing = decide([], Budget(num_params=20), clock=lambda subnets: [])
+    assert (nothing.spread, nothing.unrest, nothing.warning) == (0.0, 1.0, None)
+
+
 def test_where_nothing_fits_the_nearest_miss_is_told() -> None:
     options = [option(0, 0.9), option(1, 0.8), option(2, 0.7)]
     clock = FakeClock({key(0): [9], key(1): [7], key(2): [7.5]})

@@ -19,6 +19,7 @@ from dynabert.modeling.reduction import cut_student, new_student
 from dynabert.search.ose import MaximumPoint, Member, w_coefficient
 from dynabert.search.ose.folder import PLAIN, load_extraction, open_extraction
 from dynabert.search.ose.plain import carry_out_plain
+from dynabert.search.ose.plain_report import Round, TriedArchitecture
 from dynabert.search.ose.plain_settings import ask_plain
 from dynabert.search.ose.short_training import DIVERGED, ShortTraining, clip_weights_
 from dynabert.subnet import FULL
@@ -169,6 +170,31 @@ def test_rounds_are_the_algorithm_over_the_better_half_of_the_one_before(run):
         wanted = set(sorted(ws, key=ws.get, reverse=True)[: math.ceil(len(ws) / 2)])
     assert report.rounds[0].error_before is None
     assert -1 <= report.rounds[1].w_before <= 1
+
+
+@pytest.mark.parametrize(
+    ("errors", "alike"),
+    [((0.5, 0.5049, 0.502), True), ((0.5, 0.5051, 0.502), False), ((0.5,), False)],
+)
+def test_errors_within_a_hundredth_are_alike(errors, alike):
+    tried = tuple(
+        TriedArchitecture(key=f"{layers}-2-12-20", learning_rate=1e-4, error=error, w=0.1)
+        for layers, error in enumerate(errors, 1)
+    )
+    unknown = dict.fromkeys(
+        ("params_inference", "params_error", "error_before", "w_before", "dev_score")
+    )
+    one = Round(
+        steps=3,
+        tried=tried,
+        winner="1-2-12-20",
+        w=0.1,
+        frozen_winner="1-2-12-20",
+        seconds=1.0,
+        **unknown,
+    )
+    assert one.error_range == (0.5, max(errors))
+    assert one.errors_are_alike == alike
 
 
 def test_epsilon_leaves_architectures_out_of_all_rounds(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tiny_run import write_tiny_run
 from transformers import AutoTokenizer, pipeline
 
 from dynabert import DynaBertForSequenceClassification, Subnet
-from dynabert.export import export_bytes, export_subnet, model_card, zip_subnet
+from dynabert.export import export_bytes, export_command, export_subnet, model_card, zip_subnet
 from dynabert.runs import Run
 
 HALF = Subnet(0.5, 0.5)
@@ -57,6 +58,19 @@ def test_a_network_that_drops_tokens_is_taken_away_with_its_lengths(
     card = (tmp_path / "short" / "README.md").read_text(encoding="utf-8")
     assert f"| Tokens that leave each | {said} |" in card
     assert "| Scores | not evaluated |" in card
+
+
+def test_the_command_names_the_run_so_that_it_is_found(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shlex.split(export_command(run, HALF, half=True)) == [
+        *("python", "-m", "dynabert", "extract", str(run.folder.resolve())),
+        *("--subnet", "w0.50-d0.50", "--half", "--out", "tiny-w0.50-d0.50"),
+    ]
+    monkeypatch.chdir(run.folder.parent.parent)  # where `runs/` holds it
+    assert export_command(run, HALF) == (
+        "python -m dynabert extract tiny --subnet w0.50-d0.50 --out tiny-w0.50-d0.50"
+    )
 
 
 def test_half_precision_is_half_the_size(run: Run, tmp_path: Path) -> None:

@@ -97,6 +97,10 @@ def test_resolving_shows_the_counts_in_words() -> None:
     assert resolved.heads == (6,) * 4
     assert resolved.neurons == (768,) * 4
     assert str(resolved) == "4 layers (1, 3, 4, 6) x 6 heads x 768 neurons"
+    smallest = Subnet(1 / 12, 1 / 6).resolve(MINILM)
+    assert str(smallest) == "1 layer (6) x 1 head x 128 neurons"
+    mixed = Subnet.parse("w1.00-d0.50-h1.12.6-n1.768.1").resolve(MINILM)
+    assert str(mixed) == "3 layers (2, 4, 6) x 1-12 heads x 1-768 neurons"
 
 
 def test_explicit_counts_replace_the_multipliers() -> None:

@@ -14,6 +14,9 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+_ALIKE = 0.01  # as a share of the smallest error
+
+
 class TriedArchitecture(_Value):
     """An architecture in one round, with the best of its learning rates."""
 
@@ -38,6 +41,18 @@ class Round(_Value):
     w_before: float | None
     dev_score: float | None  # of the winner after these steps, on all of dev
     seconds: float  # of training and judging them
+
+    @property
+    def error_range(self) -> tuple[float, float]:
+        """The smallest error and the largest."""
+        errors = [one.error for one in self.tried]
+        return min(errors), max(errors)
+
+    @property
+    def errors_are_alike(self) -> bool:
+        """Whether several were tried and their errors lie within 1 %, so that W follows the sizes."""
+        low, high = self.error_range
+        return len(self.tried) > 1 and high - low < _ALIKE * low
 
     def of(self, key: str) -> TriedArchitecture | None:
         return next((one for one in self.tried if one.key == key), None)

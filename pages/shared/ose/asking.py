@@ -43,24 +43,33 @@ def offer(run: Run, *, taken: set[str]) -> None:
         return
     with st.expander("Start an extraction", expanded=not taken, icon=":material/add:"):
         asked = _ask(run, cache.results(run), taken)
-        if asked is None:
-            return
-        name, settings = asked
-        if st.button("Extract", type="primary", icon=":material/play_arrow:", key="ose-start"):
-            try:
-                check_run_name(name, "search")
-                run.check_writable()
-            except UserError as error:
-                st.error(wording.sentence(error), icon=":material/error:")
-                return
-            same = cache.run_key(run)
-            jobs.start(
-                job_key(run),
-                f"extraction {name} of {run.name}",
-                lambda report: _extract(run, same, name, settings, report),
-            )
-            state.change("extraction", name)
-            st.rerun()
+        if asked is not None and st.button(
+            "Extract", type="primary", icon=":material/play_arrow:", key="ose-start"
+        ):
+            _start(run, *asked)
+        st.caption("Over plain architectures, each trained for a few steps, in a terminal:")
+        st.code(
+            shlex.join(["python", "-m", "dynabert", "ose-plain", run.argument]),
+            language="bash",
+            wrap_lines=True,
+        )
+
+
+def _start(run: Run, name: str, settings: SupernetSettings) -> None:
+    try:
+        check_run_name(name, "search")
+        run.check_writable()
+    except UserError as error:
+        st.error(wording.sentence(error), icon=":material/error:")
+        return
+    same = cache.run_key(run)
+    jobs.start(
+        job_key(run),
+        f"extraction {name} of {run.name}",
+        lambda report: _extract(run, same, name, settings, report),
+    )
+    state.change("extraction", name)
+    st.rerun()
 
 
 def _ask(run: Run, results: pd.DataFrame, taken: set[str]) -> tuple[str, SupernetSettings] | None:
@@ -74,7 +83,8 @@ def _ask(run: Run, results: pd.DataFrame, taken: set[str]) -> tuple[str, Superne
             default=["all"],
             format_func=_AXES.__getitem__,
             key="ose-axes",
-            help="Left out, every width and depth that the recipe reports.",
+            help="Without the first: the widths and depths that the recipe reports.",
+            wrap=True,  # Streamlit would cut them off in a column
         )
         cost = st.segmented_control(
             "Inference cost",
@@ -83,6 +93,7 @@ def _ask(run: Run, results: pd.DataFrame, taken: set[str]) -> tuple[str, Superne
             required=True,
             format_func=_COSTS.__getitem__,
             key="ose-cost",
+            wrap=True,
         )
         counted = st.segmented_control(
             "Parameters",
@@ -91,6 +102,7 @@ def _ask(run: Run, results: pd.DataFrame, taken: set[str]) -> tuple[str, Superne
             required=True,
             format_func={"all": "All", "encoder": "Of the layers only"}.__getitem__,
             key="ose-counted",
+            wrap=True,
         )
     with right:
         num_examples = st.number_input(

@@ -74,8 +74,9 @@ def show(run: Run, folder: ExtractionFolder[SupernetSettings, Report], report: R
     published = "" if report.settings.w_exponents.is_published else " W has exponents of ours."
     st.caption(
         f"Savings are measured from {beyond}.{published} e: mean loss of the shared weights on "
-        f"{report.num_examples:,} training examples, the same for all; {report.seconds:.0f} s. Scores are of "
-        f"all of dev. {wording.escape(report.machine)}, {report.created[:10]}."
+        f"{report.num_examples:,} training examples, the same for all, measured in "
+        f"{report.seconds:.0f} s. Scores are of all of dev. "
+        f"{wording.escape(report.machine)}, {report.created[:10]}."
     )
 
 
@@ -86,7 +87,7 @@ def _show_winner(run: Run, report: Report, winner: Finalist, w: float) -> None:
     st.caption(f"{wording.escape(str(subnet.resolve(run.config.shape)))}.")
     metric = wording.metric_title(report.metric)
     with st.container(horizontal=True):
-        st.metric("W", f"{w:.3f}", border=True)
+        st.metric("W", f"{w:.3f}", border=True, height="stretch")
         if winner.score is not None:
             delta = (
                 None if full.score is None else f"{100 * (winner.score - full.score):+.1f} points"
@@ -96,20 +97,41 @@ def _show_winner(run: Run, report: Report, winner: Finalist, w: float) -> None:
                 f"{winner.score:.3f}",
                 delta,
                 border=True,
+                height="stretch",
                 help="Against the largest.",
             )
-        for name, value, most in (
-            ("Parameters (million)", winner.num_params / 1e6, full.num_params / 1e6),
-            ("MACs (million)", winner.macs / 1e6, full.macs / 1e6),
-            ("Latency (ms)", winner.latency_ms, full.latency_ms),
+        settings = report.settings
+        texts = wording.count(settings.batch_size, "text")
+        for name, value, share, about in (
+            (
+                "Parameters",
+                f"{winner.num_params / 1e6:.2f} M",
+                winner.num_params / full.num_params,
+                None,
+            ),
+            (
+                f"MACs, {settings.tokens} tokens",
+                f"{winner.macs / 1e6:,.4g} M",
+                winner.macs / full.macs,
+                None,
+            ),
+            (
+                "Latency",
+                f"{winner.latency_ms:.2f} ms",
+                winner.latency_ms / full.latency_ms,
+                f"± {winner.latency_ms_iqr / 2:.2f} ms, half of the interquartile range; {texts} of "
+                f"{wording.count(settings.tokens, 'token')} per pass.",
+            ),
         ):
             st.metric(
                 name,
-                f"{value:,.4g}",
-                f"{value / most:.0%} of the largest",
+                value,
+                f"{share:.0%} of the largest",
                 delta_color="off",
                 delta_arrow="off",
                 border=True,
+                height="stretch",
+                help=about,
             )
     st.page_link(
         "pages/accuracy.py",
@@ -117,6 +139,7 @@ def _show_winner(run: Run, report: Report, winner: Finalist, w: float) -> None:
         icon=":material/scatter_plot:",
         query_params=links.to(subnet),
     )
+    st.caption("Take it away in a terminal:")
     st.code(export_command(run, subnet), language="bash", wrap_lines=True)
 
 
@@ -126,30 +149,31 @@ def _show_assumptions(found: Agreement, metric: str) -> None:
         (
             "parameters and inference cost",
             found.params_inference,
-            "1",
+            1,
             "skipping by parameters skips by cost",
         ),
-        ("parameters and error", found.params_error, "−1", "more parameters, less error"),
-        ("inference cost and error", found.inference_error, "−1", "more cost, less error"),
-        ("error and loss on dev", found.error_dev_loss, "1", "e tells what unseen examples would"),
+        ("parameters and error", found.params_error, -1, "more parameters, less error"),
+        ("inference cost and error", found.inference_error, -1, "more cost, less error"),
+        ("error and loss on dev", found.error_dev_loss, 1, "e tells what unseen examples would"),
         (
             f"error and {wording.metric_title(metric)} on dev",
             found.error_dev_metric,
-            "−1",
+            -1,
             "e tells which sub-network scores better",
         ),
     ]
     st.dataframe(
         pd.DataFrame(rows, columns=["pair", "tau", "assumed", "meaning"]),
         hide_index=True,
+        placeholder="–",
         column_config={
             "pair": "order of",
             "tau": st.column_config.NumberColumn(
                 "Kendall's τ",
                 format="%.2f",
-                help="1: the same order, 0: unrelated, −1: the opposite.",
+                help="1: the same order, 0: unrelated, -1: the opposite. –: not defined.",
             ),
-            "assumed": "assumed",
+            "assumed": st.column_config.NumberColumn("assumed", format="%d"),
             "meaning": "what that would mean",
         },
     )
@@ -163,11 +187,12 @@ def _show_judged(report: Report) -> None:
             table[
                 ["key", "is_winner", "w", "score", "dev_loss", "num_params", "macs", "latency_ms"]
             ].assign(
-                key=table["key"].map(_named),
+                key=table["key"].map(_titled),
                 num_params=table["num_params"] / 1e6,
                 macs=table["macs"] / 1e6,
             ),
             hide_index=True,
+            placeholder="–",
             column_config={
                 "key": "sub-network",
                 "is_winner": "wins for some ε",
@@ -184,7 +209,13 @@ def _show_judged(report: Report) -> None:
 
 
 def _named(key: str) -> str:
+    """For Markdown, for example "width 0.5, depth 0.75"."""
+    return wording.escape(_titled(key))
+
+
+def _titled(key: str) -> str:
+    """The same as plain text, for a table."""
     subnet = Subnet.parse(key)
     lengths = subnet.length_config
     left = "" if lengths is None else f", {lengths.in_words}"
-    return wording.escape(f"{wording.subnet_title(subnet)}{left}")
+    return f"{wording.subnet_title(subnet)}{left}"

@@ -8,7 +8,8 @@ import streamlit as st
 from dynabert.modeling.architecture import Architecture
 from dynabert.runs import Run
 from dynabert.search.ose.folder import ExtractionFolder
-from dynabert.search.ose.plain_report import PlainReport
+from dynabert.search.ose.full_training import training_command
+from dynabert.search.ose.plain_report import PlainReport, Round
 from dynabert.search.ose.plain_settings import PlainSettings
 from dynabert.search.ose.tables import round_table
 from pages.shared import controls, wording
@@ -28,7 +29,7 @@ def show(
     st.markdown(
         f"Plain architectures ⟨layers, heads, hidden size, neurons⟩, {_STARTS[settings.start]}. After "
         f"**{wording.count(this.steps, 'step')}** the winner of {len(this.tried)} is "
-        f"**{wording.escape(_named(this.winner))}**, W {this.w:.3f}"
+        f"**{wording.escape(_named(this.winner))}**"
         + (
             "; it would also win if all errors were equal: **the errors have decided nothing.**"
             if this.frozen_winner == this.winner
@@ -36,8 +37,12 @@ def show(
         )
     )
     macs = settings.cost == "macs"
-    title = f"MACs for {settings.tokens} tokens (million)" if macs else "latency (ms, batch 1)"
-    scale = 1e6 if macs else 1.0
+    title, scale = (
+        (f"MACs for {settings.tokens} tokens (million)", 1e6)
+        if macs
+        else (f"latency (ms, {settings.tokens} tokens, batch 1)", 1.0)
+    )
+    _show_winner(run, report, this)
     opened = (
         f"report = load_extraction(run.folder / 'ose-plain' / {folder.name!r}, PLAIN).report()\n"
     )
@@ -65,6 +70,7 @@ def show(
             ]
         ),
         hide_index=True,
+        placeholder="–",
         column_config={
             "dev": st.column_config.NumberColumn(f"its dev {metric} then", format="%.3f"),
             "errors": st.column_config.NumberColumn(
@@ -79,10 +85,53 @@ def show(
             "seconds": st.column_config.NumberColumn("training (s)", format="%.0f"),
         },
     )
+    beyond = f"{settings.margin:.0%} more than " if settings.margin else ""
     st.caption(
-        f"e: mean loss on {settings.num_examples:,} training examples that no student learns from. "
+        f"Savings are measured from {beyond}the largest costs of the space. e: mean loss on "
+        f"{settings.num_examples:,} training examples that no student learns from. "
         f"{wording.escape(report.machine)}, {report.created[:10]}."
     )
+
+
+def _show_winner(run: Run, report: PlainReport, this: Round) -> None:
+    """What the winner of a round saves and scores, and the command that trains it in full."""
+    member = next(one for one in report.members if one.key == this.winner)
+    macs = report.settings.cost == "macs"
+    cost = f"{member.inference / 1e6:,.4g} M" if macs else f"{member.inference:.2f} ms"
+    tokens = wording.count(report.settings.tokens, "token")
+    with st.container(horizontal=True):
+        for name, value, below in (
+            ("W", f"{this.w:.3f}", None),
+            (
+                f"Dev {wording.metric_title(report.metric)}",
+                "–" if this.dev_score is None else f"{this.dev_score:.3f}",
+                f"after {wording.count(this.steps, 'step')}",
+            ),
+            (
+                "Parameters",
+                f"{member.num_params / 1e6:.2f} M",
+                _saved(member.num_params, report.maximum_params),
+            ),
+            (
+                f"{'MACs' if macs else 'Latency'}, {tokens}",
+                cost,
+                _saved(member.inference, report.maximum_inference),
+            ),
+        ):
+            st.metric(name, value, below, "off", delta_arrow="off", border=True, height="stretch")
+    if this.errors_are_alike:
+        low, high = this.error_range
+        st.warning(
+            f"The errors of all {len(this.tried)} lie between {low:.4f} and {high:.4f}, so close that W "
+            "follows the sizes. More steps may tell them apart.",
+            icon=":material/balance:",
+        )
+    st.caption("Train it in full, in a terminal:")
+    st.code(training_command(run, this.winner), language="bash", wrap_lines=True)
+
+
+def _saved(cost: float, most: float) -> str:
+    return f"{1 - cost / most:.0%} saved"
 
 
 def _named(key: str) -> str:

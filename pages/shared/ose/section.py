@@ -34,7 +34,8 @@ def show(run: Run, *, may_start: bool) -> None:
     if jobs.watch(asking.job_key(run)):
         return
     if not done:
-        state.forget_quietly("extraction")
+        for name in ("extraction", "epsilon", "round"):
+            state.forget_quietly(name)
         st.info(
             f"Nothing has been extracted from {wording.escape(run.name)} yet.",
             icon=":material/deployed_code:",
@@ -49,7 +50,7 @@ def show(run: Run, *, may_start: bool) -> None:
     for name, command in unfinished:
         st.caption(
             f"{wording.escape(name)} is not done; the command that began it goes on with it: "
-            f"`dynabert {command} {run.name} --name {name} ...`"
+            f"`python -m dynabert {command} {run.argument} --name {name} ...`"
         )
     if may_start:
         asking.offer(run, taken={*done, *(name for name, _ in unfinished)})

@@ -71,6 +71,7 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
             default=["lengths"],
             format_func=_AXES.__getitem__,
             key="search-axes",
+            wrap=True,  # Streamlit would cut them off in a column
         )
         method = st.selectbox(
             "Method", METHODS, format_func=_METHODS.__getitem__, key="search-method"
@@ -85,6 +86,7 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
             required=True,
             format_func=_COSTS.__getitem__,
             key="search-cost",
+            wrap=True,
         )
         tokens = st.number_input(
             "Tokens of a text",

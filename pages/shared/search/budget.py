@@ -12,12 +12,12 @@ from dynabert.export import export_command
 from dynabert.runs import Run
 from dynabert.search.budget import FLOOR, Budget
 from dynabert.search.candidates import Option
-from dynabert.search.choice import REPEATS, UNQUIET, Choice, choose
+from dynabert.search.choice import REPEATS, Choice, choose
 from dynabert.subnet import Subnet
 from pages.shared import cache, controls, found, jobs, links, notices, state, wording
 
 MILLION = 1e6
-_FIELD_WIDTH = 148  # pixels: two beside each other on a telephone, all on a wide screen
+_FIELD_WIDTH = 148  # pixels: two beside each other on a telephone, all limits on a wide screen
 _PHASES = {"evaluate": "dev examples read"}
 # Costs by their names: what they are divided by, and the unit of that.
 _UNITS = {
@@ -73,15 +73,6 @@ def _ask(run: Run, tokens: int) -> Budget | None:
     most = run.config.max_tokens
     with st.container(horizontal=True):
         latency = _field("Latency (ms)", "budget_ms", 0.01, 1e5, "Of one pass, at most.", step=0.5)
-        length = _field(
-            "Tokens of a text",
-            "budget_tokens",
-            1,
-            most,
-            f"For which latency is measured: 1 to {most}.",
-            usual=min(tokens, most),
-        )
-        batch = _field("Texts per pass", "budget_batch", 1, 4096, "Also called batch.", usual=1)
         params = _field(
             "Parameters (M)",
             "budget_params",
@@ -89,6 +80,14 @@ def _ask(run: Run, tokens: int) -> Budget | None:
             1e5,
             "Millions of the Transformer layers, at most.",
             step=0.1,
+        )
+        macs = _field(
+            "MACs (M)",
+            "budget_macs",
+            0.001,
+            9e5,
+            "Millions of the Transformer layers for one text of so many tokens, at most.",
+            step=10.0,
         )
         floor = _field(
             f"{wording.capital(metric)}, at least",
@@ -98,16 +97,36 @@ def _ask(run: Run, tokens: int) -> Budget | None:
             "On dev. Alone it asks for the fastest sub-network that scores so much.",
             step=0.01,
         )
+    with st.container(horizontal=True):
+        length = _field(
+            "Tokens of a text",
+            "budget_tokens",
+            1,
+            most,
+            f"For which latency is measured and MACs are counted: 1 to {most}.",
+            usual=min(tokens, most),
+        )
+        batch = _field(
+            "Texts per pass",
+            "budget_batch",
+            1,
+            4096,
+            "That latency is measured with; also called batch.",
+            usual=1,
+        )
     try:
         return Budget(
             latency_ms=latency,
             num_params=None if params is None else params * MILLION,
+            macs=None if macs is None else macs * MILLION,
             floor=floor,
             tokens=int(length or 1),
             batch_size=int(batch or 1),
         )
     except UserError:  # within their ranges, the fields can only have all been left open
-        st.caption("Say how much time or how many parameters it may take, or what it must score.")
+        st.caption(
+            "Say what it may take at most (time, parameters or MACs), or what it must score at least."
+        )
         return None
 
 
@@ -126,7 +145,9 @@ def _field(
     whole = usual is not None
     good = number is not None and low <= number <= high and not (whole and number % 1)
     if given is not None and not good:
-        notices.fell_back(label[:1].lower() + label[1:], given, "its field is left as usual")
+        # Not of an acronym: MACs.
+        begun = label if label[1:2].isupper() else label[:1].lower() + label[1:]
+        notices.fell_back(begun, given, "its field is left as usual")
         state.forget_quietly(name)
     key = f"field-{name}"
     value = number if good else usual
@@ -182,6 +203,7 @@ def _show(run: Run, choice: Choice, measured: float) -> None:
     chosen, miss = choice.chosen, choice.nearest_miss
     if chosen is not None:
         st.markdown(f"Take **{_name(chosen.subnet)}**.")
+        _warn(choice)
         _describe(run, choice, chosen)
         _show_others(run, choice)
         _show_links(run, chosen)
@@ -191,18 +213,21 @@ def _show(run: Run, choice: Choice, measured: float) -> None:
             f"Nothing fits. Nearest is **{_name(miss.subnet)}**: {wording.escape(over)}.",
             icon=":material/production_quantity_limits:",
         )
+        _warn(choice)
         _describe(run, choice, miss)
+        _show_links(run, miss)
     else:
         st.warning(
             "Nothing fits: no sub-network of this run has a score that says anything.",
             icon=":material/production_quantity_limits:",
         )
-    if choice.unrest > UNQUIET:
-        st.caption(
-            f"Measurements of one sub-network were up to {choice.unrest:.1f} times apart: the machine had "
-            "other work. In a quiet moment more may fit."
-        )
     _show_chart(run, choice, measured)
+
+
+def _warn(choice: Choice) -> None:
+    """That the machine was busy, where its clock shows that it was."""
+    if choice.warning is not None:
+        st.warning(wording.escape(choice.warning), icon=":material/timer_off:")
 
 
 def _describe(run: Run, choice: Choice, option: Option) -> None:
@@ -246,7 +271,9 @@ def _name(subnet: Subnet) -> str:
 
 
 def _tile(title: str, value: str, below: str | None, about: str | None) -> None:
-    st.metric(title, value, below, "off", delta_arrow="off", help=about, border=True)
+    st.metric(
+        title, value, below, "off", delta_arrow="off", help=about, border=True, height="stretch"
+    )
 
 
 def _about(option: Option) -> str:
