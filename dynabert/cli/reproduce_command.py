@@ -15,6 +15,7 @@ from dynabert.cli.options import RUNS_DIR, ChosenPrecision, RunsDir
 from dynabert.cli.stopping import interruptible
 from dynabert.errors import UserError, explain
 from dynabert.reproduction.compare import Comparison
+from dynabert.reproduction.figure_markdown import show_figure
 from dynabert.reproduction.latencies import PAPER_SETUPS
 from dynabert.reproduction.layout import Figure
 from dynabert.reproduction.markdown import show, write_readme
@@ -293,8 +294,9 @@ def _show(names: list[str], results: Path, backbone: str, plan: Plan) -> None:
     for name in names:
         table = find(name)
         if isinstance(table, Figure):
-            raise UserError(f"{name} is a picture: see the page Results of the app.")
-        print_markdown(show(Comparison(table, backbone, found, plan.without)))
+            print_markdown(show_figure(table, found, backbone, plan.without))
+        else:
+            print_markdown(show(Comparison(table, backbone, found, plan.without)))
 
 
 def print_markdown(text: str) -> None:

@@ -17,10 +17,11 @@ from dynabert.reproduction.circumstances import (
     task_title,
 )
 from dynabert.reproduction.compare import Cell, Comparison, column_title, gaps
+from dynabert.reproduction.figure_markdown import figure_part
 from dynabert.reproduction.findings import findings
 from dynabert.reproduction.layout import Row, Table
 from dynabert.reproduction.results import Result
-from dynabert.reproduction.tables import TABLES
+from dynabert.reproduction.tables import FIGURES, TABLES
 
 README = "README.md"
 _MOST_COLUMNS = 12
@@ -164,6 +165,11 @@ def readme(results: Sequence[Result], without: Mapping[str, str]) -> str:
                 parts += ["", *_measured_part(comparison)]
             elif table.family == own[0].shape.family:
                 missing.append(f"Table {table.number}")
+        for figure in FIGURES.values():
+            if part := figure_part(figure, own, backbone):
+                parts += ["", *part]
+            elif own[0].shape.family == "bert":
+                missing.append(f"Figure {figure.number}")
         if missing:
             parts += ["", f"Nothing measured of: {', '.join(missing)}."]
         parts += ["", "## Trainings", "", *_trainings(own)]

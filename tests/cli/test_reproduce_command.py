@@ -131,7 +131,6 @@ def test_what_cannot_be_is_refused_in_a_sentence(tmp_path):
     assert "no recipe has a stage 'wdth'" in refused("table3", "--epochs", "wdth=2")
     assert "either --no-limits or" in refused("table3", "--no-limits", "--num-train", 5)
     assert "either --no-limits or" in refused("table3", "--no-limits", "--judge-examples", 5)
-    assert "is a picture" in refused("figure3", "--show")
     assert "cannot read the plan" in refused("--all", "--plan", tmp_path / "none.yaml")
 
 

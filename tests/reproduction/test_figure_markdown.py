@@ -1,0 +1,57 @@
+"""Figure 3 in numbers: every method beside DynaBERT's sub-network of its size."""
+
+from __future__ import annotations
+
+from made_results import made_result
+
+from dynabert.reproduction.figure_markdown import figure_part, show_figure
+from dynabert.reproduction.tables import FIGURES
+from dynabert.subnet import Subnet
+
+HALF = Subnet(1.0, 0.5)
+FIGURE = FIGURES["figure3"]
+
+
+def results():
+    return [
+        made_result(recipe="dynabert", seed=0, scores={Subnet(): 0.8, HALF: 0.7}),
+        made_result(recipe="dynabert", seed=1, scores={Subnet(): 0.82, HALF: 0.72}),
+        made_result(recipe="tinybert-d0.50", scores={HALF: 0.75}, collapsed=[HALF]),
+    ]
+
+
+def row(text: str, start: str) -> list[str]:
+    (line,) = [line for line in text.splitlines() if line.startswith(start)]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_method_stands_beside_the_sub_network_of_its_size():
+    text = show_figure(FIGURE, results(), "minilm", {})
+    # 10.646784 M parameters in six layers, half of them in three.
+    full = row(text, "| DynaBERT |")
+    assert full[1:6] == ["1.0x", "1.0x", "81.0 ± 1.4 (2)", "", "10.65"]
+    half = row(text, "|  |")
+    assert half[1:6] == ["1.0x", "0.5x", "71.0 ± 1.4 (2)", "", "5.32"]
+    tiny = row(text, "| TinyBERT, half the depth |")
+    assert tiny[1:6] == ["1.0x", "0.5x", "75.0 (1, 1 collapsed)", "+4.0", "5.32"]
+    assert tiny[6:] == half[6:]  # as many MACs, as fast: made-up times follow parameters
+    assert "Missing: Best of ours" in text
+    assert "reproduce figure3 --task mrpc" in text
+
+
+def test_latency_has_no_columns_where_nothing_was_timed():
+    untimed = [
+        one.model_copy(
+            update={"rows": tuple(r.model_copy(update={"latency": ()}) for r in one.rows)}
+        )
+        for one in results()
+    ]
+    assert "ms, batch" not in show_figure(FIGURE, untimed, "minilm", {})
+    assert "ms, batch 1 | ms, batch 128" in show_figure(FIGURE, results(), "minilm", {})
+
+
+def test_what_tables_show_already_is_no_figure():
+    ours = results()[:2]
+    assert figure_part(FIGURE, ours, "minilm") == []
+    assert "Nothing of it has been measured" in show_figure(FIGURE, ours, "minilm", {})
+    assert "### MRPC accuracy, percent" in figure_part(FIGURE, results(), "minilm")
