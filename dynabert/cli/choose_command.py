@@ -20,14 +20,14 @@ from dynabert.evaluation.cost import PAPER_TOKENS
 from dynabert.examples import load_examples
 from dynabert.export import export_command
 from dynabert.runs import Run, find_run
-from dynabert.search.budget import FLOOR, Budget
+from dynabert.search.budget import Budget
 from dynabert.search.candidates import Option
 from dynabert.search.choice import Choice
 from dynabert.search.choice import choose as choose_subnet
+from dynabert.search.choice_in_words import budget_in_words, excess_in_words, price_in_words
 from dynabert.training.events import Working
 
 NOTHING_FITS = 1  # the exit code
-_SCALES = {"latency_ms": (1.0, "ms"), "num_params": (1e6, "M parameters"), "macs": (1e6, "M MACs")}
 
 
 def choose(
@@ -128,7 +128,7 @@ def _as_json(run: Run, choice: Choice) -> dict[str, Any]:
 def _report(run: Run, choice: Choice) -> None:
     budget = choice.budget
     shown = Table(
-        title=f"{run.name}: {_in_words(budget, choice.metric)}",
+        title=f"{run.name}: {budget_in_words(budget, choice.metric)}",
         title_justify="left",
         caption_justify="left",
     )
@@ -176,14 +176,14 @@ def _conclude(run: Run, choice: Choice) -> None:
         if step is not None:
             console.print(
                 f"The next step up, {step.key}, gives {100 * (choice.gain or 0):+.1f} points for "
-                f"{_price(choice)}.",
+                f"{price_in_words(choice)}.",
                 soft_wrap=True,
             )
         else:
             console.print("Nothing here scores more.")
         console.print(f"  {export_command(run, chosen.subnet)}", soft_wrap=True)
     elif miss is not None:
-        over = " and ".join(_excess(name, by, choice) for name, by in choice.excess.items())
+        over = excess_in_words(choice)
         console.print(
             f"Nothing fits. Nearest is [bold]{miss.key}[/]: {over}.",
             soft_wrap=True,
@@ -201,32 +201,3 @@ def _numbers(option: Option) -> list[str]:
         f"{option.num_params / 1e6:.2f}",
         f"{option.macs / 1e6:.4g}",
     ]
-
-
-def _price(choice: Choice) -> str:
-    """What the step up costs more, for example "1.30 ms and 0.50 M parameters more"."""
-    parts = []
-    for name in choice.budget.limits or ("latency_ms",):
-        scale, unit = _SCALES[name]
-        price = (choice.price(name) or 0.0) / scale
-        parts.append(f"{abs(price):,.3g} {unit} {'more' if price >= 0 else 'less'}")
-    return " and ".join(parts)
-
-
-def _excess(name: str, by: float, choice: Choice) -> str:
-    """For example "1.3 ms more than the budget's 5"."""
-    if name == FLOOR:
-        return f"{100 * by:.1f} points of {choice.metric} below the floor"
-    scale, unit = _SCALES[name]
-    limit = choice.budget.limits[name] / scale
-    return f"{by / scale:,.3g} {unit} more than the budget's {limit:,.4g}"
-
-
-def _in_words(budget: Budget, metric: str) -> str:
-    parts = [
-        f"at most {limit / _SCALES[name][0]:,.4g} {_SCALES[name][1]}"
-        for name, limit in budget.limits.items()
-    ]
-    if budget.floor is not None:
-        parts.append(f"at least {budget.floor:g} {metric}")
-    return ", ".join(parts)

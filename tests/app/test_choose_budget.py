@@ -105,7 +105,10 @@ def test_the_answer_with_runner_up_and_next_step(open_app, tiny, measured, monke
 def test_nothing_fits(open_app, tiny):
     at = chosen(open_app(tiny.folder.parent, "search", budget_ms="3.5"))
     (warning,) = (one.value.replace("\\", "") for one in at.warning)
-    assert warning == "Nothing fits. Nearest is **width 1, depth 0.5**: 0.5 ms over the budget."
+    assert (
+        warning
+        == "Nothing fits. Nearest is **width 1, depth 0.5**: 0.5 ms more than the budget's 3.5."
+    )
     assert export_command(tiny, SHALLOW) in [
         code.value for code in at.code
     ]  # for who takes it anyway

@@ -10,21 +10,16 @@ from dynabert import plots
 from dynabert.errors import UserError
 from dynabert.export import export_command
 from dynabert.runs import Run
-from dynabert.search.budget import FLOOR, Budget
+from dynabert.search.budget import Budget
 from dynabert.search.candidates import Option
 from dynabert.search.choice import REPEATS, Choice, choose
+from dynabert.search.choice_in_words import COST_UNITS, excess_in_words, price_in_words
 from dynabert.subnet import Subnet
 from pages.shared import cache, controls, found, jobs, links, notices, state, wording
 
 MILLION = 1e6
 _FIELD_WIDTH = 148  # pixels: two beside each other on a telephone, all limits on a wide screen
 _PHASES = {"evaluate": "dev examples read"}
-# Costs by their names: what they are divided by, and the unit of that.
-_UNITS = {
-    "latency_ms": (1.0, "ms"),
-    "num_params": (MILLION, "million parameters"),
-    "macs": (MILLION, "million MACs"),
-}
 _PAGES = ("accuracy", "attention", "try_it", "take_away")
 
 
@@ -208,7 +203,7 @@ def _show(run: Run, choice: Choice, measured: float) -> None:
         _show_others(run, choice)
         _show_links(run, chosen)
     elif miss is not None:
-        over = " and ".join(_excess(choice, name, by) for name, by in choice.excess.items())
+        over = excess_in_words(choice)
         st.warning(
             f"Nothing fits. Nearest is **{_name(miss.subnet)}**: {wording.escape(over)}.",
             icon=":material/production_quantity_limits:",
@@ -293,7 +288,7 @@ def _show_others(run: Run, choice: Choice) -> None:
         title = "Runner-up and next step up" if step == second else "Next step up"
         lines.append(
             f"{title}: **{_name(step.subnet)}**, {_numbers(run, choice, step)}: "
-            f"{100 * (choice.gain or 0):+.1f} points for {_price(choice)}."
+            f"{100 * (choice.gain or 0):+.1f} points for {price_in_words(choice)}."
         )
     elif choice.chosen is not None:
         lines.append("Nothing that this run has results of scores more.")
@@ -304,26 +299,9 @@ def _numbers(run: Run, choice: Choice, option: Option) -> str:
     name = wording.escape(wording.metric_title(run.info.task.metric))
     parts = [f"{name} {option.score:.3f}"]
     for cost in choice.budget.limits or ("latency_ms",):
-        scale, unit = _UNITS[cost]
+        scale, unit = COST_UNITS[cost]
         parts.append(f"{option.costs[cost] / scale:,.3g} {unit}")
     return ", ".join(parts)
-
-
-def _price(choice: Choice) -> str:
-    """For example "1.3 ms more"."""
-    parts = []
-    for cost in choice.budget.limits or ("latency_ms",):
-        scale, unit = _UNITS[cost]
-        price = (choice.price(cost) or 0.0) / scale
-        parts.append(f"{abs(price):,.3g} {unit} {'more' if price >= 0 else 'less'}")
-    return " and ".join(parts)
-
-
-def _excess(choice: Choice, name: str, by: float) -> str:
-    if name == FLOOR:
-        return f"{100 * by:.1f} points below what it must score"
-    scale, unit = _UNITS[name]
-    return f"{by / scale:,.3g} {unit} over the budget"
 
 
 def _show_links(run: Run, option: Option) -> None:
@@ -341,7 +319,7 @@ def _show_links(run: Run, option: Option) -> None:
 
 def _show_chart(run: Run, choice: Choice, measured: float) -> None:
     budget, table = choice.budget, choice.table
-    scale, unit = _UNITS[budget.cost]
+    scale, unit = COST_UNITS[budget.cost]
     texts = f"{wording.count(budget.batch_size, 'text')} of {wording.count(budget.tokens, 'token')}"
     titles = {
         "latency_ms": f"latency, ms, {texts}",
