@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import shutil
 import socket
 import statistics
@@ -29,6 +28,7 @@ from urllib.parse import quote
 
 import psutil
 import torch
+from commands import this_command
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dynabert.evaluation import describe_machine
@@ -282,7 +282,7 @@ def as_table(lines: list[Line]) -> str:
         [
             "# Speed of the app",
             "",
-            f"`python {shlex.join(['benchmarks/app_speed.py', *sys.argv[1:]])}`  ",
+            f"`{this_command()}`  ",
             f"{machine}, server and browser on the same machine; {date.today().isoformat()}",
             "",
             "| | median | slowest | wanted |",

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import shlex
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from commands import this_command
 from per_layer_latency import table_of
 
 from dynabert.data.encoding import EncodedSplit, drawn_rows
@@ -132,7 +132,7 @@ def report(run: Run, arguments: argparse.Namespace) -> list[str]:
     return [
         "# A governor under a changing load",
         "",
-        f"`{shlex.join(['python', *sys.argv])}`, {datetime.date.today()}, "
+        f"`{this_command()}`, {datetime.date.today()}, "
         f"{describe_machine(torch.device('cpu'))}, seed {arguments.seed}.",
         "",
         f"{run.name}, dev examples one by one, {budget:.1f} ms each, from tokens to the answer; "

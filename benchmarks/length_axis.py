@@ -12,12 +12,11 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+from commands import this_command
 
 from dynabert.data.source import DataSource
 from dynabert.evaluation import count_macs, describe_machine
@@ -97,7 +96,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
             recipe=recipe,
             seed=arguments.seed,
             latency=None,
-            command=command(),
+            command=this_command(),
         )
         cache = arguments.runs_dir / ".stages" / f"{arguments.task}-s{arguments.seed}"
         run = train(plan, arguments.runs_dir, tell, stage_cache=cache)
@@ -109,7 +108,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         num_examples=None,
         seed=arguments.seed,
     )
-    search = open_search(run, "tpe", settings, command=command())
+    search = open_search(run, "tpe", settings, command=this_command())
     trials = run_search(
         search,
         model,
@@ -129,7 +128,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "task": arguments.task,
         "metric": metric,
         "seed": arguments.seed,
-        "command": command(),
+        "command": this_command(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(torch.device("cpu")),
         "versions": run.info.versions,
@@ -170,15 +169,6 @@ def teacher_score(run: Run) -> float:
 def tell(event: Event) -> None:
     if isinstance(event, Evaluated):
         print(f"  {event.stage} {event.step}: {event.mean:.4f}", flush=True)
-
-
-def command() -> str:
-    """What repeats it, without the folders of the machine."""
-    words, shown = ["python", "benchmarks/length_axis.py", *sys.argv[1:]], []
-    folders = {"--data-dir": "path/to/glue", "--runs-dir": "runs/length-axis"}
-    for number, word in enumerate(words):
-        shown.append(folders.get(words[number - 1], word) if number else word)
-    return shlex.join(shown)
 
 
 def write_readme(out: Path) -> None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
 import torch
+from commands import this_command
 
 from dynabert import Subnet
 from dynabert.evaluation import LatencySetup, describe_machine, evaluate_many, measure_latency
@@ -73,7 +73,7 @@ def main() -> None:
     lines = [
         "# Widths of single layers, at equal predicted latency",
         "",
-        f"`{shlex.join(['python', *sys.argv])}`, {datetime.date.today()}, "
+        f"`{this_command()}`, {datetime.date.today()}, "
         f"{describe_machine(torch.device('cpu'))}, seed {arguments.seed}.",
         "",
         "Nothing is trained: all are sub-networks of the same run. *Equal parameters*: as many heads and",

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from commands import this_command
 
 from dynabert.analysis.pareto import hypervolume
 from dynabert.data.encoding import drawn_rows
@@ -147,7 +147,7 @@ def searched(
         "settings": settings.model_dump(mode="json"),
         "machine": describe_machine(torch.device("cpu")),
         "created": datetime.date.today().isoformat(),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": this_command(),
     }
 
 

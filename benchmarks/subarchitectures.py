@@ -11,10 +11,10 @@ is kept in a copy of the run (`--work`); the same command goes on after a stop.
 from __future__ import annotations
 
 import argparse
-import shlex
 import shutil
-import sys
 from pathlib import Path
+
+from commands import this_command
 
 from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.cli.ose_plain_command import usual_sizes
@@ -84,7 +84,7 @@ def supernet(run: Run, arguments: argparse.Namespace) -> None:
     )
     folder = open_extraction(run, "benchmark", settings, SUPERNET)
     examples = load_examples(run, arguments.data_dir)
-    report = carry_out(folder, run, run.model(), examples, command=command(), on_progress=tell)
+    report = carry_out(folder, run, run.model(), examples, command=this_command(), on_progress=tell)
     text = report.model_dump_json(indent=1) + "\n"
     write_text_atomically(arguments.out / f"{run.name}-supernet.json", text)
 
@@ -102,7 +102,7 @@ def plain(run: Run, arguments: argparse.Namespace) -> None:
     folder = open_extraction(run, f"benchmark-{arguments.start}", settings, PLAIN)
     examples = load_examples(run, arguments.data_dir)
     report = carry_out_plain(
-        folder, run, run.model(), examples, command=command(), on_progress=tell
+        folder, run, run.model(), examples, command=this_command(), on_progress=tell
     )
     text = report.model_dump_json(indent=1) + "\n"
     write_text_atomically(arguments.out / f"{run.name}-plain-{arguments.start}.json", text)
@@ -114,16 +114,6 @@ SPACES = {"supernet": supernet, "plain": plain}
 def tell(phase: str, done: int, total: int) -> None:
     if done % 10 == 0 or done == total:
         print(f"  {phase}: {done} of {total}", flush=True)
-
-
-def command() -> str:
-    """What repeats it, without the folders of the machine."""
-    words, shown = ["python", "benchmarks/subarchitectures.py", *sys.argv[1:]], []
-    folders = {"--data-dir": "path/to/data", "--work": "runs/subarchitectures", "--out": "OUT"}
-    for number, word in enumerate(words):
-        word = folders.get(words[number - 1], word) if number else word
-        shown.append(f"runs/{Path(word).name}" if "/" in word and Path(word).is_dir() else word)
-    return shlex.join(shown)
 
 
 def write_readme(out: Path) -> None:

@@ -13,6 +13,7 @@ import shlex
 from pathlib import Path
 
 import pandas as pd
+from commands import portable
 
 from dynabert.runs import Run
 
@@ -44,7 +45,7 @@ def section(run: Run) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in info.versions.items())
     parts = [
         f"## {info.task.title}\n",
-        f"- Command: `{portable(info.command)}`",
+        f"- Command: `{portable(shlex.split(info.command))}`",
         f"- Backbone {info.backbone}, recipe {info.recipe['name']}, seed {info.seed}, "
         f"{info.precision}, {info.created[:10]}",
         f"- {info.task.num_train:,} training and {info.task.num_dev:,} dev examples "
@@ -65,15 +66,6 @@ def section(run: Run) -> str:
         f"(one sentence of {full['tokens']} tokens, median).",
     ]
     return "\n".join(parts) + "\n"
-
-
-def portable(command: str) -> str:
-    """The command without the folders of the machine it ran on."""
-    words = shlex.split(command)
-    for option, shown in (("--data-dir", "path/to/glue"), ("--runs-dir", "runs")):
-        if option in words:
-            words[words.index(option) + 1] = shown
-    return shlex.join(words).replace(" --runs-dir runs", "")
 
 
 def matrix(results: pd.DataFrame, metric: str) -> str:

@@ -9,8 +9,6 @@ training sentences and judged on dev, beside the twelve sub-networks of the run.
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from commands import this_command
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -82,7 +81,7 @@ def as_markdown(
         [
             "# How hard the teaching set is",
             "",
-            f"Command: `{shlex.join(['python', *sys.argv])}`  ",
+            f"Command: `{this_command()}`  ",
             f"Machine: {describe_machine(torch.device('cpu'))}; {time.strftime('%Y-%m-%d')}  ",
             f"Run: {run.name} (`{run.info.command}`), seed {run.info.seed}, teaching set of seed "
             f"{run.info.data.seed}: {len(train):,} training and {len(dev):,} dev sentences, half of "

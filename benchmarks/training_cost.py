@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import shlex
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from commands import this_command
 
 from dynabert import PAPER_SPACE, DynaBertForSequenceClassification, Subnet
 from dynabert.backbones import find_backbone, load_tokenizer
@@ -227,7 +227,7 @@ def as_table(results: dict[str, dict[str, float]], arguments: argparse.Namespace
     lines = [
         "# Cost of training",
         "",
-        f"Command: `{portable(['python', *sys.argv])}`  ",
+        f"Command: `{this_command()}`  ",
         f"Machine: {describe_machine(torch.device('cpu'))}  ",
         f"Date: {time.strftime('%Y-%m-%d')}; backbone minilm; {sentences}, batch {BATCH_SIZE}; seed 0; "
         "each way in its own process, one after another.",
@@ -256,14 +256,6 @@ def as_table(results: dict[str, dict[str, float]], arguments: argparse.Namespace
         )
         lines.append(f"| {WAYS[name].title} | {epochs} |")
     return "\n".join(lines) + "\n"
-
-
-def portable(words: list[str]) -> str:
-    """The command without the folder of the machine it ran on."""
-    words = list(words)
-    if "--data-dir" in words:
-        words[words.index("--data-dir") + 1] = "path/to/glue"
-    return shlex.join(words)
 
 
 def _arguments() -> argparse.Namespace:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from commands import this_command
 
 from dynabert import Subnet
 from dynabert.data.encoding import Encoded
@@ -198,8 +199,7 @@ def lines(
     return [
         f"# {run.name}: the winner among {len(report.members)} plain architectures, trained in full",
         "",
-        f"`python benchmarks/winner_in_full.py runs/{run.name} --report OUT/{arguments.report.name} --out OUT"
-        f" --seed {arguments.seed}`, {datetime.date.today()}, {describe_machine(torch.device('cpu'))}; the "
+        f"`{this_command()}`, {datetime.date.today()}, {describe_machine(torch.device('cpu'))}; the "
         f"run's seed {run.info.seed}; students learn for {distil.epochs:g} epochs, as many as the stages "
         f"after its fine-tuning had. Latency: median of {arguments.repeats} passes of one text of "
         f"{arguments.tokens} "
