@@ -42,8 +42,12 @@ class _OneDnnLinear(TorchFunctionMode):
 
 @contextmanager
 def fastest_linear(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
-    """Inside, linear layers use the faster kernel; gradients must be off."""
-    if device.type != "cpu" or dtype != torch.float32 or not _onednn_is_faster():
+    """Inside, linear layers use the faster kernel; gradients must be off.
+
+    Where autocast computes in another precision, it chooses the kernel itself.
+    """
+    other_precision = dtype != torch.float32 or torch.is_autocast_enabled(device.type)
+    if device.type != "cpu" or other_precision or not _onednn_is_faster():
         yield
         return
     with _OneDnnLinear():

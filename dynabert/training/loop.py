@@ -259,13 +259,18 @@ class _StageRun:
 
     def _evaluate(self, step: int) -> None:
         total = self.setting.dev.num_examples
-        evaluations = evaluate_many(
-            self.student,
-            self.setting.dev,
-            self.judged,
-            metrics=self.setting.metrics,
-            on_batch=lambda done: self._give_sign(Working(what="score", done=done, total=total)),
-        )
+        # In the precision of training: in bf16 a checkpoint is judged 2.6 times as fast, and by a few
+        # examples otherwise. What is reported of a run at its end is in 32 bits.
+        with self.setting.autocast():
+            evaluations = evaluate_many(
+                self.student,
+                self.setting.dev,
+                self.judged,
+                metrics=self.setting.metrics,
+                on_batch=lambda done: self._give_sign(
+                    Working(what="score", done=done, total=total)
+                ),
+            )
         release_unused()
         metric = self.setting.metrics[0]
         quality = mean_quality(evaluations, metric)

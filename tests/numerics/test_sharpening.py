@@ -167,6 +167,8 @@ def test_the_kernel_is_chosen_inside_only_and_for_float32_only(monkeypatch):
     with torch.inference_mode():
         with kernel.fastest_linear(torch.float64, cpu):
             layer(x)
+        with torch.autocast("cpu", torch.bfloat16), kernel.fastest_linear(torch.float32, cpu):
+            assert layer(x).dtype == torch.bfloat16
         assert not calls
         with kernel.fastest_linear(torch.float32, cpu):
             torch.testing.assert_close(layer(x), x @ layer.weight.T + layer.bias)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from small_data import write_csv
 
 from dynabert.data.encoding import drawn_rows, encode
 from dynabert.data.source import CsvSource, DataSource
 from dynabert.evaluation.quality import evaluate
+from dynabert.modeling.heads import ClassificationHead
 from dynabert.training import Losses, Recipe, Train, TrainingPlan, train
 from dynabert.training.events import Evaluated, Event, StageStarted
 
@@ -63,6 +65,33 @@ def test_so_many_examples_judge_and_all_are_reported(plan: TrainingPlan, tmp_pat
     assert run.results[metrics[0]].tolist() == pytest.approx([whole.metrics[metrics[0]]])
     assert run.results["loss"].tolist() == pytest.approx([whole.loss])
     assert f"checkpoints are chosen by 7 of {len(dev)} dev examples" in run.info.notices
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_checkpoints_are_judged_in_the_precision_of_training(
+    plan: TrainingPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    """And what is reported at the end in 32 bits."""
+    computed: dict[str, set[torch.dtype]] = {"judge": set(), "report": set()}
+    read = ClassificationHead.forward
+
+    def watched(self: ClassificationHead, hidden: torch.Tensor) -> torch.Tensor:
+        logits = read(self, hidden)
+        if not self.training:
+            computed["judge" if evaluating else "report"].add(logits.dtype)
+        return logits
+
+    evaluating = True
+    monkeypatch.setattr(ClassificationHead, "forward", watched)
+
+    def on_event(event: Event) -> None:
+        nonlocal evaluating
+        evaluating = not isinstance(event, Evaluated)
+
+    half = TrainingPlan(**vars(plan) | {"precision": precision})
+    train(half, tmp_path / "runs", on_event)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    assert computed == {"judge": {dtype}, "report": {torch.float32}}
 
 
 def test_as_many_as_there_are_is_all_and_says_nothing(plan: TrainingPlan, tmp_path: Path) -> None:
