@@ -45,6 +45,9 @@ def main() -> None:
         "--spaces", nargs="+", choices=SPACES, default=["supernet"], help="what is looked through"
     )
     parser.add_argument("--steps", type=int, nargs="+", default=[3, 50, 200])
+    parser.add_argument(
+        "--going-on", type=float, default=1.0, help="share of a round that goes on to the next"
+    )
     parser.add_argument("--start", choices=("teacher", "scratch"), default="teacher")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -93,7 +96,7 @@ def plain(run: Run, arguments: argparse.Namespace) -> None:
     settings = ask_plain(
         **usual_sizes(run.config.shape, run.config.hidden_size),
         steps=tuple(arguments.steps),
-        going_on=1.0,  # all of them, so that rounds can be compared
+        going_on=arguments.going_on,  # 1: all of them, so that rounds can be compared whole
         start=arguments.start,
         tokens=arguments.tokens,
         num_examples=arguments.examples,
