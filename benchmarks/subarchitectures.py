@@ -196,14 +196,15 @@ def plain_lines(name: str, start: str, report: PlainReport) -> list[str]:
         f"`{report.command}`, {report.created[:10]}, {report.machine}, seed {report.settings.seed}; "
         f"{report.settings.num_examples:,} training examples for errors, {report.seconds / 60:.0f} minutes.",
         "",
-        f"| steps | winner <D, A, H, I> | W | its dev {report.metric} then | were all errors equal | tau of "
-        "errors with the round before | tau of W | parameters with error | seconds |",
-        "|--:|---|--:|--:|---|--:|--:|--:|--:|",
+        f"| steps | tried | winner <D, A, H, I> | W | its dev {report.metric} then | were all errors equal "
+        "| tau of errors with the round before | tau of W | parameters with error | seconds |",
+        "|--:|--:|---|--:|--:|---|--:|--:|--:|--:|",
     ]
     for one in report.rounds:
         frozen = "the same" if one.frozen_winner == one.winner else named(one.frozen_winner)
         lines.append(
-            f"| {one.steps} | {named(one.winner)} | {one.w:.3f} | {percent(one.dev_score)} | {frozen} | "
+            f"| {one.steps} | {len(one.tried)} | {named(one.winner)} | {one.w:.3f} | "
+            f"{percent(one.dev_score)} | {frozen} | "
             f"{number(one.error_before)} | {number(one.w_before)} | {number(one.params_error)} | "
             f"{one.seconds:.0f} |"
         )
@@ -216,6 +217,12 @@ def plain_lines(name: str, start: str, report: PlainReport) -> list[str]:
             "",
             f"The winner after {first.steps} steps, {named(first.winner)}, is number {place} of "
             f"{len(last.tried)} after {last.steps} (W {later.w:.3f} against {last.w:.3f}).",
+        ]
+    else:
+        lines += [
+            "",
+            f"The winner after {first.steps} steps, {named(first.winner)}, was not among the "
+            f"{len(last.tried)} that got {last.steps}.",
         ]
     return lines
 
