@@ -23,24 +23,64 @@ def backbone_sentence(backbone: str, shape: Shape) -> str:
 
 
 def budget_sentences(results: Iterable[Result]) -> list[str]:
-    """For each task on how many examples, and where for fewer epochs, it was trained."""
-    by_task: dict[str, dict[str, None]] = {}
+    """For each task on how many examples, and for how many epochs where not for the presets', was trained."""
+    by_task: dict[str, list[Result]] = {}
     for result in results:
-        for said in _budget(result):
-            by_task.setdefault(result.task, {})[said] = None
-    return [f"{task_title(task)}: {'; '.join(said)}." for task, said in by_task.items()]
+        by_task.setdefault(result.task, []).append(result)
+    return [
+        f"{task_title(task)}: {'; '.join([*_examples(some), *_epochs(some)])}."
+        for task, some in by_task.items()
+    ]
 
 
-def _budget(result: Result) -> list[str]:
-    complete = COMPLETE_TRAIN.get(result.task, result.num_train_total)
-    if result.num_train == complete:
-        examples = f"all {complete:,} training examples"
-    else:
-        examples = f"{result.num_train:,} of {complete:,} training examples"
-    said = [f"{examples}, judged on {result.num_dev:,} dev examples"]
-    if result.limits:
-        said.append(f"{result.recipe} shortened ({', '.join(result.limits)})")
-    return said
+def _examples(results: Sequence[Result]) -> list[str]:
+    said: dict[str, None] = {}
+    for result in results:
+        complete = COMPLETE_TRAIN.get(result.task, result.num_train_total)
+        if result.num_train == complete:
+            examples = f"all {complete:,} training examples"
+        else:
+            examples = f"{result.num_train:,} of {complete:,} training examples"
+        said[f"{examples}, judged on {result.num_dev:,} dev examples"] = None
+    return [*said]
+
+
+def _epochs(results: Sequence[Result]) -> list[str]:
+    """What a plan changed: once for all recipes that have a stage, where it is the same for all of them."""
+    changes: dict[str, dict[str, None]] = {}  # stage: its changes
+    for result in results:
+        for limit in result.limits:
+            changes.setdefault(_stage(limit), {})[limit.partition(": ")[2] or limit] = None
+    apart = {stage for stage in changes if not _is_for_all(stage, results)}
+    together = [f"{stage} {_joined(changes[stage])}" for stage in changes if stage not in apart]
+    said = [f"epochs of stages, not as the presets: {', '.join(together)}"] if together else []
+    alone: dict[str, None] = {}
+    for result in results:
+        if own := [limit for limit in result.limits if _stage(limit) in apart]:
+            alone[f"{result.recipe}: {', '.join(own)}"] = None
+    return [*said, *alone]
+
+
+def _stage(limit: str) -> str:
+    """Of "stage width: 2 instead of 3 epochs" the "width"."""
+    return limit.partition(":")[0].removeprefix("stage ")
+
+
+def _is_for_all(stage: str, results: Sequence[Result]) -> bool:
+    """Whether every training that had that stage was given the same epochs of it."""
+    given = set()
+    for result in results:
+        own = [limit for limit in result.limits if _stage(limit) == stage]
+        if not own and stage in result.stage_seconds:
+            return False
+        given |= {limit.partition(" instead of ")[0] for limit in own}
+    return len(given) == 1
+
+
+def _joined(changes: Iterable[str]) -> str:
+    """Of "8 instead of 4 epochs" and "8 instead of 3 epochs": "8 instead of 4 or 3"."""
+    first, *others = (change.removesuffix(" epochs") for change in changes)
+    return " or ".join([first, *(other.partition(" instead of ")[2] for other in others)])
 
 
 def machine_sentences(results: Sequence[Result]) -> list[str]:

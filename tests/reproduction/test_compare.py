@@ -7,6 +7,7 @@ import math
 import pytest
 from made_results import SHAPE, made_result
 
+from dynabert.reproduction.circumstances import budget_sentences
 from dynabert.reproduction.compare import Comparison, gaps
 from dynabert.reproduction.findings import findings
 from dynabert.reproduction.markdown import readme, show
@@ -277,10 +278,30 @@ def test_less_training_is_said():
     )
     text = show(table3(result))
     assert (
-        "SST-2: 6,000 of 67,349 training examples, judged on 408 dev examples; vanilla-w shortened"
-        in text
+        "SST-2: 6,000 of 67,349 training examples, judged on 408 dev examples; epochs of stages, not as the "
+        "presets: width 1 instead of 3." in text
     )
-    assert "width: 1 instead of 3 epochs" in text
+
+
+def test_epochs_are_told_once_where_all_had_the_same_and_by_recipe_where_not():
+    width, fine = "stage width: 1 instead of 3 epochs", "stage fine-tune: 8 instead of 4 epochs"
+    one = made_result(recipe="vanilla-w", limits=(fine, width))
+    other = made_result(
+        recipe="rewired-w", limits=("stage fine-tune: 8 instead of 3 epochs", width)
+    )
+    (said,) = budget_sentences([one, other])
+    assert said.endswith(
+        "; epochs of stages, not as the presets: fine-tune 8 instead of 4 or 3, width 1 instead of 3."
+    )
+    (said,) = budget_sentences([one, made_result(recipe="dynabert", limits=(fine,))])
+    assert said.endswith(
+        "; epochs of stages, not as the presets: fine-tune 8 instead of 4; vanilla-w: "
+        + width
+        + "."
+    )
+    longer = made_result(recipe="dynabert", limits=(fine, "stage width: 2 instead of 3 epochs"))
+    (said,) = budget_sentences([one, longer])
+    assert said.endswith(f"; vanilla-w: {width}; dynabert: stage width: 2 instead of 3 epochs.")
 
 
 def test_a_readme_of_nothing_says_so():
