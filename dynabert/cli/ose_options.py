@@ -68,7 +68,7 @@ def show_found(
     found = list_extractions(run, kind)
     if not found:
         console.print(
-            f"{run.name} has no such extractions yet. Begin one: dynabert {verb} {run.name}"
+            f"{run.name} has no such extractions yet. Begin one: dynabert {verb} {run.argument}"
         )
     for folder in found:
         try:

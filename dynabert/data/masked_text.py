@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from dynabert.errors import UserError
 from dynabert.modeling.heads import UNMASKED
 
 MASKED_SHARE, RANDOM_SHARE = 0.8, 0.1  # of the chosen tokens; the rest stays as it is
-LINES_AT_ONCE = 10_000  # in the tokenizer
+CHARACTERS_AT_ONCE = 1_000_000  # in the tokenizer
+LONGEST_LINE = 100_000  # characters; a file without line ends is cut at spaces
 
 Batch = dict[str, Tensor]
 
@@ -74,8 +75,9 @@ class Masking:
 class MaskedSplit:
     """Rows of text. The same rows together are always masked alike; in other company otherwise.
 
-    So every epoch, which puts rows together anew, asks for other tokens (as RoBERTa does), and one that
-    goes on after a stop asks for the same ones as if it had not stopped.
+    So an epoch, which puts rows together anew, asks for other tokens (as RoBERTa does), and one that goes
+    on after a stop asks for the same ones as if it had not stopped. Only rows that meet again in the same
+    order, which takes a text so short that few rows are equally long, are asked the same again.
     """
 
     input_ids: RaggedRows
@@ -169,9 +171,10 @@ def read_text(
                     keep(row)
                     row = []
                 row = row + ids
-                while len(row) > room:
-                    keep(row[:room])
-                    row = row[room:]
+                full = max(0, len(row) - 1) // room * room
+                for start in range(0, full, room):
+                    keep(row[start : start + room])
+                row = row[full:]
             read += sum(map(len, lines))
             if on_read is not None:
                 on_read(read, total)
@@ -209,7 +212,9 @@ def text_fingerprint(paths: Sequence[Path]) -> str:
 def _files(paths: Sequence[Path]) -> list[Path]:
     found = []
     for path in paths:
-        inside = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(one for one in path.rglob("*.txt") if one.is_file())
         if not inside or not path.exists():
             raise UserError(f"{path} is no text file, nor a folder with .txt files.")
         found += inside
@@ -217,19 +222,30 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _stretches(path: Path) -> Iterator[list[str]]:
+    """The lines of a file, some at a time."""
     try:
         with path.open(encoding="utf-8") as file:
-            yield from _in_parts((line.strip() for line in file), LINES_AT_ONCE)
+            part: list[str] = []
+            size = 0
+            pieces = (piece.strip() for line in file for piece in _pieces(line))
+            for piece in filter(None, pieces):
+                part.append(piece)
+                size += len(piece)
+                if size >= CHARACTERS_AT_ONCE:
+                    yield part
+                    part, size = [], 0
+            if part:
+                yield part
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text.") from error
 
 
-def _in_parts(lines: Iterable[str], size: int) -> Iterator[list[str]]:
-    part: list[str] = []
-    for line in filter(None, lines):
-        part.append(line)
-        if len(part) == size:
-            yield part
-            part = []
-    if part:
-        yield part
+def _pieces(line: str) -> Iterator[str]:
+    """A line, or of a very long one its parts, which end at spaces where there are any."""
+    start = 0
+    while len(line) - start > LONGEST_LINE:
+        end = line.rfind(" ", start + 1, start + LONGEST_LINE)
+        end = start + LONGEST_LINE if end < 0 else end
+        yield line[start:end]
+        start = end
+    yield line[start:]

@@ -1,65 +1,21 @@
-"""Reducing a network to a plain architecture: cut from it, of the same kind and new, or pretrained."""
+"""Reducing a network to a plain architecture: cut from it, or of the same kind and new."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from dynabert.backbones import find_backbone
 from dynabert.errors import UserError
 from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.attention import ElasticAttention
-from dynabert.modeling.conversion import stored_config
+from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.heads import ClassificationHead, MaskedTokenHead, SpanHead
 from dynabert.modeling.models import TaskModel
 
 Model = TypeVar("Model", bound=TaskModel)
-
-
-def pretrained_architecture(source: str | Path) -> Architecture:
-    """The architecture of a pretrained network, in a folder or on the hub.
-
-    Raises:
-        UserError: it is no BERT or RoBERTa, or not there.
-    """
-    config = stored_config(find_backbone(str(source)))
-    return Architecture(
-        layers=config.num_hidden_layers,
-        heads=config.num_attention_heads,
-        hidden=config.hidden_size,
-        neurons=config.intermediate_size,
-    )
-
-
-def pretrained_student(teacher: TaskModel, source: str | Path, seed: int) -> TaskModel:
-    """A pretrained network, as from `dynabert pretrain`, with a new head of the teacher's kind.
-
-    Raises:
-        UserError: it is no BERT or RoBERTa, not there, or reads another vocabulary than the teacher.
-    """
-    ours = teacher.config
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        student = type(teacher).from_hf(
-            find_backbone(str(source)),
-            depth_choice=ours.depth_choice,
-            id2label=ours.id2label,
-            label2id=ours.label2id,
-            problem_type=ours.problem_type,
-        )
-    theirs = student.config
-    for name in ("backbone", "vocab_size", "pad_token_id", "max_position_embeddings"):
-        if getattr(ours, name) != getattr(theirs, name):
-            raise UserError(
-                f"the pretrained network {source} has another {name} ({getattr(theirs, name)}) than the "
-                f"network it shall learn from ({getattr(ours, name)}); pretrain it from the same backbone."
-            )
-    student.to(device=teacher.device)  # type: ignore[call-arg]  # HF's wrapper
-    return student.train(teacher.training)
 
 
 def new_student(teacher: Model, architecture: Architecture, seed: int) -> Model:
@@ -87,7 +43,8 @@ def cut_student(teacher: Model, architecture: Architecture) -> Model:
     Raises:
         UserError: something is larger than the teacher's.
     """
-    layers = _kept_layers(teacher, architecture)
+    check_can_be_cut(teacher.config, architecture)
+    layers = _kept_layers(teacher.config.shape.num_layers, architecture.layers)
     student = new_student(teacher, architecture, seed=0)
     kept = kept_dimensions(teacher, architecture.hidden)
     ours, theirs = student.backbone, teacher.backbone
@@ -118,12 +75,17 @@ def kept_dimensions(teacher: TaskModel, number: int) -> Tensor:
     return torch.topk(energy, number).indices.sort().values
 
 
-def _kept_layers(teacher: TaskModel, architecture: Architecture) -> list[int]:
-    shape = teacher.config.shape
+def check_can_be_cut(teacher: DynaBertConfig, architecture: Architecture) -> None:
+    """Refuse what `cut_student` would refuse.
+
+    Raises:
+        UserError: something is larger than the teacher's.
+    """
+    shape = teacher.shape
     attention = min(shape.heads) * shape.head_dim
     for what, wanted, most in (
         ("layers", architecture.layers, shape.num_layers),
-        ("hidden dimensions", architecture.hidden, min(teacher.config.hidden_size, attention)),
+        ("hidden dimensions", architecture.hidden, min(teacher.hidden_size, attention)),
         ("neurons", architecture.neurons, min(shape.neurons)),
     ):
         if wanted > most:
@@ -131,7 +93,9 @@ def _kept_layers(teacher: TaskModel, architecture: Architecture) -> list[int]:
                 f"{architecture} has {wanted} {what}, and the network it would be cut from {most}; take "
                 "smaller ones, or let students start from scratch."
             )
-    kept, total = architecture.layers, shape.num_layers
+
+
+def _kept_layers(total: int, kept: int) -> list[int]:
     return [number * total // kept - 1 for number in range(1, kept + 1)]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ class Setting:
     metrics_bytes: int  # length of metrics.jsonl before the stage
     on_event: OnEvent
     stop: StopSignal
+    # How a command sets the learning rate of a stage, where that is not by --set.
+    rate_options: Mapping[str, str] = field(default_factory=dict)
 
     def autocast(self) -> torch.autocast:
         device = self.accelerator.device.type
@@ -243,9 +246,12 @@ class _StageRun:
             seconds_left=(self.total_steps - step) / rate,
         )
         if not math.isfinite(event.loss):
+            option = self.setting.rate_options.get(
+                self.stage.name, f"--set {self.stage.name}.learning_rate=..."
+            )
             raise UserError(
                 f"stage {self.stage.name}: the loss is {event.loss} at step {step}. Choose a smaller "
-                f"learning rate than {self.peak_rate:g}: --set {self.stage.name}.learning_rate=..."
+                f"learning rate than {self.peak_rate:g}: {option}"
             )
         self.recorder.write("step", event, omit=("steps_per_second", "seconds_left"))
         self.setting.on_event(event)

@@ -22,7 +22,7 @@ from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.table import sweep
 from dynabert.importance import Importance
 from dynabert.modeling.models import TaskModel
-from dynabert.modeling.reduction import cut_student, new_student, pretrained_student
+from dynabert.modeling.reduction import cut_student, new_student
 from dynabert.rewiring import rewire_
 from dynabert.runs import (
     IMPORTANCE,
@@ -40,6 +40,7 @@ from dynabert.training.loop import Recorder, Setting, seed_from, train_stage
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.plan import TrainingPlan, check_same_plan
 from dynabert.training.preparation import Prepared
+from dynabert.training.pretrained_student import what_is_computed
 from dynabert.training.progress import ProgressFile
 from dynabert.training.recipe import PREVIOUS, Reduce, Rewire, Train
 from dynabert.training.stopping import StopSignal
@@ -185,10 +186,9 @@ class _Training:
         config = self.backbone_config
         for stage in self.recipe.stages[:number]:
             if isinstance(stage, Reduce):
-                config = stage.architecture(config).config(config)
-        if config.shape == self.model.config.shape and (
-            config.hidden_size == self.model.config.hidden_size
-        ):
+                student = self.prepared.students.get(stage.name)
+                config = student.config if student else stage.architecture(config).config(config)
+        if what_is_computed(config) == what_is_computed(self.model.config):
             return self.model
         return type(self.model)(config).to(self.accelerator.device)
 
@@ -241,14 +241,15 @@ class _Training:
     def _reduce(self, stage: Reduce, number: int) -> float:
         started = time.perf_counter()
         self._tell_start(stage, number)
-        architecture = stage.architecture(self.model.config)
-        if stage.pretrained is not None:
-            seed = seed_from(self.plan.seed, number)
-            self.model = pretrained_student(self.model, stage.pretrained, seed)
-        elif stage.start == "teacher":
-            self.model = cut_student(self.model, architecture)
+        seed = seed_from(self.plan.seed, number)
+        if student := self.prepared.students.get(stage.name):
+            self.model = student.load(self.model, seed)
         else:
-            self.model = new_student(self.model, architecture, seed_from(self.plan.seed, number))
+            architecture = stage.architecture(self.model.config)
+            if stage.start == "teacher":
+                self.model = cut_student(self.model, architecture)
+            else:
+                self.model = new_student(self.model, architecture, seed)
         # What was measured is of heads and neurons that are no more.
         if self.accelerator.is_main_process:
             (self.workspace.folder / IMPORTANCE).unlink(missing_ok=True)

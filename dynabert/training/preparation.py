@@ -14,7 +14,6 @@ from dynabert.backbones import find_backbone, load_tokenizer
 from dynabert.data.encoding import Encoded, EncodedSplit, drawn_rows, encode_task
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import DEFAULT_SETUP, LatencySetup
-from dynabert.files import file_sha256
 from dynabert.modeling.models import TaskModel
 from dynabert.task_models import head_config, model_class
 from dynabert.training.augmented import augmentation_notices, find_augmentation, with_augmented
@@ -22,7 +21,8 @@ from dynabert.training.events import OnEvent
 from dynabert.training.loop import seed_from
 from dynabert.training.plan import TrainingPlan
 from dynabert.training.precision import resolve_precision
-from dynabert.training.recipe import Recipe, Reduce, Train
+from dynabert.training.pretrained_student import find_students
+from dynabert.training.recipe import Train
 from dynabert.training.shared_stages import SharedStages, model_digest, tokenizer_digest
 
 
@@ -44,8 +44,12 @@ class Prepared:
         self.data = plan.data.load()
         self.model = self._initial_model(source)
         self.tokenizer = load_tokenizer(source)
-        self.recipe = plan.recipe.for_hidden_size(self.model.config.hidden_size)
-        self.pretrained = _pretrained_weights(self.recipe)
+        # By the stage that goes on with them.
+        self.students = find_students(plan.recipe, self.model.config, self.tokenizer)
+        self.recipe = plan.recipe.for_hidden_size(
+            self.model.config.hidden_size,
+            {name: one.config.hidden_size for name, one in self.students.items()},
+        )
         self.wanted_tokens = self.recipe.max_tokens or self.data.task.max_tokens
         self.max_tokens = min(self.wanted_tokens, self.model.config.max_tokens)
         self.latency = self._possible_latency()
@@ -70,9 +74,13 @@ class Prepared:
             "fingerprint of the augmented data": self.augmentation
             and self.augmentation.fingerprint,
         }
-        if self.pretrained:
-            values["fingerprint of the pretrained student"] = self.pretrained
+        if self.students:
+            values["fingerprint of the pretrained student"] = self._student_digests
         return values
+
+    @property
+    def _student_digests(self) -> list[str]:
+        return [one.digest for one in self.students.values()]
 
     def stage_data(self, stage: Train) -> Encoded:
         """What a stage trains on."""
@@ -169,19 +177,15 @@ class Prepared:
             "precision": self.precision,
             "seed": self.plan.seed,
         }
-        if self.pretrained:
-            values["pretrained"] = self.pretrained
+        if self.students:
+            values["pretrained"] = self._student_digests
+        if (
+            self.precision != "fp32"
+        ):  # checkpoints were once judged in 32 bits whatever trained them
+            values["judged in"] = self.precision
         if self.data.task.kind == "spans":
             values["doc_stride"] = self.recipe.doc_stride
         if self.judge_split.num_examples < self.dev.num_examples:
             values["judge_examples"] = self.judge_split.num_examples
         augmented = None if self.augmentation is None else self.augmentation.fingerprint
         return SharedStages(folder, self.recipe, values, augmented)
-
-
-def _pretrained_weights(recipe: Recipe) -> list[str]:
-    """sha256 of the weights of each pretrained network that a recipe goes on with."""
-    sources = [
-        one.pretrained for one in recipe.stages if isinstance(one, Reduce) and one.pretrained
-    ]
-    return [file_sha256(Path(find_backbone(source)) / "model.safetensors") for source in sources]

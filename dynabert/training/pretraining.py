@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
 from dynabert import __version__
@@ -29,7 +30,7 @@ from dynabert.files import write_text_atomically
 from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.conversion import check_source, has_masked_lm_head
 from dynabert.modeling.models import DynaBertForMaskedLM
-from dynabert.modeling.reduction import cut_student, new_student
+from dynabert.modeling.reduction import check_can_be_cut, cut_student, new_student
 from dynabert.rewiring import rewire_
 from dynabert.training.calibration import calibrate
 from dynabert.training.checkpoint import FinishedStage, Workspace, reading
@@ -109,17 +110,22 @@ def pretrain(
         UserError: bad input, the folder exists, or an unfinished pretraining began with another plan.
         KeyboardInterrupt: it was asked to stop.
     """
-    if os.path.lexists(out):
-        raise UserError(f"{out} exists already; choose another folder or remove it first.")
+    _check_free(out)
     limit_kernel_caches()
     work = _Pretraining(plan, on_event, stop or StopSignal())
     folder = unfinished_pretraining(out)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
+        _check_free(out)  # another process may have written it while this one read the text
         work.begin(Workspace(folder))
         about = work.carry_out(out, command)
-    shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     return about
+
+
+def _check_free(out: Path) -> None:
+    if os.path.lexists(out):
+        raise UserError(f"{out} exists already; choose another folder or remove it first.")
 
 
 def unfinished_pretraining(out: Path) -> Path:
@@ -134,7 +140,7 @@ class _Pretraining:
         if self.accelerator.num_processes > 1:
             raise UserError("pretraining runs in one process; start it without accelerate launch.")
         self.precision = resolve_precision(plan.precision, self.accelerator.device)
-        source = find_backbone(plan.backbone)
+        self.source = source = find_backbone(plan.backbone)
         check_source(source)
         with safe_open(Path(source) / "model.safetensors", "pt") as file:
             self.has_head = has_masked_lm_head(file.keys())
@@ -153,6 +159,8 @@ class _Pretraining:
                 f"{plan.backbone} has a masked-language-model head already, so there is nothing to do; name "
                 "at least one smaller size: layers, heads, hidden or neurons."
             )
+        if plan.start == "teacher":
+            check_can_be_cut(model.config, self.architecture)
         if plan.max_tokens > model.config.max_tokens:
             raise UserError(
                 f"this backbone reads at most {model.config.max_tokens} tokens, got {plan.max_tokens}."
@@ -308,6 +316,10 @@ class _Pretraining:
             metrics_bytes=finished[-1].metrics_bytes if finished else 0,
             on_event=self.on_event,
             stop=self.stop,
+            rate_options={
+                "head": "--restart --head-rate ...",
+                "distil": "--restart --learning-rate ...",
+            },
         )
         return train_stage(stage, self._number(stage.name), model, teacher, setting)
 
@@ -335,10 +347,27 @@ class _Pretraining:
         partial = self.workspace.folder / "result"
         shutil.rmtree(partial, ignore_errors=True)
         student.to_hf().save_pretrained(partial)
+        if not self.reduces:
+            _add_pooler(self.source, partial)
         self.tokenizer.save_pretrained(partial)
         text: str = about.model_dump_json(indent=1)
         (partial / ABOUT).write_text(text + "\n", encoding="utf-8")
+        if os.path.lexists(out):
+            raise UserError(
+                f"{out} exists now; what was pretrained is in {partial}, move it yourself."
+            )
         partial.rename(out)
+
+
+def _add_pooler(source: str, folder: Path) -> None:
+    """Keep a BERT's pooler, which a masked language model has no use for and a classifier has."""
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    with safe_open(Path(source) / "model.safetensors", "pt") as stored:
+        for name in stored.keys():  # no mapping
+            if (bare := name.removeprefix("bert.")).startswith("pooler."):
+                tensors[f"bert.{bare}"] = stored.get_tensor(name).float()
+    save_file(tensors, file, metadata={"format": "pt"})
 
 
 def discard_unfinished_pretraining(out: Path) -> None:

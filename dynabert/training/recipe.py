@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -15,7 +17,6 @@ from dynabert.errors import UserError, explain
 from dynabert.importance import Granularity
 from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.configuration import DynaBertConfig
-from dynabert.modeling.reduction import pretrained_architecture
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, DepthChoice, SearchSpace
 from dynabert.training.subnets import Grid, LayerDrop, Mult, Mults, Sandwich, Subnets
 
@@ -214,20 +215,13 @@ class Reduce(_Value):
             )
         return self
 
-    def hidden_size(self, before: int) -> int:
-        """H of what it makes of a network of that hidden size."""
-        if self.pretrained is not None:
-            return pretrained_architecture(self.pretrained).hidden
-        return self.hidden or before
-
     def architecture(self, config: DynaBertConfig) -> Architecture:
         """What it makes of a network of that configuration.
 
         Raises:
-            UserError: the hidden size is no multiple of the heads, or the pretrained network is not there.
+            UserError: the hidden size is no multiple of the heads.
         """
-        if self.pretrained is not None:
-            return pretrained_architecture(self.pretrained)
+        assert self.pretrained is None  # that network has an architecture of its own
         shape = config.shape
         return Architecture(
             layers=self.layers or shape.num_layers,
@@ -310,15 +304,18 @@ class Recipe(_Value):
             return ()
         return self.stages[earlier.index(stage.teacher.stage) + 1 : len(earlier)]
 
-    def for_hidden_size(self, hidden_size: int) -> Recipe:
+    def for_hidden_size(
+        self, hidden_size: int, pretrained: Mapping[str, int] = MappingProxyType({})
+    ) -> Recipe:
         """The same recipe with every learning rate that it leaves open filled in.
 
         hidden_size: of the backbone; a `Reduce` may change it for the stages after it.
+        pretrained: of the pretrained networks that stages go on with, by the names of those.
         """
         stages: list[Stage] = []
         for stage in self.stages:
             if isinstance(stage, Reduce):
-                hidden_size = stage.hidden_size(hidden_size)
+                hidden_size = pretrained.get(stage.name) or stage.hidden or hidden_size
             if isinstance(stage, Train) and stage.learning_rate is None:
                 rate = default_learning_rate(hidden_size)
                 stage = stage.model_copy(update={"learning_rate": rate})

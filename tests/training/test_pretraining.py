@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from random import Random
@@ -20,7 +21,6 @@ from dynabert import DynaBertForMaskedLM
 from dynabert.data.augmentation import MaskedLanguageModel
 from dynabert.data.source import CsvSource, DataSource
 from dynabert.errors import UserError
-from dynabert.modeling.reduction import pretrained_architecture
 from dynabert.training import (
     Losses,
     Reduce,
@@ -96,7 +96,9 @@ def test_what_it_writes_is_a_backbone_with_its_head(
     assert type(hf).__name__ == "BertForMaskedLM"
     assert about.student.params == hf.num_parameters()
     assert AutoTokenizer.from_pretrained(out).mask_token == "[MASK]"
-    assert str(pretrained_architecture(out)) == "<2, 2, 24, 20>"
+    config = hf.config
+    assert (config.num_hidden_layers, config.num_attention_heads) == (2, 2)
+    assert (config.hidden_size, config.intermediate_size) == (24, 20)
     assert MaskedLanguageModel.load(str(out)) is not None
     assert not unfinished_pretraining(out).exists()
     # The teacher knows nothing, but the labels say which words there are.
@@ -113,9 +115,9 @@ def test_a_backbone_without_a_head_gets_one_and_nothing_else_changes(
     assert any("no masked-language-model head" in getattr(one, "text", "") for one in told)
     before = load_file(tiny_backbone / "model.safetensors")
     after = load_file(tmp_path / "full" / "model.safetensors")
-    encoder = {name: value for name, value in before.items() if not name.startswith("pooler")}
-    assert len(encoder) > 60
-    assert all(after[f"bert.{name}"].equal(value) for name, value in encoder.items())
+    assert len(before) > 60
+    assert "pooler.dense.weight" in before  # which a masked language model has no use for
+    assert all(after[f"bert.{name}"].equal(value) for name, value in before.items())
     fresh = DynaBertForMaskedLM.from_hf(tiny_backbone)
     assert about.student.params == sum(one.numel() for one in fresh.parameters())
     assert about.student == about.teacher
@@ -195,7 +197,7 @@ def test_bad_values_are_one_sentence(
 ) -> None:
     with pytest.raises(UserError, match=said):
         pretrain(plan(with_head, text, **changes), tmp_path / "small")
-    assert not (tmp_path / "small").exists()
+    assert not [*tmp_path.iterdir()]  # said before anything was begun
 
 
 def test_one_row_of_text_is_too_little(with_head: Path, tmp_path: Path) -> None:
@@ -265,21 +267,114 @@ def test_a_student_of_a_task_begins_with_pretrained_weights(
     assert not all(one[name].equal(other[name]) for name in one)
 
 
-def test_a_student_must_read_the_teachers_vocabulary(
-    tiny_backbone: Path, tiny_roberta: Path, tmp_path: Path
-) -> None:
-    train_file, dev_file = write_csv(tmp_path, train=48, dev=16)
-    data = DataSource(csv=CsvSource(train_file=train_file, dev_file=dev_file))
-    wanted = TrainingPlan(
+def task_plan(backbone: Path, student: Path, folder: Path) -> TrainingPlan:
+    train_file, dev_file = write_csv(folder, train=48, dev=16)
+    return TrainingPlan(
         name="r",
-        data=data,
-        backbone=str(tiny_backbone),
-        recipe=student_of(tiny_roberta),
+        data=DataSource(csv=CsvSource(train_file=train_file, dev_file=dev_file)),
+        backbone=str(backbone),
+        recipe=student_of(student),
         precision="fp32",
         latency=None,
     )
-    with pytest.raises(UserError, match=r"has another backbone \(roberta\)"):
-        train(wanted, tmp_path / "runs")
+
+
+def small_network(folder: Path, tokenizer: Path, **changes: Any) -> Path:
+    """A small BERT as somebody else may have published it."""
+    folder.mkdir()
+    values = {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 20} | changes
+    make_hf(
+        "bert", "Model", num_layers=2, dtype=torch.float32, **{"vocab_size": 200, **values}
+    ).save_pretrained(folder)
+    for file in tokenizer.iterdir():
+        shutil.copy(file, folder)
+    return folder
+
+
+def test_a_student_must_read_the_teachers_tokens(
+    tiny_backbone: Path,
+    tiny_roberta: Path,
+    tiny_tokenizer_folder: Path,
+    tmp_path: Path,
+) -> None:
+    """Said before anything is trained."""
+    longer = small_network(tmp_path / "longer", tiny_tokenizer_folder, max_position_embeddings=48)
+    other = small_network(tmp_path / "other", tiny_tokenizer_folder)
+    spelling = json.loads((other / "tokenizer.json").read_text())
+    vocabulary = spelling["model"]["vocab"]
+    vocabulary["cat"], vocabulary["dog"] = vocabulary["dog"], vocabulary["cat"]
+    (other / "tokenizer.json").write_text(json.dumps(spelling))
+    bare = small_network(tmp_path / "bare", tiny_tokenizer_folder)
+    (bare / "model.safetensors").unlink()
+    for student, said in (
+        (tiny_roberta, r"has another backbone \(roberta\)"),
+        (longer, r"has another max_position_embeddings \(48\)"),
+        (other, "reads another vocabulary"),
+        (bare, "holds no readable model.safetensors"),
+    ):
+        with pytest.raises(UserError, match=said):
+            train(task_plan(tiny_backbone, student, tmp_path), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_pretrained_student_keeps_its_own_configuration_also_after_a_kill(
+    tiny_backbone: Path,
+    tiny_tokenizer_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its activation and the like are not the teacher's, though its shape could be made of that one."""
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0.0)
+    student = small_network(
+        tmp_path / "small", tiny_tokenizer_folder, hidden_act="relu", layer_norm_eps=1e-5
+    )
+    wanted = task_plan(tiny_backbone, student, tmp_path)
+    cache = tmp_path / "stages"
+    whole = train(wanted, tmp_path / "whole", stage_cache=cache)
+    assert (whole.config.hidden_act, whole.config.layer_norm_eps) == ("relu", 1e-5)
+    kills = 0
+    for number in (6, 8, 5, 3):
+        try:
+            broken = train(wanted, tmp_path / "broken", kill_at(number))
+        except Killed:
+            kills += 1
+        else:
+            break
+    else:
+        broken = train(wanted, tmp_path / "broken")
+    assert kills >= 2
+    assert (broken.config.hidden_act, broken.config.layer_norm_eps) == ("relu", 1e-5)
+    one, other = (load_file(run.folder / "model.safetensors") for run in (whole, broken))
+    assert all(one[name].equal(other[name]) for name in one)
+    # The same weights with another activation are another network.
+    config = (student / "config.json").read_text()
+    (student / "config.json").write_text(config.replace('"relu"', '"gelu"'))
+    again = train(wanted, tmp_path / "again", stage_cache=cache)
+    found = load_file(again.folder / "model.safetensors")
+    assert again.config.hidden_act == "gelu"
+    assert not all(one[name].equal(found[name]) for name in one)
+
+
+def test_a_rate_that_is_too_large_names_the_option_that_there_is(
+    tiny_backbone: Path, text: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="smaller learning rate .*--restart --head-rate"):
+        pretrain(plan(tiny_backbone, text, head_rate=1e30, head_epochs=10), tmp_path / "small")
+
+
+def test_a_result_that_is_in_the_way_loses_nothing(
+    with_head: Path, text: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "small"
+
+    def intrude(event: Any) -> None:
+        if getattr(event, "stage", "") == "distil":
+            out.mkdir(exist_ok=True)
+
+    with pytest.raises(UserError, match="exists now; what was pretrained is in"):
+        pretrain(plan(with_head, text), out, on_event=intrude)
+    kept = unfinished_pretraining(out) / "result"
+    assert Pretrained.load(kept).architecture == "2-2-24-20"
 
 
 def test_sizes_and_a_pretrained_network_exclude_each_other() -> None:

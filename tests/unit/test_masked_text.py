@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from dynabert.backbones import load_tokenizer
+from dynabert.data import masked_text
 from dynabert.data.masked_text import Masking, read_text, text_fingerprint
 from dynabert.errors import UserError
 
@@ -116,3 +117,23 @@ def test_masking_needs_a_mask_token(tiny_tokenizer_folder: Path) -> None:
     tokenizer.mask_token = None
     with pytest.raises(UserError, match="knows no mask token"):
         Masking.of(tokenizer)
+
+
+def test_a_file_without_line_ends_is_cut_at_spaces(
+    tiny_tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(masked_text, "LONGEST_LINE", 20)
+    monkeypatch.setattr(masked_text, "CHARACTERS_AT_ONCE", 30)
+    tokenizer = load_tokenizer(str(tiny_tokenizer_folder))
+    words = [PLAIN[place % len(PLAIN)] for place in range(50)]
+    (tmp_path / "a.txt").write_text(" ".join(words), encoding="utf-8")
+    (tmp_path / "b.txt").mkdir()  # a folder, whatever it is called
+    told: list[int] = []
+    rows = read_text(
+        [tmp_path], tokenizer, max_tokens=9, on_read=lambda done, total: told.append(done)
+    )
+    inside = [token for row in rows for token in row[1:-1]]
+    assert inside == tokenizer(" ".join(words), add_special_tokens=False)["input_ids"]
+    assert len(told) > 3
+    (tmp_path / "a.txt").write_text("cat" * 30, encoding="utf-8")  # nowhere a space
+    assert sum(len(row) - 2 for row in read_text([tmp_path], tokenizer, max_tokens=9)) >= 5
