@@ -1,4 +1,4 @@
-"""The command of a measurement as others can repeat it: without the folders of the machine it ran on."""
+"""What measurements share: the command as others can repeat it, and runs that are there already."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from dynabert.runs import Run
+from dynabert.training import Recipe, Train
 
 FOLDERS = {
     "--data-dir": "path/to/data",
@@ -22,14 +25,41 @@ def this_command() -> str:
 
 
 def portable(words: Sequence[str]) -> str:
-    """Words of a command; absolute paths become what stands for them, those of runs `runs/NAME`."""
-    shown = []
-    for before, word in zip(["", *words], words, strict=False):
-        path = Path(word)
-        if not path.is_absolute():
-            shown.append(word)
-        elif before in FOLDERS:
-            shown.append(FOLDERS[before])
+    """Words of a command; absolute paths become what stands for them.
+
+    After an option that has a folder in `FOLDERS`, that; after another, `path/to/NAME`; others are runs,
+    `runs/NAME`. An option and its value may also be one word, `--option=value`.
+    """
+    shown: list[str] = []
+    before = ""
+    for word in words:
+        option, equals, value = word.partition("=")
+        if word.startswith("--") and equals:
+            shown.append(f"{option}={_shown(option, value)}")
         else:
-            shown.append(f"runs/{path.name}" if not path.suffix else f"OUT/{path.name}")
+            shown.append(_shown(before, word))
+        before = word
     return shlex.join(shown)
+
+
+def _shown(option: str, word: str) -> str:
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    if option.startswith("--"):
+        return FOLDERS.get(option, f"path/to/{path.name}")
+    return f"runs/{path.name}"
+
+
+def trained_so(run: Run, recipe: Recipe) -> Run:
+    """The run, if it was trained with that recipe; otherwise the program ends and says so."""
+    theirs = {stage["name"]: stage for stage in run.info.recipe["stages"]}
+    ours = {stage.name: stage for stage in recipe.stages}
+    same = theirs.keys() == ours.keys() and all(
+        theirs[name].get("epochs") == stage.epochs
+        for name, stage in ours.items()
+        if isinstance(stage, Train)
+    )
+    if not same:
+        raise SystemExit(f"{run.folder} was trained otherwise; give another folder for runs.")
+    return run

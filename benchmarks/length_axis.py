@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from commands import this_command
+from commands import this_command, trained_so
 
 from dynabert.data.source import DataSource
 from dynabert.evaluation import count_macs, describe_machine
@@ -81,12 +81,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     recipe = shortened(RECIPES[name], arguments)
     run_name = f"{arguments.task}-{name}-s{arguments.seed}"
     if (arguments.runs_dir / run_name).exists():
-        run = Run.load(arguments.runs_dir / run_name)
-        if (
-            run.info.recipe["stages"]
-            != recipe.for_hidden_size(run.config.hidden_size).model_dump(mode="json")["stages"]
-        ):
-            raise SystemExit(f"{run.folder} was trained otherwise; give another --runs-dir.")
+        run = trained_so(Run.load(arguments.runs_dir / run_name), recipe)
     else:
         data = DataSource(task=arguments.task, data_dir=arguments.data_dir, seed=arguments.seed)
         plan = TrainingPlan(

@@ -133,7 +133,7 @@ def write_readme(out: Path) -> None:
         report = Report.model_validate_json(path.read_text(encoding="utf-8"))
         lines += supernet_lines(path.name.removesuffix("-supernet.json"), report)
     for path in sorted(out.glob("*-plain-*.json")):
-        name, start = path.stem.split("-plain-")
+        name, start = path.stem.rsplit("-plain-", 1)
         plain_report = PlainReport.model_validate_json(path.read_text(encoding="utf-8"))
         lines += plain_lines(name, start, plain_report)
     write_text_atomically(out / "README.md", "\n".join(lines) + "\n")

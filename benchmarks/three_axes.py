@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from commands import this_command
+from commands import this_command, trained_so
 
 from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.analysis.pareto import hypervolume
@@ -82,14 +82,15 @@ def main() -> None:
 
 def trained(recipe: str, arguments: argparse.Namespace) -> Run:
     name = f"{arguments.task}-{recipe}-s{arguments.seed}"
+    wanted = shortened(RECIPES[recipe], arguments)
     if (arguments.runs_dir / name).exists():
-        return Run.load(arguments.runs_dir / name)
+        return trained_so(Run.load(arguments.runs_dir / name), wanted)
     print(name, flush=True)
     plan = TrainingPlan(
         name=name,
         data=DataSource(task=arguments.task, data_dir=arguments.data_dir, seed=arguments.seed),
         backbone="minilm",
-        recipe=shortened(RECIPES[recipe], arguments),
+        recipe=wanted,
         seed=arguments.seed,
         latency=None,
         command=this_command(),

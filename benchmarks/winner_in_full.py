@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from commands import this_command
+from commands import this_command, trained_so
 
 from dynabert import Subnet
 from dynabert.data.encoding import Encoded
@@ -88,8 +88,9 @@ def nearest_in_size(report: PlainReport) -> str:
 
 def trained(run: Run, architecture: Architecture, arguments: argparse.Namespace) -> Run:
     name = f"{run.name}-{architecture.key}"
+    wanted = recipe_of(run, architecture)
     if (arguments.work / name).exists():
-        return Run.load(arguments.work / name)
+        return trained_so(Run.load(arguments.work / name), wanted)
     data = run.info.data
     if arguments.data_dir is not None:
         data = data.moved(arguments.data_dir)
@@ -97,7 +98,7 @@ def trained(run: Run, architecture: Architecture, arguments: argparse.Namespace)
         name=name,
         data=data,
         backbone=run.info.backbone,
-        recipe=recipe_of(run, architecture),
+        recipe=wanted,
         seed=run.info.seed,
         latency=None,
     )

@@ -25,7 +25,7 @@ _LATENCIES = {
 _ABOUT = (
     "Each DistilBERT and TinyBERT is a network of its own; the sub-networks of the others share one. Mean ± "
     "standard deviation over the seeds (number of seeds); parameters of the layers; MACs for 128 tokens; "
-    "*against DynaBERT*: minus the score of its sub-network of the same width and depth."
+    "*against DynaBERT*: minus the score of its sub-network of the same width and depth, of the same seeds."
 )
 
 
@@ -41,7 +41,7 @@ def show_figure(
         said = [backbone_sentence(backbone, used[0].shape)]
         said += [*budget_sentences(used), *machine_sentences(used)]
         parts += ["", f"### {score.title}, percent", "", *(f"- {one}" for one in said)]
-        parts += ["", *_table(figure, points)]
+        parts += ["", *_table(figure, points, own, score)]
         gaps += method_gaps(figure, points, backbone, score, without)
     if len(parts) == 1:
         parts += ["", f"Nothing of it has been measured with backbone {backbone} yet."]
@@ -63,7 +63,7 @@ def figure_part(figure: Figure, own: Sequence[Result], backbone: str) -> list[st
         used = [r for r in _used(points, own, score) if r.recipe not in _TABLES]
         parts += ["", f"### {score.title}, percent", ""]
         parts += [f"- {said}" for said in budget_sentences(used)]
-        parts += ["", *_table(figure, points)]
+        parts += ["", *_table(figure, points, own, score)]
     return [f"## Figure {figure.number}: {figure.title}", *parts, "", _ABOUT] if parts else []
 
 
@@ -82,17 +82,19 @@ def _used(points: pd.DataFrame, own: Sequence[Result], score: FigureScore) -> li
     return [one for one in own if one.task == score.task and one.recipe in recipes]
 
 
-def _table(figure: Figure, points: pd.DataFrame) -> list[str]:
+def _table(
+    figure: Figure, points: pd.DataFrame, own: Sequence[Result], score: FigureScore
+) -> list[str]:
     timed = {name: title for name, title in _LATENCIES.items() if points[name].notna().any()}
     heads = ["width", "depth", "score", "against DynaBERT", "parameters (M)", "MACs (M)"]
     heads += timed.values()
+    ours = {recipe: _ours_of_its_seeds(figure, own, score, recipe) for recipe in figure.methods}
     lines = [f"| method | {' | '.join(heads)} |", "|---|" + "--:|" * len(heads)]
-    ours = points[points["recipe"] == OURS].set_index("subnet")["score"]
     before = None
     for row in points.to_dict("records"):
         method = figure.methods[row["recipe"]]
-        known = row["recipe"] != OURS and row["subnet"] in ours.index
-        against = f"{row['score'] - ours[row['subnet']]:+.1f}" if known else ""
+        beside = ours[row["recipe"]].get(row["subnet"])
+        against = "" if beside is None else f"{row['score'] - beside:+.1f}"
         cells = [
             times(row["width_mult"]),
             times(row["depth_mult"]),
@@ -104,7 +106,20 @@ def _table(figure: Figure, points: pd.DataFrame) -> list[str]:
         ]
         lines.append(f"| {'' if method == before else method} | {' | '.join(cells)} |")
         before = method
-    return lines
+    machines = " and ".join(dict.fromkeys(points["latency_machine"].dropna()))
+    return [*lines, "", f"Latency: {machines}, in 32 bits."] if timed else lines
+
+
+def _ours_of_its_seeds(
+    figure: Figure, own: Sequence[Result], score: FigureScore, recipe: str
+) -> dict[str, float]:
+    """DynaBERT's score of each sub-network over the seeds that a method was trained with, too."""
+    if recipe == OURS:
+        return {}
+    seeds = {one.seed for one in own if (one.task, one.recipe) == (score.task, recipe)}
+    both = [one for one in own if one.recipe == OURS and one.seed in seeds]
+    found = method_points(figure, both, both[0].backbone, score) if both else pd.DataFrame()
+    return dict(zip(found["subnet"], found["score"], strict=True)) if len(found) else {}
 
 
 def _score(row: Mapping[Hashable, Any]) -> str:
