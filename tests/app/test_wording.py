@@ -8,7 +8,7 @@ from dynabert import plots
 from dynabert.training import RECIPES
 from dynabert.training.presets.length import LENGTH_DROP
 from dynabert.training.presets.stages import LABELS
-from dynabert.training.recipe import Sandwich
+from dynabert.training.recipe import Reduce, Sandwich
 from pages.shared import wording
 
 # What Streamlit makes of text although its signs are escaped: it looks for them in what is left.
@@ -64,3 +64,12 @@ def test_a_stage_tells_its_learning_rate_where_it_is_not_the_usual_one() -> None
     assert wording.stage_in_words(width).endswith("; 3 epochs, 2.5 times the usual learning rate")
     filled = RECIPES["best"].for_hidden_size(384).stages[2]
     assert wording.stage_in_words(filled).endswith("; 3 epochs, learning rate 2e-4")
+
+
+def test_what_a_plain_network_is_made_of():
+    cut = wording.stage_in_words(Reduce(layers=2, heads=4))
+    assert "plain network of 2 layers, 4 heads, cut from it" in cut
+    assert "with random weights" in wording.stage_in_words(Reduce(layers=2, start="scratch"))
+    other = wording.stage_in_words(Reduce(pretrained="small"))
+    assert "pretrained on text (small)" in other
+    assert "cut" not in other
