@@ -354,7 +354,9 @@ class _Field:
         A measurement may put others before them, or take them out of the pool; so it ends when those
         who lead have all been measured.
         """
-        if self.budget.needs_clock:  # what nobody knows the latency of cannot be put in order
+        # What nobody knows the latency of cannot be put in order, where time is part of that.
+        missed_by_time = self.budget.latency_ms is not None
+        if self.budget.needs_clock and (order != self.by_miss or missed_by_time):
             self.time([one for one in pool() if math.isnan(one.costs["latency_ms"])])
         while True:
             leaders = sorted(pool(), key=order)[:count]

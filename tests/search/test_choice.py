@@ -206,7 +206,10 @@ def test_a_floor_alone_asks_for_the_fastest_that_reaches_it() -> None:
         key(0): "runner-up, next step",
     }
     assert key(2) not in clock.said  # it scores too little
-    none = decide(options, Budget(floor=0.96), clock=FakeClock(times))
+    idle = FakeClock(times)
+    none = decide(options, Budget(floor=0.96), clock=idle)
+    # Time decides nothing: only what is told is timed.
+    assert {one for call in idle.calls for one in call} == {key_of(none.nearest_miss)}
     assert none.chosen is None
     assert key_of(none.nearest_miss) == key(3)
     assert none.excess == {"floor": pytest.approx(0.01)}
