@@ -37,6 +37,7 @@ if not console.is_terminal:
 
 # Where nobody watches a moving bar (a log file), one line this often.
 _LOG_SECONDS = 30.0
+_FEWEST_SECONDS = 2.0  # before it is said how long something will take
 
 _WORK = {
     "augment": "augmenting",
@@ -66,6 +67,8 @@ class TrainingDisplay:
         self._task: TaskID | None = None
         self._described = ""
         self._last_line = time.monotonic()
+        # Of work that is no training: what it is, since when it is told of, and how far it was then.
+        self._work, self._first_told, self._done_at_first = "", 0.0, 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -100,7 +103,8 @@ class TrainingDisplay:
                 note = f"{event.steps_per_second:.2f} steps/s  {clock(event.seconds_left)} left"
                 self._advance(event.stage, event.step, event.total_steps, note)
             case Working():
-                self._advance(_WORK.get(event.what, event.what), event.done, event.total, "")
+                description = _WORK.get(event.what, event.what)
+                self._advance(description, event.done, event.total, self._time_left(event))
             case Evaluated():
                 collapsed = (
                     f", [red]{len(event.collapsed)} of {len(event.scores)} collapsed[/]"
@@ -115,15 +119,25 @@ class TrainingDisplay:
                     f"{collapsed}{best}"
                 )
 
+    def _time_left(self, event: Working) -> str:
+        """Of one kind of work, by how fast it went since it was first told of."""
+        now = time.monotonic()
+        if event.what != self._work or event.done < self._done_at_first:
+            self._work, self._first_told, self._done_at_first = event.what, now, event.done
+        gone = event.done - self._done_at_first
+        if gone == 0 or now - self._first_told < _FEWEST_SECONDS:
+            return ""
+        return f"{clock((now - self._first_told) / gone * (event.total - event.done))} left"
+
     def tell(self, what: str, done: int, total: int, note: str, seconds_left: float) -> None:
         """Progress of long work that is not a training: how far, what was found, the time left."""
         self._advance(what, done, total, f"{note}  {clock(seconds_left)} left")
 
     def _advance(self, description: str, done: int, total: int, note: str) -> None:
         if not console.is_terminal:
-            if note and time.monotonic() - self._last_line > _LOG_SECONDS:
+            if time.monotonic() - self._last_line > _LOG_SECONDS:
                 self._last_line = time.monotonic()
-                console.print(f"  {description}: {done} of {total}  {note}")
+                console.print(f"  {description}: {done} of {total}  {note}".rstrip())
             return
         if self._task is None or description != self._described:
             if self._task is not None:
