@@ -18,13 +18,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dynabert.labels import IGNORED_LABEL
 from dynabert.modeling.encoder import ElasticLayer
 from dynabert.modeling.models import TaskModel
 from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 
 Granularity = Literal["example", "batch"]
 
-IGNORED_LABEL = -100  # as in torch's cross-entropy
 
 _EMBEDDED = ("input_ids", "token_type_ids", "position_ids", "inputs_embeds")
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from dynabert.data.ragged import RaggedRows
 from dynabert.errors import UserError
-from dynabert.modeling.heads import UNMASKED
+from dynabert.labels import IGNORED_LABEL
 
 MASKED_SHARE, RANDOM_SHARE = 0.8, 0.1  # of the chosen tokens; the rest stays as it is
 CHARACTERS_AT_ONCE = 1_000_000  # in the tokenizer
@@ -57,7 +57,7 @@ class Masking:
     def apply(
         self, input_ids: Tensor, attention_mask: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Masked ids and labels, (B, S) each; labels are `UNMASKED` where nothing is asked."""
+        """Masked ids and labels, (B, S) each; labels are `IGNORED_LABEL` where nothing is asked."""
         ordinary = torch.from_numpy(self.ordinary_ids)
         may_be = attention_mask.bool() & torch.isin(input_ids, ordinary)
         order = torch.rand(input_ids.shape, generator=generator).masked_fill(~may_be, 2.0)
@@ -68,7 +68,7 @@ class Masking:
         others = ordinary[torch.randint(len(ordinary), input_ids.shape, generator=generator)]
         masked = input_ids.masked_fill(chosen & (fate < MASKED_SHARE), self.mask_token_id)
         swapped = chosen & (fate >= MASKED_SHARE) & (fate < MASKED_SHARE + RANDOM_SHARE)
-        return torch.where(swapped, others, masked), input_ids.masked_fill(~chosen, UNMASKED)
+        return torch.where(swapped, others, masked), input_ids.masked_fill(~chosen, IGNORED_LABEL)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from dynabert.data.masked_text import MaskedSplit
 from dynabert.evaluation.intervals import Interval, score_interval
 from dynabert.evaluation.tally import Evaluation, Tally
-from dynabert.modeling.heads import UNMASKED
+from dynabert.labels import IGNORED_LABEL
 from dynabert.subnet import Subnet
 
 MASKED_METRICS = ("accuracy",)  # the share of masked tokens that are found out
@@ -45,7 +45,7 @@ class MaskedTally(Tally):
     def add(self, rows: Sequence[int], logits: Sequence[np.ndarray]) -> None:
         """logits: one set (K, M, V), of the tokens that are masked when these rows stand together."""
         labels = self.split.batch(rows)["labels"]
-        asked = labels != UNMASKED
+        asked = labels != IGNORED_LABEL
         row_of = asked.nonzero()[:, 0].numpy()
         wanted = labels[asked]
         self.asked[rows] = asked.sum(1).numpy()

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
+from dynabert.labels import IGNORED_LABEL
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.dropout import Dropout
 
-UNMASKED = -100  # as a label: nothing is to be found out at that token
 NEVER = -1e9  # a logit whose share is 0, and that still can be scaled by a temperature
 
 
@@ -120,11 +120,11 @@ def at_real_tokens(logits: Tensor, attention_mask: Tensor | None) -> Tensor:
 
 
 def masked_token_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy against the M of the labels (B, S) that are not `UNMASKED`; of none, 0.
+    """Mean cross-entropy against the M of the labels (B, S) that are not `IGNORED_LABEL`; of none, 0.
 
     logits: of those alone, (M, V), or of all tokens, (B, S, V).
     """
-    asked = labels != UNMASKED
+    asked = labels != IGNORED_LABEL
     if logits.dim() == 3:
         logits = logits[asked]
     loss = F.cross_entropy(at_least_float32(logits), labels[asked], reduction="sum")

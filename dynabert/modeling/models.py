@@ -29,9 +29,9 @@ from transformers.models.auto.modeling_auto import (
 )
 from transformers.utils.generic import can_return_tuple
 
+from dynabert.labels import IGNORED_LABEL
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.heads import (
-    UNMASKED,
     ClassificationHead,
     MaskedTokenHead,
     SpanHead,
@@ -219,7 +219,7 @@ class DynaBertForMaskedLM(DynaBertPreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
     ) -> MaskedLMOutput:
-        """Logits (B, S, V) and, with labels (B, S), the mean loss where they are not `UNMASKED`."""
+        """Logits (B, S, V) and, with labels (B, S), the mean loss where they are not `IGNORED_LABEL`."""
         out = self.dynabert(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -249,7 +249,7 @@ class DynaBertForMaskedLM(DynaBertPreTrainedModel):
         batch: where it has labels (B, S), (M, V) of the M masked tokens only; the vocabulary is large.
         """
         if batch is not None and "labels" in batch:
-            last_hidden_state = last_hidden_state[batch["labels"] != UNMASKED]
+            last_hidden_state = last_hidden_state[batch["labels"] != IGNORED_LABEL]
         return (self.head(last_hidden_state, self.backbone.embeddings.word.weight),)
 
     def logits_of(

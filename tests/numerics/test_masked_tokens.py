@@ -20,8 +20,8 @@ from dynabert.data.ragged import RaggedRows
 from dynabert.errors import UserError
 from dynabert.evaluation.masked_tokens import MaskedTally
 from dynabert.evaluation.quality import evaluate
+from dynabert.labels import IGNORED_LABEL
 from dynabert.modeling.architecture import Architecture
-from dynabert.modeling.heads import UNMASKED
 from dynabert.modeling.reduction import cut_student
 from dynabert.rewiring import rewire_
 from dynabert.training.calibration import calibrate
@@ -36,7 +36,7 @@ def labels_for(batch: dict[str, Tensor]) -> Tensor:
     """Some real tokens are asked for."""
     chosen = batch["attention_mask"].bool() & (batch["input_ids"] % 3 == 0)
     assert chosen.any()
-    return batch["input_ids"].masked_fill(~chosen, UNMASKED)
+    return batch["input_ids"].masked_fill(~chosen, IGNORED_LABEL)
 
 
 def split_of(lengths: tuple[int, ...] = (9, 4, 12, 7), seed: int = 0) -> MaskedSplit:
@@ -106,9 +106,9 @@ def test_what_is_read_of_a_batch_are_the_masked_tokens_of_all(backbone: str) -> 
     hidden = model.dynabert(**batch).last_hidden_state
     (everywhere,) = model.read(hidden)
     (some,) = model.read(hidden, {**batch, "labels": labels})
-    assert some.shape == (int((labels != UNMASKED).sum()), 97)
-    torch.testing.assert_close(some, everywhere[labels != UNMASKED])
-    expected = F.cross_entropy(some, labels[labels != UNMASKED])
+    assert some.shape == (int((labels != IGNORED_LABEL).sum()), 97)
+    torch.testing.assert_close(some, everywhere[labels != IGNORED_LABEL])
+    expected = F.cross_entropy(some, labels[labels != IGNORED_LABEL])
     for logits in (some, everywhere):
         torch.testing.assert_close(model.label_loss((logits,), {"labels": labels}), expected)
 
@@ -159,7 +159,7 @@ def test_what_is_masked(lengths: list[int], share: float, seed: int) -> None:
         mask[row, : length + 2] = 1
     masking = Masking(mask_token_id=MASK, ordinary_ids=ORDINARY, share=share)
     masked, labels = masking.apply(ids, mask, generator)
-    asked = labels != UNMASKED
+    asked = labels != IGNORED_LABEL
     assert asked.sum(1).tolist() == [max(1, round(np.float32(n * share))) for n in lengths]
     assert labels[asked].equal(ids[asked])  # what stood there
     assert np.isin(labels[asked].numpy(), ORDINARY).all()  # nothing special, no padding
@@ -171,7 +171,7 @@ def test_of_the_chosen_eight_in_ten_are_masked_and_one_is_another() -> None:
     ids = torch.randint(5, 97, (200, 200), generator=torch.Generator().manual_seed(0))
     masking = Masking(mask_token_id=MASK, ordinary_ids=ORDINARY)
     masked, labels = masking.apply(ids, torch.ones_like(ids), torch.Generator().manual_seed(1))
-    asked = labels != UNMASKED
+    asked = labels != IGNORED_LABEL
     assert asked.float().mean().item() == pytest.approx(0.15)
     assert (masked[asked] == MASK).float().mean().item() == pytest.approx(0.8, abs=0.02)
     same = (masked[asked] == ids[asked]).float().mean().item()
@@ -222,7 +222,7 @@ def test_judging_is_counting_over_all_masked_tokens() -> None:
     right, losses, answers = [], [], set()
     for rows in ([2, 0], [3, 1]):  # the longest together
         batch = split.batch(rows)
-        asked = batch["labels"] != UNMASKED
+        asked = batch["labels"] != IGNORED_LABEL
         logits = model(**{k: v for k, v in batch.items() if k != "labels"}).logits[asked].float()
         wanted = batch["labels"][asked]
         right += (logits.argmax(-1) == wanted).tolist()
@@ -239,7 +239,7 @@ def test_a_tally_knows_rows_intervals_and_collapse() -> None:
     split = split_of((10, 10))
     tally = MaskedTally(split, 1)
     labels = split.batch([0, 1])["labels"]
-    wanted = labels[labels != UNMASKED]
+    wanted = labels[labels != IGNORED_LABEL]
     logits = np.zeros((1, len(wanted), 97), dtype=np.float32)
     logits[0, :, int(wanted[0])] = 5.0  # always the same answer
     tally.add([0, 1], [logits])
@@ -260,7 +260,7 @@ def test_distillation_is_the_cross_entropy_to_the_teachers_beliefs_at_masked_tok
     student = DynaBertForMaskedLM.from_hf(make_hf("bert", "ForMaskedLM", num_layers=2)).eval()
     batch = split_of().batch([0, 1, 2, 3])
     inputs = {name: value for name, value in batch.items() if name != "labels"}
-    asked = batch["labels"] != UNMASKED
+    asked = batch["labels"] != IGNORED_LABEL
     ours, theirs = student(**inputs).logits[asked], teacher(**inputs).logits[asked].detach()
     expected = F.cross_entropy(ours, batch["labels"][asked]) + 0.5 * F.cross_entropy(
         ours, theirs.softmax(-1)
