@@ -173,26 +173,25 @@ def key_of(run: Run) -> str:
     ).key
 
 
+def within(subnets: list[Measured], winner: Measured, cost: str, what: str) -> dict[str, Measured]:
+    """The best sub-network that costs no more than the winner; where none does, the one that costs least."""
+    most = getattr(winner, cost)
+    if some := [one for one in subnets if getattr(one, cost) <= most]:
+        return {f"the run's best sub-network that is {what}": max(some, key=lambda one: one.score)}
+    nearest = min(subnets, key=lambda one: (getattr(one, cost), -one.score))
+    return {f"none of the run's sub-networks is {what}; the nearest": nearest}
+
+
 def lines(
     run: Run, report: PlainReport, rows: list[Measured], arguments: argparse.Namespace
 ) -> list[str]:
     winner, *others = rows
     subnets = [one for one in rows if one.what == "sub-network"]
-    in_time = max(
-        (one for one in subnets if one.latency_ms <= winner.latency_ms),
-        key=lambda one: one.score,
-        default=min(subnets, key=lambda one: one.latency_ms),
-    )
-    in_size = max(
-        (one for one in subnets if one.layer_params <= winner.layer_params),
-        key=lambda one: one.score,
-        default=min(subnets, key=lambda one: one.layer_params),
-    )
     chosen = {
         "the winner, trained in full": winner,
-        "a student with as many parameters": others[0],
-        "the run's best sub-network that is no slower": in_time,
-        "the run's best sub-network with no more parameters in its layers": in_size,
+        "a student with about as many parameters": others[0],
+        **within(subnets, winner, "latency_ms", "as fast"),
+        **within(subnets, winner, "layer_params", "as small in its layers"),
         "the run's full network": next(one for one in subnets if one.name == Subnet().key),
     }
     distil = recipe_of(run, Architecture.parse(report.winner)).stages[-1]
@@ -203,8 +202,7 @@ def lines(
         f"`{this_command()}`, {datetime.date.today()}, {describe_machine(torch.device('cpu'))}; the "
         f"run's seed {run.info.seed}; students learn for {distil.epochs:g} epochs, as many as the stages "
         f"after its fine-tuning had. Latency: median of {arguments.repeats} passes of one text of "
-        f"{arguments.tokens} "
-        "tokens, all in turn.",
+        f"{arguments.tokens} tokens, all in turn.",
         "",
         f"| | network | dev {run.info.task.metric} | parameters (M) | of them in layers (M) | ms |",
         "|---|---|--:|--:|--:|--:|",
