@@ -8,6 +8,7 @@ from dynabert.reproduction.measures import COMPLETE_TRAIN, MEASURES, measures_of
 from dynabert.reproduction.results import Result, Shape
 
 BERT_BASE = (12, 768)  # layers, hidden units: the paper's backbones
+_OF_STAGE = "stage "  # how a limit begins that changes a stage's epochs
 BERT_BASE_IN_WORDS = "12 layers x 768"
 
 
@@ -48,9 +49,13 @@ def _examples(results: Sequence[Result]) -> list[str]:
 def _epochs(results: Sequence[Result]) -> list[str]:
     """What a plan changed: once for all recipes that have a stage, where it is the same for all of them."""
     changes: dict[str, dict[str, None]] = {}  # stage: its changes
+    others: dict[str, None] = {}  # limits that are not of a stage
     for result in results:
         for limit in result.limits:
-            changes.setdefault(_stage(limit), {})[limit.partition(": ")[2] or limit] = None
+            if limit.startswith(_OF_STAGE):
+                changes.setdefault(_stage(limit), {})[limit.partition(": ")[2]] = None
+            else:
+                others[limit] = None
     apart = {stage for stage in changes if not _is_for_all(stage, results)}
     together = [f"{stage} {_joined(changes[stage])}" for stage in changes if stage not in apart]
     said = [f"epochs of stages, not as the presets: {', '.join(together)}"] if together else []
@@ -58,12 +63,12 @@ def _epochs(results: Sequence[Result]) -> list[str]:
     for result in results:
         if own := [limit for limit in result.limits if _stage(limit) in apart]:
             alone[f"{result.recipe}: {', '.join(own)}"] = None
-    return [*said, *alone]
+    return [*said, *alone, *others]
 
 
 def _stage(limit: str) -> str:
     """Of "stage width: 2 instead of 3 epochs" the "width"."""
-    return limit.partition(":")[0].removeprefix("stage ")
+    return limit.partition(":")[0].removeprefix(_OF_STAGE)
 
 
 def _is_for_all(stage: str, results: Sequence[Result]) -> bool:

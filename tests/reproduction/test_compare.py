@@ -293,6 +293,9 @@ def test_epochs_are_told_once_where_all_had_the_same_and_by_recipe_where_not():
     assert said.endswith(
         "; epochs of stages, not as the presets: fine-tune 8 instead of 4 or 3, width 1 instead of 3."
     )
+    judged = "checkpoints are chosen by at most 1,000 dev examples"
+    (said,) = budget_sentences([made_result(limits=(fine, judged))])
+    assert said.endswith(f"presets: fine-tune 8 instead of 4; {judged}.")
     (said,) = budget_sentences([one, made_result(recipe="dynabert", limits=(fine,))])
     assert said.endswith(
         "; epochs of stages, not as the presets: fine-tune 8 instead of 4; vanilla-w: "
