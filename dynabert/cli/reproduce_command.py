@@ -42,7 +42,8 @@ from dynabert.reproduction.queue import (
 from dynabert.reproduction.results import RESULTS_DIR, backbone_name, read_results
 from dynabert.reproduction.standing import kind_of, seconds_left, seconds_of, standing_of
 from dynabert.reproduction.tables import find
-from dynabert.training.events import Event
+from dynabert.reproduction.timing import time_results
+from dynabert.training.events import Event, Working
 from dynabert.training.plan import MAX_SEED
 
 
@@ -112,6 +113,13 @@ def reproduce(
     latency: Annotated[
         bool, typer.Option("--latency/--no-latency", help="Whether to measure latency.")
     ] = True,
+    time_only: Annotated[
+        bool,
+        typer.Option(
+            "--time",
+            help="Only measure the latency that results lack, on this machine; train nothing.",
+        ),
+    ] = False,
     keep_runs: Annotated[
         bool, typer.Option("--keep-runs", help="Keep the trained networks as runs.")
     ] = False,
@@ -176,6 +184,9 @@ def reproduce(
     if list_only:
         _list(wanted, results)
         return
+    if time_only:
+        _time(wanted, results, plan)
+        return
     workshop = Workshop(
         results=results,
         runs_dir=runs_dir,
@@ -193,6 +204,22 @@ def reproduce(
     _summary(outcome)
     if outcome.failed:
         raise typer.Exit(1)
+
+
+def _time(wanted: list[Job], results: Path, plan: Plan) -> None:
+    with TrainingDisplay() as display:
+
+        def on_progress(what: str, done: int, total: int) -> None:
+            display(Working(what=what, done=done, total=total))
+
+        number = 0
+        for path in time_results(results, wanted, on_progress=on_progress):
+            number += 1
+            console.print(f"Latency added: {escape(str(path))}", soft_wrap=True)
+    if number:
+        write_readme(results, read_results(results), plan.without)
+    else:
+        console.print("No result of these lacks latency.")
 
 
 class QueueDisplay(TrainingDisplay):
