@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from dynabert.data.encoding import Encoded, encode_task
 from dynabert.data.loading import TaskData
+from dynabert.errors import UserError
 from dynabert.runs import Run
 
 
@@ -38,6 +39,17 @@ class RunExamples:
         """Every dev split by its name."""
         first, *others = self.data.dev
         return {first: self.dev, **{name: self._encode(name) for name in others}}
+
+    def check_own(self, what: str) -> None:
+        """Refuse examples that are not those the run was trained on.
+
+        what: asks for them, for example "A search".
+
+        Raises:
+            UserError: they are others.
+        """
+        if self.notices:
+            raise UserError(f"{'; '.join(self.notices)}. {what} needs the run's own.")
 
     def _encode(self, name: str) -> Encoded:
         split = self.data.train if name == "train" else self.data.dev[name]

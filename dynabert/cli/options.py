@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +58,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 RUNS_DIR = Path("runs")
 ALL_WIDTHS = ",".join(map(str, PAPER_WIDTHS))
 ALL_DEPTHS = ",".join(map(str, PAPER_DEPTHS))
+
+
+def as_typed() -> str:
+    """The command that is being carried out, for the record."""
+    return shlex.join(["python", "-m", "dynabert", *sys.argv[1:]])
 
 
 def chosen_subnet(width: float, depth: float, key: str | None) -> Subnet:

@@ -15,6 +15,7 @@ from dynabert.cli.options import (
     Drops,
     RunName,
     RunsDir,
+    as_typed,
     chosen_drops,
     chosen_space,
     whole_numbers,
@@ -26,7 +27,6 @@ from dynabert.cli.ose_options import (
     ShowFound,
     Tokens,
     WExponents,
-    as_typed,
     own_examples,
     show_found,
 )

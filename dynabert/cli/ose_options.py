@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -48,14 +46,8 @@ def own_examples(run: Run, data_dir: Path | None) -> RunExamples:
         UserError: they are not the same any more.
     """
     loaded = load_examples(run, data_dir)
-    if loaded.notices:
-        raise UserError(f"{'; '.join(loaded.notices)}. An extraction needs the run's own.")
+    loaded.check_own("An extraction")
     return loaded
-
-
-def as_typed() -> str:
-    """The command that is being carried out."""
-    return f"python -m dynabert {shlex.join(sys.argv[1:])}"
 
 
 def show_found(

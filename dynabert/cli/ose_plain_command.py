@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dynabert.cli.display import TrainingDisplay, console
-from dynabert.cli.options import RUNS_DIR, DataDir, RunName, RunsDir, whole_numbers
+from dynabert.cli.options import RUNS_DIR, DataDir, RunName, RunsDir, as_typed, whole_numbers
 from dynabert.cli.ose_options import (
     ExtractionName,
     Margin,
@@ -17,7 +17,6 @@ from dynabert.cli.ose_options import (
     ShowFound,
     Tokens,
     WExponents,
-    as_typed,
     own_examples,
     show_found,
 )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dynabert.cli.display import TrainingDisplay, console
-from dynabert.cli.options import ChosenPrecision
+from dynabert.cli.options import ChosenPrecision, as_typed
 from dynabert.cli.stopping import interruptible
 from dynabert.modeling.architecture import Architecture
 from dynabert.training.plan import MAX_SEED
@@ -97,9 +95,8 @@ def pretrain(
     )
     if restart:
         discard_unfinished_pretraining(out)
-    command = shlex.join(["python", "-m", "dynabert", *sys.argv[1:]])
     with interruptible() as stop, TrainingDisplay() as display:
-        about = carry_out(plan, out, command=command, on_event=display, stop=stop)
+        about = carry_out(plan, out, command=as_typed(), on_event=display, stop=stop)
     console.print(_table(about))
     console.print(
         f"{Architecture.parse(about.architecture)} is in {escape(str(out))}. Train with it: python -m "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from typing import Annotated, Literal
 
 import pandas as pd
@@ -12,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dynabert.cli.display import TrainingDisplay, console
-from dynabert.cli.options import RUNS_DIR, DataDir, RunName, RunsDir, chosen_space
+from dynabert.cli.options import RUNS_DIR, DataDir, RunName, RunsDir, as_typed, chosen_space
 from dynabert.errors import UserError
 from dynabert.examples import load_examples
 from dynabert.runs import Run, find_run
@@ -137,11 +135,10 @@ def search(
         opened,
         name,
         settings,
-        command=f"python -m dynabert {shlex.join(sys.argv[1:])}",
+        command=as_typed(),
     )
     loaded = load_examples(opened, data_dir)
-    if loaded.notices:  # trials of other examples would not compare
-        raise UserError(f"{'; '.join(loaded.notices)}. A search needs the run's own.")
+    loaded.check_own("A search")  # trials of other examples would not compare
     model = opened.model()
     with TrainingDisplay() as display:
 

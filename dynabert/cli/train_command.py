@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +19,7 @@ from dynabert.cli.data_options import (
     csv_options,
 )
 from dynabert.cli.display import TrainingDisplay, console, results_table
-from dynabert.cli.options import RUNS_DIR, ChosenPrecision, RunsDir
+from dynabert.cli.options import RUNS_DIR, ChosenPrecision, RunsDir, as_typed
 from dynabert.cli.stopping import interruptible
 from dynabert.errors import UserError, explain
 from dynabert.evaluation.latency import LatencySetup
@@ -111,7 +109,7 @@ def train(
         precision=precision,
         latency="usual" if tokens is None else LatencySetup(tokens=tokens),
         half_precision_file=half,
-        command=shlex.join(["python", "-m", "dynabert", *sys.argv[1:]]),
+        command=as_typed(),
     )
     if restart:
         discard_unfinished(plan.name, runs_dir)

@@ -167,7 +167,7 @@ def load_hf(source: str | Path, *, masked_lm: bool = False) -> PreTrainedModel:
     config = _load_config(source, weights)
     _check_backbone(config, where=str(source))
     name, suffix = _HF_NAMES[config.model_type], _stored_kind(config, weights)
-    if masked_lm and has_masked_lm_head(weights):
+    if masked_lm and _has_masked_lm_head(weights):
         suffix = MASKED_LM
     try:
         return getattr(transformers, name + suffix).from_pretrained(
@@ -192,8 +192,12 @@ def stored_config(source: str | Path) -> PreTrainedConfig:
     return config
 
 
-def has_masked_lm_head(weights: Iterable[str]) -> bool:
-    """Whether a checkpoint with weights of these names has a head for masked tokens."""
+def has_masked_lm_head(source: str | Path) -> bool:
+    """Whether a folder or hub id holds a head for masked tokens; reads no weights."""
+    return _has_masked_lm_head(_weight_names(source))
+
+
+def _has_masked_lm_head(weights: Iterable[str]) -> bool:
     heads = [
         modules["head.dense"] for (_, kind), modules in _HEAD_MODULES.items() if kind == MASKED_LM
     ]

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dynabert.analysis.choices import resolved_row
-from dynabert.errors import UserError
 from dynabert.evaluation.cost import count_macs, num_params
 from dynabert.evaluation.latency import Latency, LatencySetup
 from dynabert.evaluation.quality import evaluate_many
@@ -81,8 +80,7 @@ def evaluate_missing(
     Raises:
         UserError: the examples are not those of the run's other scores.
     """
-    if examples.notices:
-        raise UserError(f"{'; '.join(examples.notices)}. A choice needs the run's own.")
+    examples.check_own("A choice")
     evaluations = evaluate_many(
         model, examples.dev, missing, metrics=run.info.task.metrics, on_batch=on_batch
     )

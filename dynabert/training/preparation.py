@@ -157,11 +157,9 @@ class Prepared:
         augmented = augmentation_notices(self.augmentation, self.plan.data, self.recipe)
         return (*self.data.notices, *augmented, *cut)
 
-    def shared_stages(self, folder: Path | None) -> SharedStages | None:
+    def shared_stages(self, folder: Path) -> SharedStages:
         """By everything that the result of a stage depends on beside the stages. To be called
         before any training: the weights are those that it starts from."""
-        if folder is None:
-            return None
         values = {
             "version": __version__,
             "torch": torch.__version__,
@@ -179,9 +177,8 @@ class Prepared:
         }
         if self.students:
             values["pretrained"] = self._student_digests
-        if (
-            self.precision != "fp32"
-        ):  # checkpoints were once judged in 32 bits whatever trained them
+        # Checkpoints were once judged in 32 bits, whatever trained them.
+        if self.precision != "fp32":
             values["judged in"] = self.precision
         if self.data.task.kind == "spans":
             values["doc_stride"] = self.recipe.doc_stride

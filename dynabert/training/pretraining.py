@@ -142,8 +142,7 @@ class _Pretraining:
         self.precision = resolve_precision(plan.precision, self.accelerator.device)
         self.source = source = find_backbone(plan.backbone)
         check_source(source)
-        with safe_open(Path(source) / "model.safetensors", "pt") as file:
-            self.has_head = has_masked_lm_head(file.keys())
+        self.has_head = has_masked_lm_head(source)
         with torch.random.fork_rng():
             torch.manual_seed(seed_from(plan.seed))  # a new head is random
             model = DynaBertForMaskedLM.from_hf(source)

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Self
 
 import torch
 import transformers
-from safetensors import safe_open
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dynabert.backbones import find_backbone, load_tokenizer
 from dynabert.data.augmentation.words import Word
 from dynabert.errors import BROKEN_FILES, UserError, first_line
-from dynabert.modeling.conversion import check_source, elastic_config
+from dynabert.modeling.conversion import (
+    check_source,
+    elastic_config,
+    has_masked_lm_head,
+    stored_config,
+)
 
 MASKS_AT_ONCE = 64  # of one text, in one forward pass
 _TEXTS_KEPT = (
     100_000  # texts whose candidates are remembered: the same text often stands in several rows
 )
 
-# Weights that only a masked-language-model head has, and the module that holds it.
-_HEADS = {"bert": ("cls.predictions.transform.", "cls"), "roberta": ("lm_head.dense.", "lm_head")}
+_HEADS = {"bert": "cls", "roberta": "lm_head"}  # the module that is the head
 _CLASSES = {"bert": "BertForMaskedLM", "roberta": "RobertaForMaskedLM"}
 
 
@@ -35,7 +37,7 @@ class MaskedLanguageModel:
         if tokenizer.mask_token_id is None:
             raise UserError("the masked language model's tokenizer knows no mask token.")
         self.model, self.tokenizer = model.eval(), tokenizer
-        self.head: nn.Module = getattr(model, _HEADS[model.config.model_type][1])
+        self.head: nn.Module = getattr(model, _HEADS[model.config.model_type])
         self.max_tokens = elastic_config(model.config).max_tokens
         self._tokens = list(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))))
         self._special = frozenset(tokenizer.all_special_ids)
@@ -51,14 +53,11 @@ class MaskedLanguageModel:
         """
         folder = find_backbone(name)
         check_source(folder)
-        with safe_open(Path(folder) / "model.safetensors", "pt") as file:
-            stored = list(file.keys())
-        for model_type, (prefix, _) in _HEADS.items():
-            if any(weight.startswith(prefix) for weight in stored):
-                model = _load(folder, _CLASSES[model_type])
-                model.to(device=device)  # type: ignore[call-arg]  # HF's wrapper
-                return cls(model, load_tokenizer(folder))
-        return None
+        if not has_masked_lm_head(folder):
+            return None
+        model = _load(folder, _CLASSES[stored_config(folder).model_type])
+        model.to(device=device)  # type: ignore[call-arg]  # HF's wrapper
+        return cls(model, load_tokenizer(folder))
 
     def candidates(
         self, text: str, words: Sequence[Word], count: int
