@@ -19,15 +19,13 @@ results, damaged = cache.reproduction_results(state.results_dir())
 without = cache.reproduction_without(state.ROOT)
 backbones = list(dict.fromkeys(result.backbone for result in results)) or [BACKBONE]
 shown: dict[str, Table | Figure] = {**TABLES, **FIGURES}
-titles = {
-    name: f"{'Figure' if name in FIGURES else 'Table'} {one.number}: {one.title}"
-    for name, one in shown.items()
-}
+titles = {name: one.full_title for name, one in shown.items()}
 
 controls.header(
     "Do the paper's results hold here?",
     "Tables 1 to 8 and Figures 3 and 4 of DynaBERT (Hou et al., 2020), each number of the paper beside what "
-    "the recipes of this project measured.",
+    "the recipes of this project measured; and three whole recipes side by side: the choices of the "
+    "authors' code, the paper's, and the best found here.",
 )
 if damaged:
     st.warning(

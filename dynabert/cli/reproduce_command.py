@@ -52,7 +52,7 @@ def reproduce(
         list[str] | None,
         typer.Argument(
             metavar="WHAT...",
-            help="table1 to table8, table1-roberta, figure3, figure4, or the name of a recipe.",
+            help="table1 to table8, table1-roberta, figure3, figure4, recipes, or the name of a recipe.",
         ),
     ] = None,
     task: Annotated[

@@ -34,7 +34,7 @@ def show_figure(
 ) -> str:
     """A figure with everything that must be known of it: one table for each score that has been measured."""
     own = [result for result in results if result.backbone == backbone]
-    parts = [f"## Figure {figure.number}: {figure.title}"]
+    parts = [f"## {figure.full_title}"]
     gaps = []
     for score, points in _measured(figure, own, backbone):
         used = _used(points, own, score)
@@ -64,7 +64,7 @@ def figure_part(figure: Figure, own: Sequence[Result], backbone: str) -> list[st
         parts += ["", f"### {score.title}, percent", ""]
         parts += [f"- {said}" for said in budget_sentences(used)]
         parts += ["", *_table(figure, points, own, score)]
-    return [f"## Figure {figure.number}: {figure.title}", *parts, "", _ABOUT] if parts else []
+    return [f"## {figure.full_title}", *parts, "", _ABOUT] if parts else []
 
 
 def _measured(

@@ -1,4 +1,4 @@
-"""How a table of the paper is laid out: rows, columns, and what one cell is the mean of."""
+"""How a table is laid out: rows, columns, and what one cell is the mean of."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """One table of the paper."""
+    """One table of the paper, or one of ours that is read in the same way."""
 
     name: str  # as a command or a link calls it
-    number: str  # as the paper does
+    number: str  # as the paper does; empty for one of ours
     title: str
     cell: str  # what one cell is, in words
     measures: tuple[str, ...]
@@ -70,6 +70,15 @@ class Table:
     family: Family = "bert"
     questions: tuple[Question, ...] = ()
     about: str = ""
+
+    @property
+    def label(self) -> str:
+        """What it is called in a sentence: "Table 3", or its title."""
+        return f"Table {self.number}" if self.number else self.title
+
+    @property
+    def full_title(self) -> str:
+        return f"Table {self.number}: {self.title}" if self.number else self.title
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -106,6 +115,14 @@ class Figure:
     title: str
     tasks: tuple[str, ...]
     methods: Mapping[str, str]  # recipe: what it is called
+
+    @property
+    def label(self) -> str:
+        return f"Figure {self.number}"
+
+    @property
+    def full_title(self) -> str:
+        return f"Figure {self.number}: {self.title}"
 
     @property
     def recipes(self) -> tuple[str, ...]:

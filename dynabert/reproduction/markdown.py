@@ -33,7 +33,7 @@ CROSS = "✕"  # a sub-network that answers every dev example alike
 def show(comparison: Comparison) -> str:
     """A table with everything that must be known of it."""
     table = comparison.table
-    parts = [f"## Table {table.number}: {table.title}", "", f"Each cell: {table.cell}, in percent."]
+    parts = [f"## {table.full_title}", "", f"Each cell: {table.cell}, in percent."]
     if table.about:
         parts += ["", table.about]
     parts += ["", *_circumstances(comparison)]
@@ -164,12 +164,12 @@ def readme(results: Sequence[Result], without: Mapping[str, str]) -> str:
             if any(cell.ours is not None for cell in comparison.cells.values()):
                 parts += ["", *_measured_part(comparison)]
             elif table.family == own[0].shape.family:
-                missing.append(f"Table {table.number}")
+                missing.append(table.label)
         for figure in FIGURES.values():
             if part := figure_part(figure, own, backbone):
                 parts += ["", *part]
             elif own[0].shape.family == "bert":
-                missing.append(f"Figure {figure.number}")
+                missing.append(figure.label)
         if missing:
             parts += ["", f"Nothing measured of: {', '.join(missing)}."]
         parts += ["", "## Trainings", "", *_trainings(own)]
@@ -186,7 +186,7 @@ def _measured_part(comparison: Comparison) -> list[str]:
             cell.ours is not None for cell in comparison.cells.values() if cell.measure == measure
         )
     ]
-    parts = [f"## Table {table.number}: {table.title}", "", f"Each cell: {table.cell}, in percent."]
+    parts = [f"## {table.full_title}", "", f"Each cell: {table.cell}, in percent."]
     parts += ["", table.about] if table.about else []
     parts += ["", *(f"- {said}" for said in budget_sentences(comparison.used))]
     for block in blocks(table, measured):

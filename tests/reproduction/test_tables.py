@@ -66,6 +66,17 @@ def test_a_mean_row_is_the_mean_of_its_cells():
     assert table.mean_row("Best of ours, 1.0x", "1.0x").published == {}
 
 
+def test_whole_recipes_are_compared_by_the_mean_of_the_twelve():
+    table = find("recipes")
+    assert table.recipes == ("dynabert-official", "dynabert", "best")
+    for row in table.rows:
+        assert row.is_ours
+        assert {part.subnet for part in row.parts[WHOLE]} == set(PAPER_SPACE)
+    assert table.full_title == table.label == "Whole recipes compared"
+    assert find("table3").full_title == "Table 3: What helps in training DynaBERT_w"
+    assert (find("figure3").label, find("table1").label) == ("Figure 3", "Table 1")
+
+
 @pytest.mark.parametrize("name", ["3", "Table 3", "table3", "TABLE3"])
 def test_a_table_has_several_spellings(name):
     assert find(name) is TABLES["table3"]

@@ -60,7 +60,7 @@ def _draw(
         run=None,
         table=points,
         key=f"{figure.name}-{score.key}",
-        alt=f"Figure {figure.number}, {title} against {cost.title}, backbone {backbone}",
+        alt=f"{figure.label}, {title} against {cost.title}, backbone {backbone}",
     )
     machines = " and ".join(dict.fromkeys(points["latency_machine"].dropna()))
     st.caption(

@@ -96,7 +96,7 @@ def _show_chart(comparison: Comparison) -> None:
         run=None,
         table=shown,
         key=f"{table.name}-{measure}",
-        alt=f"Table {table.number}, {title}: the paper's scores and those of {comparison.backbone}",
+        alt=f"{table.label}, {title}: the paper's scores and those of {comparison.backbone}",
     )
     st.caption(
         "Hollow: the paper. Filled: ours, with the spread over the seeds; crossed where a part collapsed."
