@@ -23,8 +23,8 @@ from dynabert.runs import Run, find_run
 from dynabert.search.budget import Budget
 from dynabert.search.candidates import Option
 from dynabert.search.choice import Choice
-from dynabert.search.choice import choose as choose_subnet
 from dynabert.search.choice_in_words import budget_in_words, excess_in_words, price_in_words
+from dynabert.search.choosing import choose as choose_subnet
 from dynabert.training.events import Working
 
 NOTHING_FITS = 1  # the exit code

@@ -34,7 +34,7 @@ _NAMES = {
     "dynabert.evaluation": ("evaluate",),
     "dynabert.examples": ("load_examples",),
     "dynabert.search.budget": ("Budget",),
-    "dynabert.search.choice": ("choose",),
+    "dynabert.search.choosing": ("choose",),
     "dynabert.search.front": ("measured_table", "read_front", "trial_table"),
     "dynabert.search.ose.folder": ("PLAIN", "SUPERNET", "load_extraction"),
     "dynabert.search.ose.tables": ("member_table", "round_table"),

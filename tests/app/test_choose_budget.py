@@ -9,7 +9,7 @@ from reading import cells, charts, figure_of, finished, metric, numbers, same, t
 from dynabert.evaluation import Latency, count_macs
 from dynabert.export import export_command
 from dynabert.runs import write_manifest
-from dynabert.search import choice as core
+from dynabert.search import choosing as core
 from dynabert.search.search import open_search
 from dynabert.search.settings import SearchSettings
 from dynabert.subnet import FULL, Subnet

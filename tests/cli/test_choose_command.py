@@ -15,7 +15,7 @@ from dynabert.errors import UserError
 from dynabert.evaluation import Latency, count_macs, num_params
 from dynabert.export import export_command
 from dynabert.runs import MEASURED, Run
-from dynabert.search import choice as core
+from dynabert.search import choosing as core
 from dynabert.subnet import Subnet
 
 pytest_plugins = ["searched_run"]

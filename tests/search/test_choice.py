@@ -18,7 +18,8 @@ from dynabert.evaluation import Latency, count_macs, evaluate, num_params
 from dynabert.examples import load_examples
 from dynabert.search.budget import Budget
 from dynabert.search.candidates import Option, missing_standard, options_of
-from dynabert.search.choice import Choice, choose, decide
+from dynabert.search.choice import Choice
+from dynabert.search.choosing import choose, decide
 from dynabert.subnet import Subnet
 
 pytest_plugins = ["searched_run"]
@@ -543,7 +544,7 @@ def test_a_trusted_table_of_this_machine_is_read(run) -> None:
 
 
 def test_this_machines_clock(run, monkeypatch) -> None:
-    monkeypatch.setattr("dynabert.search.choice.REPEATS", 4)
+    monkeypatch.setattr("dynabert.search.choosing.REPEATS", 4)
     told: list[tuple[str, int, int]] = []
     choice = choose(
         run,

@@ -12,8 +12,9 @@ from dynabert.export import export_command
 from dynabert.runs import Run
 from dynabert.search.budget import Budget
 from dynabert.search.candidates import Option
-from dynabert.search.choice import REPEATS, Choice, choose
+from dynabert.search.choice import Choice
 from dynabert.search.choice_in_words import COST_UNITS, excess_in_words, price_in_words
+from dynabert.search.choosing import REPEATS, choose
 from dynabert.subnet import Subnet
 from pages.shared import cache, controls, found, jobs, links, notices, state, wording
 
