@@ -175,8 +175,6 @@ class Prepared:
             "precision": self.precision,
             "seed": self.plan.seed,
         }
-        if self.students:
-            values["pretrained"] = self._student_digests
         # Checkpoints were once judged in 32 bits, whatever trained them.
         if self.precision != "fp32":
             values["judged in"] = self.precision
@@ -185,4 +183,5 @@ class Prepared:
         if self.judge_split.num_examples < self.dev.num_examples:
             values["judge_examples"] = self.judge_split.num_examples
         augmented = None if self.augmentation is None else self.augmentation.fingerprint
-        return SharedStages(folder, self.recipe, values, augmented)
+        students = {stage: student.digest for stage, student in self.students.items()}
+        return SharedStages(folder, self.recipe, values, augmented, students)

@@ -29,14 +29,17 @@ class SharedStages:
         recipe: Recipe,
         values: Mapping[str, Any],
         augmentation: str | None,
+        students: Mapping[str, str],
     ) -> None:
         """recipe: every learning rate filled in.
 
         values: by name, all that a stage's result depends on beside the stages.
         augmentation: fingerprint of the augmented data, on which some stages depend as well.
+        students: by stage, fingerprints of the pretrained networks that training goes on with from there.
         """
         self._cache, self._recipe = StageCache(folder), recipe
         self._values, self._augmentation = dict(values), augmentation
+        self._students = dict(students)
 
     def take_over(self, number: int, workspace: Workspace, model: TaskModel) -> bool:
         """Count a stage as done, and load what it left, if another training has computed it."""
@@ -71,7 +74,9 @@ class SharedStages:
     def _key(self, number: int) -> str:
         stages = self._recipe.stages[: number + 1]
         augmented = any(isinstance(one, Train) and one.data == "augmented" for one in stages)
-        values = {"augmented data": self._augmentation} if augmented else {}
+        values: dict[str, Any] = {"augmented data": self._augmentation} if augmented else {}
+        if students := [self._students[one.name] for one in stages if one.name in self._students]:
+            values["pretrained"] = students
         return StageCache.key(self._values | values, stages)
 
 

@@ -258,11 +258,14 @@ def test_a_student_of_a_task_begins_with_pretrained_weights(
     # Other weights at the same place are not taken for the same training.
     shutil.rmtree(small)
     pretrain(plan(tiny_backbone, text, seed=1), small)
+    seen.clear()
     again = train(
         TrainingPlan(**{**wanted.__dict__, "name": "s"}),
         tmp_path / "runs",
         stage_cache=tmp_path / "stages",
     )
+    assert "distil" in seen  # though what comes before the student is the same, and is taken over
+    assert "fine-tune" not in seen
     one, other = (load_file(x.folder / "model.safetensors") for x in (run, again))
     assert not all(one[name].equal(other[name]) for name in one)
 
