@@ -63,6 +63,8 @@ def main() -> None:
     parser.add_argument("--epochs-scale", type=float, default=0.25)
     parser.add_argument("--teacher-epochs", type=float, default=8.0)
     parser.add_argument("--trials", type=int, default=150)
+    parser.add_argument("--search-examples", type=int, help="of dev, for a trial; left out: all")
+    parser.add_argument("--judge-examples", type=int, help="of dev, for checkpoints; left out: all")
     parser.add_argument("--tokens", type=int, default=64, help="for MACs and latency")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=PROCEDURES, action="append")
@@ -100,7 +102,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         num_trials=arguments.trials,
         depth_mults=recipe.depth_mults,
         tokens=arguments.tokens,
-        num_examples=None,
+        num_examples=arguments.search_examples,
         seed=arguments.seed,
     )
     search = open_search(run, "tpe", settings, command=this_command())
@@ -131,6 +133,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "stage_seconds": run.info.stage_seconds,
         "search_seconds": sum(trial.seconds for trial in trials),
         "trials": len(trials),
+        "search_examples": arguments.search_examples,
         "tokens": arguments.tokens,
         "teacher": teacher_score(run),
         "teacher_macs": count_macs(model, FULL, arguments.tokens),
@@ -149,7 +152,8 @@ def shortened(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
                 epochs = arguments.teacher_epochs
             stage = stage.model_copy(update={"epochs": epochs})
         stages.append(stage)
-    return recipe.model_copy(update={"stages": tuple(stages)})
+    changes = {"stages": tuple(stages), "judge_examples": arguments.judge_examples}
+    return recipe.model_copy(update=changes)
 
 
 def teacher_score(run: Run) -> float:
@@ -187,8 +191,8 @@ def write_readme(out: Path) -> None:
             f"## {task}, seed {seed}",
             "",
             f"`{first['command']}`, {first['created'][:10]}, {first['machine']}; "
-            f"{first['trials']} trials each (Optuna's TPE, MACs of {first['tokens']} tokens, quality on all "
-            f"of dev). The teacher's dev {first['metric']}: {100 * first['teacher']:.1f}.",
+            f"{first['trials']} trials each (Optuna's TPE, MACs of {first['tokens']} tokens, quality on "
+            f"{tried_on(first)}). The teacher's dev {first['metric']}: {100 * first['teacher']:.1f}.",
             "",
             "| procedure | epochs | minutes | full length | within 1 point | fewer MACs | faster, batch 1 | "
             "batch 32 | paper: F1 full / speed-up |",
@@ -202,6 +206,12 @@ def write_readme(out: Path) -> None:
     text = "\n".join(lines) + "\n"
     (out / "README.md").write_text(text, encoding="utf-8")
     print(text)
+
+
+def tried_on(result: dict[str, Any]) -> str:
+    """What a trial is judged by, in words; results from before there was a choice have no number."""
+    number = result.get("search_examples")
+    return "all of dev" if number is None else f"{number:,} of dev, the front then on all of it"
 
 
 def row(result: dict[str, Any]) -> str:
