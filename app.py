@@ -12,7 +12,6 @@ from pages.shared import controls, notices, state, tour, wording
 ICON = Path(__file__).parent / "pages" / "shared" / "icon.svg"
 
 limit_kernel_caches()  # before the first product of matrices
-st.set_page_config(page_title="DynaBERT workbench", page_icon=str(ICON), layout="wide")
 page = st.navigation(
     [
         st.Page("pages/overview.py", title="Overview", icon=":material/info:", default=True),
@@ -30,6 +29,9 @@ page = st.navigation(
         st.Page("pages/train.py", title="Train and watch", icon=":material/model_training:"),
     ],
     expanded=True,
+)
+st.set_page_config(
+    page_title=f"{page.title} · DynaBERT workbench", page_icon=str(ICON), layout="wide"
 )
 state.arrive()
 notices.make_room()

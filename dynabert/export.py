@@ -62,12 +62,16 @@ def zip_subnet(
 
 
 def export_name(run: Run, subnet: Subnet) -> str:
-    return f"{run.name}-{subnet.key}"
+    """For a folder or file: run and sub-network, its multipliers to three decimals."""
+    key = re.sub(r"\b([wd]\d+\.\d{3})\d+", r"\1", subnet.key)
+    return f"{run.name}-{key}"
 
 
-def export_command(run: Run, subnet: Subnet, *, half: bool = False) -> str:
-    """The command line that writes the same folder."""
-    words = ["python", "-m", "dynabert", "extract", run.argument]
+def export_command(
+    run: Run, subnet: Subnet, *, half: bool = False, argument: str | None = None
+) -> str:
+    """The command line that writes the same folder.  argument: the run, otherwise than on this machine."""
+    words = ["python", "-m", "dynabert", "extract", argument or run.argument]
     words += ["--subnet", subnet.key, *["--half"] * half, "--out", export_name(run, subnet)]
     return shlex.join(words)
 
@@ -151,7 +155,7 @@ import dynabert  # teaches the library this kind of model
 {usage(run, "path/to/this/folder")}
 ```
 
-Taken away with `{export_command(run, subnet, half=half)}`.
+Taken away with `{export_command(run, subnet, half=half, argument=run.name)}`.
 """
 
 

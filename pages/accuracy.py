@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dynabert import Subnet
 from dynabert.analysis.choices import find_row
-from dynabert.evaluation import Evaluation
+from dynabert.evaluation import Evaluation, LatencySetup
 from pages.shared import by_layer, controls, found, jobs, links, live, state, wording
 from pages.shared.accuracy import answers, chart
 from pages.shared.accuracy.numbers import Numbers
@@ -92,6 +92,24 @@ def show_links(subnet: Subnet) -> None:
     links.row(("attention", "fusion", "try_it", "take_away"), state.link())
 
 
+def why_no_latency(setup: LatencySetup | None, failed: str | None) -> str | None:
+    """Why the latency of a sub-network is not measured, as a sentence; None where it can be.
+
+    failed: what went wrong when it was tried.
+    """
+    if setup is None:
+        return (
+            "Its latency was not measured: the others' were taken on another machine or not at all "
+            f"({wording.escape(run.info.machine)})."
+        )
+    if (busy := live.training_under_way()) is not None:
+        return (
+            f"Its latency is not measured while {wording.escape(busy)} is being trained: it would come out "
+            "too long."
+        )
+    return f"Its latency could not be measured: {wording.escape(failed)}." if failed else None
+
+
 def find_answers(subnet: Subnet) -> tuple[Evaluation, Evaluation] | None:
     """What the full network and this one answered; begins to ask them where that is not known."""
     if (reason := found.why_not(run)) is not None:
@@ -139,6 +157,15 @@ elif found.is_unkept(run, row):
         "It was evaluated just now and not kept: nothing can be written to the run's folder."
     )
 
+to_time = None
+if row is not None and pd.isna(row["latency_ms"]):
+    to_time, timing = live.latency_setup(run), live.latency_key(run, subnet)
+    failed = live.failure(timing)
+    if (why := why_no_latency(to_time, failed)) is not None:
+        to_time = None
+        st.caption(why)
+        if failed:
+            st.button("Try again", on_click=jobs.forget, args=(timing,))
 show_links(subnet)
 chart.show_chart(run, results, row)
 
@@ -161,24 +188,8 @@ if st.toggle(
     if (both := find_answers(small)) is not None:
         answers.show_changes(run, subnet, *both, answers.phenomena(run))
 
-if row is not None and pd.isna(row["latency_ms"]):
-    setup = live.latency_setup(run)
-    failed = live.failure(live.latency_key(run, subnet))
-    if setup is None:
-        st.caption(
-            "Its latency was not measured: the others' were taken on another machine or not at all "
-            f"({wording.escape(run.info.machine)})."
-        )
-    elif (busy := live.training_under_way()) is not None:
-        st.caption(
-            f"Its latency is not measured while {wording.escape(busy)} is being trained: it would come out "
-            "too long."
-        )
-    elif failed:
-        st.caption(f"Its latency could not be measured: {wording.escape(failed)}.")
-        st.button("Try again", on_click=jobs.forget, args=(live.latency_key(run, subnet),))
-    elif auto or st.session_state.get("asked-for") == subnet:
-        watched.append((live.start_latency(run, subnet, setup), numbers.draw_latency))
+if to_time is not None and (auto or st.session_state.get("asked-for") == subnet):
+    watched.append((live.start_latency(run, subnet, to_time), numbers.draw_latency))
 if watched:
     state.write_address("accuracy")  # the page stays in this run of it for a while
     live.follow(watched)

@@ -5,9 +5,14 @@ import pandas as pd
 import streamlit as st
 
 from dynabert import Subnet, plots
-from dynabert.analysis.comparison import compare_results, importance_alike, why_not_comparable
+from dynabert.analysis.comparison import (
+    compare_results,
+    doubt,
+    importance_alike,
+    why_not_comparable,
+)
 from dynabert.runs import Run, list_runs
-from pages.shared import cache, controls, notices, saving, state, wording
+from pages.shared import cache, controls, found, notices, saving, state, wording
 
 HALF_WIDTH = Subnet(width_mult=0.5)
 
@@ -24,7 +29,7 @@ def choose_other() -> Run | None:
     if not others:
         st.info(
             "There is no second run to compare with. Train one, for example without rewiring: "
-            "`python -m dynabert train teaching --recipe fine-tune --name plain`",
+            "`python -m dynabert train teaching --recipe vanilla-w --name plain`",
             icon=":material/model_training:",
         )
         return None
@@ -50,7 +55,7 @@ def facts(one: Run) -> dict[str, str]:
         "Recipe": str(info.recipe.get("name")),
         "Seed": str(info.seed),
         "Layers, heads": f"{one.config.shape.num_layers}, {plots.span(one.config.shape.heads)}",
-        "Sub-networks": str(len(cache.results(one))),
+        "Sub-networks": str(len(found.results(one))),
         "Training": wording.duration(sum(info.stage_seconds.values())),
         "Machine": info.machine,
     }
@@ -58,21 +63,24 @@ def facts(one: Run) -> dict[str, str]:
 
 def show_scores(other: Run, metric: str) -> None:
     title = wording.metric_title(metric)
-    table = compare_results(cache.results(run), cache.results(other), metric)
+    table = compare_results(found.results(run), found.results(other), metric)
     if table.empty:
         st.info("The two runs have evaluated no width and depth in common.")
         return
     better, worse = int((table["difference"] > 0).sum()), int((table["difference"] < 0).sum())
-    st.markdown(
-        f"Of {wording.count(len(table), 'sub-network')} that both have evaluated, "
-        f"**{wording.escape(other.name)}** scores higher in {better} and lower in {worse}; on average by "
-        f"{table['difference'].mean():+.3f} {title}."
-    )
+    name, mean = f"**{wording.escape(other.name)}**", f"{table['difference'].mean():+.3f} {title}"
+    if len(table) == 1:
+        st.markdown(f"They have one sub-network in common, where {name} differs by {mean}.")
+    else:
+        st.markdown(
+            f"Of {len(table)} sub-networks that both have evaluated, {name} scores higher in {better} and "
+            f"lower in {worse}; on average by {mean}."
+        )
     load_other = f"other = Run.load({saving.folder_of(other)!r})\n"
     controls.chart(
         plots.differences(table, metric),
         table=table,
-        cell=f"{load_other}table = compare_results(run.results, other.results, {metric!r})\n"
+        cell=f"{load_other}table = compare_results(run.all_results, other.all_results, {metric!r})\n"
         f"plots.differences(table, {metric!r})",
         key="differences",
         alt=f"Difference in {title}, width by depth",
@@ -86,12 +94,12 @@ def show_scores(other: Run, metric: str) -> None:
         "metric_title": f"dev {title}",
         "cost_title": "parameters of the Transformer layers, millions",
     }
-    both = {run.name: cache.results(run), other.name: cache.results(other)}
+    both = {run.name: found.results(run), other.name: found.results(other)}
     controls.chart(
         plots.quality_of_runs(both, metric, "num_params", **titles, scale=1e6),
         table=pd.concat([rows.assign(run=name) for name, rows in both.items()]),
         cell=f"{load_other}plots.quality_of_runs(\n"
-        "    {run.name: run.results, other.name: other.results},\n"
+        "    {run.name: run.all_results, other.name: other.all_results},\n"
         f"    {metric!r},\n    'num_params',\n    **{titles!r},\n    scale=1e6,\n)",
         key="both",
         alt=f"{title} against parameters of both runs",
@@ -140,6 +148,8 @@ if other is not None:
         reason = f"one is judged by {metrics[0]}, the other by {metrics[1]}"
     if reason is not None:
         st.warning(f"Their scores cannot be compared: {reason}.", icon=":material/warning:")
-    if run.info.task.metric == other.info.task.metric:
+    else:
+        if (caution := doubt(run, other)) is not None:
+            st.info(f"Not only their recipes may differ: {caution}.", icon=":material/balance:")
         show_scores(other, run.info.task.metric)
     show_importance(other)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dynabert import plots
 from dynabert.runs import RunInfo
-from pages.shared import cache, controls, wording
+from pages.shared import cache, controls, found, wording
 
 run = controls.open_run()
 info, task = run.info, run.info.task
@@ -12,11 +12,13 @@ results = cache.results(run)
 metric_title = wording.metric_title(task.metric)
 full = results.sort_values("num_params").iloc[-1]
 
+what = "one network"
+if len(results) > 1:
+    what = "one network whose width and depth can be turned down when it runs"
 controls.header(
     "What is this model?",
-    f"**{wording.escape(run.name)}** is one network whose width and depth can be turned down when it "
-    f"runs. It was trained on **{wording.escape(task.title)}**, starting from "
-    f"**{wording.escape(info.backbone)}**.",
+    f"**{wording.escape(run.name)}** is {what}. It was trained on **{wording.escape(task.title)}**, "
+    f"starting from **{wording.escape(info.backbone)}**.",
 )
 
 with st.container(horizontal=True):
@@ -54,9 +56,19 @@ def show_scores() -> None:
     )
     if grid["collapsed"].any():
         st.caption("✕ collapsed: the same answer for every example, so no colour.")
-    columns = ["width_mult", "depth_mult", "layers", "heads", "neurons", *task.metrics, "loss"]
-    columns += ["collapsed", "num_params", "num_params_total", "macs", "latency_ms"]
-    with st.expander(f"All {len(results)} as a table"):
+    # What a reader looks for first is in sight without scrolling.
+    columns = [
+        "width_mult",
+        "depth_mult",
+        *task.metrics,
+        "latency_ms",
+        "num_params",
+        "macs",
+        "loss",
+    ]
+    columns += ["collapsed", "num_params_total", "layers", "heads", "neurons"]
+    later = len(found.results(run)) - len(results)
+    with st.expander(f"All {len(results)} as a table" if len(results) > 1 else "As a table"):
         st.dataframe(
             results[columns].assign(
                 layers=[", ".join(str(n + 1) for n in row) for row in results["layers"]],
@@ -77,6 +89,10 @@ def show_scores() -> None:
                 **{name: st.column_config.NumberColumn(format="%.3f") for name in task.metrics},
             },
         )
+        if later:
+            st.caption(
+                f"{later} more, evaluated since the training, are on the page Accuracy and size."
+            )
     controls.download("Results (CSV)", results, f"{run.name}-results.csv")
 
 
@@ -150,7 +166,9 @@ with st.container(horizontal=True):
         ("importance", "Which heads and neurons matter?", "leaderboard"),
         ("attention", "What do heads look at?", "grid_on"),
         ("fusion", "Do the heads that are left take over?", "merge"),
+        ("survivors", "Which tokens survive?", "filter_alt"),
         ("accuracy", "What do I lose when I make it smaller?", "scatter_plot"),
+        ("search", "Which sub-network should I take?", "search"),
         ("try_it", "What does every sub-network answer?", "chat"),
         ("compare", "Which of two runs is better?", "compare_arrows"),
         ("take_away", "How do I take a sub-network with me?", "download"),

@@ -15,7 +15,7 @@ from dynabert.training import RECIPES
 from dynabert.training.background import find_trainings, free_name, start_training
 from dynabert.training.plan import MAX_SEED
 from dynabert.training.request import TEACHING, TrainingRequest, default_name, request_training
-from pages.shared import controls, state, training_view, wording
+from pages.shared import controls, notices, state, training_view, wording
 
 PLACES = {
     "installed": "is installed with this app; no network is needed",
@@ -232,6 +232,8 @@ if under_way:
     training_view.watch(name)
 elif watched in list_runs(runs_dir) and watched not in [training.name for training in trainings]:
     training_view.show_complete(str(watched))
+elif watched is not None and watched not in [training.name for training in trainings]:
+    notices.fell_back("training", watched, "there is none of that name")
 for training in trainings:
     if not training.is_under_way:
         training_view.show_unfinished(training, busy=bool(under_way))

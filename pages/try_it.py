@@ -31,8 +31,9 @@ def label_of(answer: Answer, task: TaskInfo) -> str:
     return task.labels[answer.choice]
 
 
-def sureness(answer: Answer) -> float:
-    return float(answer.probabilities[answer.choice])
+def _sure(answer: Answer) -> str:
+    """How sure it is of its answer, for Markdown."""
+    return wording.escape(plots.percent(float(answer.probabilities[answer.choice])))
 
 
 def show_verdict(answers: list[Answer], task: TaskInfo) -> None:
@@ -44,21 +45,21 @@ def show_verdict(answers: list[Answer], task: TaskInfo) -> None:
         )
         return
     full, first = answers[0], first_to_disagree(answers)
-    said = f"**{wording.escape(label_of(full, task))}** ({sureness(full):.0%})"
+    said = f"**{wording.escape(label_of(full, task))}** ({_sure(full)})"
     if len(answers) == 1:
         st.markdown(f"The full network answers {said}; the run reports no other.")
         return
     if first is None:
         st.markdown(
             f"All {len(answers)} sub-networks answer **{wording.escape(label_of(full, task))}** (the full "
-            f"network with {sureness(full):.0%})."
+            f"network with {_sure(full)})."
         )
         return
     others = sum(answer.choice != full.choice for answer in answers)
     st.markdown(
         f"The full network answers {said}. {others} of {len(answers)} answer otherwise; the largest of "
         f"them is width {first.subnet.width_mult:.3g}, depth {first.subnet.depth_mult:.3g}, which says "
-        f"**{wording.escape(label_of(first, task))}** ({sureness(first):.0%})."
+        f"**{wording.escape(label_of(first, task))}** ({_sure(first)})."
     )
 
 
@@ -88,7 +89,7 @@ controls.chart(
 if table["collapsed"].any():
     st.caption("✕ marks sub-networks that gave every dev example the same answer.")
 st.dataframe(
-    table.drop(
+    table.assign(latency_ms_iqr=table["latency_ms_iqr"] / 2).drop(
         columns=["width_mult", "depth_mult", "value", "collapsed"]
         + ([] if task.labels else ["probability"])  # a number has none
     ),
@@ -100,7 +101,9 @@ st.dataframe(
             "how sure", format="percent", min_value=0.0, max_value=1.0
         ),
         "latency_ms": st.column_config.NumberColumn("ms for this text", format="%.1f"),
-        "latency_ms_iqr": st.column_config.NumberColumn("± quartiles", format="%.1f"),
+        "latency_ms_iqr": st.column_config.NumberColumn(
+            "±", format="%.1f", help="Half the interquartile range of the passes, in ms."
+        ),
         "num_params": st.column_config.NumberColumn("parameters, layers", format="localized"),
         f"dev_{task.metric}": st.column_config.NumberColumn(
             f"dev {wording.metric_title(task.metric)}", format="%.3f"

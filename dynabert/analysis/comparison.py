@@ -26,13 +26,27 @@ def compare_results(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> p
 
 
 def why_not_comparable(first: Run, second: Run) -> str | None:
-    """Why the scores of two runs do not say which is better; None if they do."""
+    """Why the scores of two runs do not say which is better; None if they do, or almost (see `doubt`).
+
+    A run knows one fingerprint of all its examples: where only the number of those it was trained on
+    differs, dev is taken to be the same.
+    """
     one, two = first.info.task, second.info.task
     if one.metric != two.metric:
         return f"one is judged by {one.metric}, the other by {two.metric}"
-    if one.fingerprint != two.fingerprint:
+    if (one.name, one.num_dev) != (two.name, two.num_dev):
+        return "they were judged on other examples"
+    if one.fingerprint != two.fingerprint and one.num_train == two.num_train:
         return "they were not trained and judged on the same examples"
     return None
+
+
+def doubt(first: Run, second: Run) -> str | None:
+    """What sets two runs apart beside what they are compared for: how much they were trained on."""
+    one, two = first.info.task.num_train, second.info.task.num_train
+    if one == two:
+        return None
+    return f"one was trained on {one:,} examples, the other on {two:,}"
 
 
 def importance_alike(

@@ -36,6 +36,9 @@ class LatencySetup:
 
 
 DEFAULT_SETUP = LatencySetup()
+# Above it a reader is told that the machine was busy. On quiet machines a spread is 0.03 to 0.1
+# (benchmarks/results/tasks/cola-minilm.csv), with one other process on each core 0.3 to 1.
+WIDE = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,11 @@ class Latency:
 
     median_ms: float
     iqr_ms: float  # distance between the quartiles
+
+    @property
+    def spread(self) -> float:
+        """The interquartile range as a share of the median; above `WIDE` the machine had other work."""
+        return self.iqr_ms / self.median_ms
 
 
 def measure_latency(

@@ -14,7 +14,8 @@ _ROW_HEIGHT = 34
 
 
 def beside_paper(cells: pd.DataFrame, *, score_title: str) -> go.Figure:
-    """For each row of a table the paper's score (hollow) and ours (filled, with its spread).
+    """For each row of a table the paper's score (hollow), if it has any, and ours (filled, with its
+    spread).
 
     cells: columns row, heading, paper, ours, spread, seeds, collapsed, num_subnets; percent. A heading
     has a colour of its own. A mean with collapsed sub-networks is crossed.
@@ -30,20 +31,21 @@ def beside_paper(cells: pd.DataFrame, *, score_title: str) -> go.Figure:
         places = [rows.index(row) + shift for row in own["row"]]
         name = f" {plain(heading)}" if heading else ""
         records = own.to_dict("records")
-        figure.add_scatter(
-            x=own["paper"],
-            y=places,
-            mode="markers",
-            marker={
-                "color": colour,
-                "size": 11,
-                "symbol": "circle-open",
-                "line": {"width": 2},
-            },
-            name=f"paper{name}",
-            hovertext=[_cell_hover(row, score_title) for row in records],
-            hoverinfo="text",
-        )
+        if cells["paper"].notna().any():
+            figure.add_scatter(
+                x=own["paper"],
+                y=places,
+                mode="markers",
+                marker={
+                    "color": colour,
+                    "size": 11,
+                    "symbol": "circle-open",
+                    "line": {"width": 2},
+                },
+                name=f"paper{name}",
+                hovertext=[_cell_hover(row, score_title) for row in records],
+                hoverinfo="text",
+            )
         figure.add_scatter(
             x=own["ours"],
             y=places,

@@ -31,8 +31,10 @@ MOST_LABELS = 32
 
 
 def percent(share: float) -> str:
-    """For example "87%"; what is there but rounds to nothing is "<1%"."""
-    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+    """For example "87%"; what is there but rounds to nothing is "<1%", what is not all ">99%"."""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def plain(text: object) -> str:

@@ -96,4 +96,4 @@ def _title(one: Survivors, drop: float, labels: Sequence[str] | None) -> str:
     if labels is None:
         return f"{said}<br>the answer is {float(one.logits[0]):.2f}"
     sure = float(one.probabilities[one.choice])
-    return f"{said}<br>the answer is <b>{plain(labels[one.choice])}</b> ({sure:.0%})"
+    return f"{said}<br>the answer is <b>{plain(labels[one.choice])}</b> ({plain(percent(sure))})"

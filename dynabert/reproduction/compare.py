@@ -105,10 +105,20 @@ class Comparison:
 
     @cached_property
     def used(self) -> tuple[Result, ...]:
-        """The results that the table is made from, in the order of its columns and rows."""
-        tasks = self.table.tasks
-        wanted = [(task, recipe) for task in tasks for recipe in self.table.recipes]
-        return tuple(result for key in wanted for result in self._found.get(key, ()))
+        """The results that its cells are made from, in the order of its columns and rows."""
+        table = self.table
+        shown = _distinct(
+            result
+            for measure in table.measures
+            for row in table.rows
+            for heading in row.parts
+            for value in same_budget(self.by_seed(row, measure, heading))
+            for result in value.results
+        )
+        tasks, recipes = table.tasks, table.recipes
+        return tuple(
+            sorted(shown, key=lambda one: (tasks.index(one.task), recipes.index(one.recipe)))
+        )
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], list[Result]]:
@@ -197,7 +207,11 @@ class Comparison:
     def _in_a_word(self, row: Row, measure: str) -> str:
         if measure != AVERAGE and MEASURES[measure].task in self.without:
             return "no data"
-        return "not run" if self._missing(row, measure) else ""
+        missing = len(self._missing(row, measure))
+        if not missing:
+            return ""
+        wanted = len(row.recipes)
+        return "not run" if missing == wanted else f"{wanted - missing} of {wanted} run"
 
     def _why_empty(self, row: Row, measure: str) -> str:
         if measure == AVERAGE:

@@ -26,11 +26,11 @@ class Gain:
 
     mean: float
     spread: float | None  # standard deviation over the seeds; None for one seed
-    num_seeds: int
+    seeds: tuple[int, ...]
     collapsed: int  # sub-networks, of both rows and all seeds, that answer every example alike
 
     def __str__(self) -> str:
-        seeds = f"{self.num_seeds} seed{'' if self.num_seeds == 1 else 's'}"
+        seeds = f"seed{'' if len(self.seeds) == 1 else 's'} {', '.join(map(str, self.seeds))}"
         spread = "" if self.spread is None else f" ± {self.spread:.1f}"
         collapsed = f", {self.collapsed} collapsed" if self.collapsed else ""
         return f"{self.mean:+.1f}{spread} ({seeds}{collapsed})"
@@ -160,7 +160,7 @@ def _answer(comparison: Comparison, question: Question) -> Finding:
             ours[measure] = Gain(
                 mean=float(np.mean(gains)),
                 spread=deviation(gains),
-                num_seeds=len(gains),
+                seeds=tuple(one.seed for one, _ in pairs),
                 collapsed=sum(one.collapsed + other.collapsed for one, other in pairs),
             )
     return Finding(question=question, paper=paper, ours=ours, trained_unlike=tuple(unlike))

@@ -81,6 +81,11 @@ class Table:
         return f"Table {self.number}: {self.title}" if self.number else self.title
 
     @property
+    def is_ours(self) -> bool:
+        """Whether the paper has no number of it."""
+        return all(row.is_ours for row in self.rows)
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         return tasks_of(self.measures)
 

@@ -8,14 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from dynabert.evaluation.latency import WIDE
 from dynabert.search.budget import Budget
 from dynabert.search.candidates import Option
 from dynabert.search.contest import fits
 
-# Above one of these a reader is told that the machine was busy. On quiet machines the spread is 0.03 to 0.1
-# (benchmarks/results/tasks/cola-minilm.csv), with one other process on each core 0.3 to 1.
-UNQUIET = 1.5  # `Choice.unrest`
-WIDE = 0.25  # `Choice.spread`
+UNQUIET = 1.5  # `Choice.unrest`: above it a reader is told that the machine was busy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +70,7 @@ class Choice:
         The widest of the sub-networks that are told of. Steady other work slows all measurements alike, so
         that they agree and `unrest` is near 1; the single passes still come out far apart.
         """
-        shares = [one.iqr_ms / one.median_ms for option in self._told for one in option.measured]
-        return max(shares, default=0.0)
+        return max((one.spread for option in self._told for one in option.measured), default=0.0)
 
     @property
     def was_busy(self) -> bool:

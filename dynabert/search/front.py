@@ -39,6 +39,11 @@ def latency_column(batch_size: int) -> str:
     return f"{_LATENCY}{batch_size}"
 
 
+def spread_column(latency: str) -> str:
+    """Where a table has the interquartile range, in ms, of that column of latency; older ones have none."""
+    return f"{latency}_iqr"
+
+
 def measure_front(
     search: Search,
     model: TaskModel,
@@ -138,7 +143,9 @@ def _measured(
                 "latency", place * settings.repeats + done, len(batch_sizes) * settings.repeats
             ),
         )
-        table[latency_column(batch_size)] = [time.median_ms for time in times]
+        column = latency_column(batch_size)
+        table[column] = [time.median_ms for time in times]
+        table[spread_column(column)] = [time.iqr_ms for time in times]
         if batch_size == settings.batch_size:
             table["latency_ms"] = [time.median_ms for time in times]
             table["latency_ms_iqr"] = [time.iqr_ms for time in times]
@@ -227,6 +234,18 @@ def batch_sizes_of(table: pd.DataFrame) -> list[int]:
     names = (str(name) for name in table.columns)
     found = (name.removeprefix(_LATENCY) for name in names if name.startswith(_LATENCY))
     return sorted(int(size) for size in found if size.isdecimal())
+
+
+def widest_spread(table: pd.DataFrame) -> float:
+    """The largest interquartile range of a table's latencies, as a share of its median; 0 where none is
+    known."""
+    columns = map(latency_column, batch_sizes_of(table))
+    shares = [
+        float((table[spread_column(column)] / table[column]).max())
+        for column in columns
+        if spread_column(column) in table
+    ]
+    return max(shares, default=0.0)
 
 
 def reference_row(table: pd.DataFrame) -> pd.Series:

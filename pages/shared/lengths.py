@@ -83,7 +83,7 @@ def _own(run: Run, subnet: Subnet) -> Subnet | None:
         found = replace(subnet, length_config=LengthConfig.parse(given))
         found.resolve(run.config.shape)
     except UserError:
-        notices.fell_back("lengths", given, "they are not for so many layers")
+        notices.fell_back("lengths", given, "there are none for this sub-network")
         return None
     same = [drop for drop, one in _dropping(run, subnet).items() if one == found]
     if same:  # under its usual name

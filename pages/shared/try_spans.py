@@ -124,7 +124,9 @@ def _show_table(run: Run, table: pd.DataFrame) -> None:
     metric = run.info.task.metric
     number = st.column_config.NumberColumn
     st.dataframe(
-        table.drop(columns=["width_mult", "depth_mult", "start", "end", "collapsed"]),
+        table.assign(latency_ms_iqr=table["latency_ms_iqr"] / 2).drop(
+            columns=["width_mult", "depth_mult", "start", "end", "collapsed"]
+        ),
         hide_index=True,
         height="content",
         column_config={
@@ -134,7 +136,9 @@ def _show_table(run: Run, table: pd.DataFrame) -> None:
                 "how sure", format="percent", min_value=0.0, max_value=1.0
             ),
             "latency_ms": number("ms for this passage", format="%.1f"),
-            "latency_ms_iqr": number("± quartiles", format="%.1f"),
+            "latency_ms_iqr": number(
+                "±", format="%.1f", help="Half the interquartile range of the passes, in ms."
+            ),
             "num_params": number("parameters, layers", format="localized"),
             f"dev_{metric}": number(f"dev {wording.metric_title(metric)}", format="%.3f"),
         },

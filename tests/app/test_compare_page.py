@@ -62,8 +62,32 @@ def test_one_run_alone_says_how_to_get_another(open_app, tiny):
 def test_runs_that_share_little_say_so(open_app, two, tiny_backbone):
     write_tiny_run(two, tiny_backbone, "unlike", rewired=False)
     at = open_app(two, "compare", run="tiny", other="unlike")
-    assert any("Of 1 sub-network" in text for text in texts(at))
+    assert any("They have one sub-network in common" in text for text in texts(at))
     assert any("no importance" in caption.value for caption in at.caption)
+
+
+@pytest.mark.parametrize(
+    ("num_train", "comparable"), [(16, False), (15, True)], ids=["as many", "fewer"]
+)
+def test_other_examples_are_told_and_only_another_dev_set_is_not_compared(
+    open_app, two, num_train, comparable
+):
+    other = Run.load(two / "better")
+    recipe = other.folder / "recipe.yaml"
+    text = recipe.read_text()
+    changed = text.replace(other.info.task.fingerprint, "f" * 64)
+    changed = changed.replace("num_train: 16", f"num_train: {num_train}")
+    assert changed != text
+    recipe.write_text(changed)
+    write_manifest(other.folder)
+    at = open_app(two, "compare", run="tiny")
+    if comparable:
+        assert not at.warning
+        assert "one was trained on 16 examples, the other on 15" in at.info[0].value
+        assert len(charts(at)) == 2
+    else:
+        assert "not trained and judged on the same examples" in at.warning[0].value
+        assert not charts(at)
 
 
 def test_scores_of_two_kinds_are_not_compared(open_app, two, tiny_backbone):

@@ -69,7 +69,7 @@ def test_questions_are_answered_from_the_results(show, tmp_path):
         write_result(tmp_path, made_result("rte", recipe, 0, dict.fromkeys(WIDTHS, score)))
     said = next(text for text in texts(show(tmp_path)) if "Does rewiring help?" in text)
     assert "\\+2\\.4 points on average over 9 scores" in said
-    assert "Here\\: \\+3\\.0 \\(1 seed\\) on RTE" in said
+    assert "Here\\: \\+3\\.0 \\(seed 0\\) on RTE" in said
     assert "undecided on RTE" in said
     assert "Here\\: not yet measured\\." in said
 

@@ -115,7 +115,8 @@ def test_what_was_found_is_shown_and_can_be_taken(open_app, own_run):
     )
     faster = whole["latency_ms_batch_32"] / row["latency_ms_batch_32"]
     said = f"{faster:.2f} times less" if faster >= 1 else f"{1 / faster:.2f} times more"
-    assert shown["Latency (ms, batch 32)"].delta == said
+    spread = row["latency_ms_batch_32_iqr"] / 2
+    assert shown["Latency (ms, batch 32)"].delta == f"± {spread:.2f}, {said}"
     assert export_command(own_run, Subnet.parse(row["subnet"])) in [one.value for one in at.code]
     smallest = table.sort_values("macs")["subnet"].iloc[0]
     at = open_app(own_run.folder.parent, "search", point=smallest, search_cost="latency_ms_batch_1")
@@ -206,6 +207,42 @@ def test_every_point_of_a_front_can_be_taken(open_app, own_run):
     for key in table["subnet"]:
         at.select_slider(key="point").set_value(key).run()
         assert export_command(own_run, Subnet.parse(key)) in [one.value for one in at.code]
+
+
+def test_where_none_is_within_a_point_the_largest_is_shown_first(open_app, own_run):
+    search = searched(own_run, "first")
+    path = search.folder / "front.parquet"
+    table = pd.read_parquet(path)
+    table["accuracy"] = table["is_reference"].map({True: 0.9, False: 0.7})
+    table.to_parquet(path, index=False)
+    at = open_app(own_run.folder.parent, "search")
+    largest = str(table.loc[table["is_reference"], "subnet"].iloc[0])
+    assert at.select_slider(key="point").value == largest
+    said = next(one.value for one in at.caption if "None of the others" in one.value)
+    assert "loses 20.0 points" in said
+    assert "0.700, " in said
+    assert " million MACs" in said
+
+
+@pytest.mark.parametrize("spread", [0.2, 0.4])
+def test_a_busy_machine_is_told(open_app, own_run, spread):
+    search = searched(own_run, "first")
+    path = search.folder / "front.parquet"
+    table = pd.read_parquet(path)
+    for size in (1, 32):
+        table[f"latency_ms_batch_{size}_iqr"] = 0.1 * table[f"latency_ms_batch_{size}"]
+    table.loc[0, "latency_ms_batch_32_iqr"] = spread * table.loc[0, "latency_ms_batch_32"]
+    table.to_parquet(path, index=False)
+    at = open_app(own_run.folder.parent, "search")
+    busy = [one.value for one in at.warning if "The machine was busy" in one.value]
+    assert bool(busy) == (spread > 0.25)
+    assert all("spread over 40% of its median" in said for said in busy)
+
+
+def test_a_point_that_is_not_there_is_told(open_app, own_run):
+    searched(own_run, "first")
+    at = open_app(own_run.folder.parent, "search", point="zzz")
+    assert any("the point of the front “zzz”" in one.value for one in at.info)
 
 
 def test_the_link_to_a_sub_network_forgets_what_was_chosen_before(open_app, own_run, monkeypatch):

@@ -32,9 +32,13 @@ def test_fields_are_named_by_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "said"), [(0.0, "0%"), (0.0049, "<1%"), (0.0051, "1%"), (0.874, "87%"), (1.0, "100%")]
+    ("share", "said"),
+    [
+        *[(0.0, "0%"), (0.0049, "<1%"), (0.0051, "1%"), (0.874, "87%")],
+        *[(0.994, "99%"), (0.9974, ">99%"), (1.0, "100%")],
+    ],
 )
-def test_what_rounds_to_nothing_is_still_something(share: float, said: str) -> None:
+def test_what_rounds_to_nothing_or_to_all_is_neither(share: float, said: str) -> None:
     assert plots.percent(share) == said
 
 

@@ -128,13 +128,13 @@ def test_rewiring_helps_by_the_mean_of_paired_differences():
     gain = finding.ours["mrpc"]
     assert gain.mean == pytest.approx(3.0)
     assert gain.spread == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
-    assert gain.num_seeds == 3
+    assert gain.seeds == (0, 1, 2)
     assert finding.paper["mrpc"] == pytest.approx(83.8 - 80.5)
     assert finding.paper_mean == pytest.approx(2.4, abs=0.05)
     assert finding.verdict("mrpc") == "as in the paper"
     assert finding.sentence() == (
         "Does rewiring help? Paper: +2.4 points on average over 9 scores. "
-        "Here: +3.0 ± 2.6 (3 seeds) on MRPC. "
+        "Here: +3.0 ± 2.6 (seeds 0, 1, 2) on MRPC. "
         "Direction: as in the paper on MRPC."
     )
 

@@ -13,7 +13,14 @@ from tiny_run import write_tiny_run
 from transformers import AutoTokenizer, pipeline
 
 from dynabert import DynaBertForSequenceClassification, Subnet
-from dynabert.export import export_bytes, export_command, export_subnet, model_card, zip_subnet
+from dynabert.export import (
+    export_bytes,
+    export_command,
+    export_name,
+    export_subnet,
+    model_card,
+    zip_subnet,
+)
 from dynabert.runs import Run
 
 HALF = Subnet(0.5, 0.5)
@@ -71,6 +78,12 @@ def test_the_command_names_the_run_so_that_it_is_found(
     assert export_command(run, HALF) == (
         "python -m dynabert extract tiny --subnet w0.50-d0.50 --out tiny-w0.50-d0.50"
     )
+
+
+def test_names_are_short_but_counts_are_whole(run: Run) -> None:
+    assert export_name(run, Subnet(1 / 3, 5 / 6)) == "tiny-w0.333-d0.833"
+    counts = Subnet(layers=(0, 2), heads=(12, 8), neurons=(3072, 1536))
+    assert export_name(run, counts) == f"tiny-{counts.key}"
 
 
 def test_half_precision_is_half_the_size(run: Run, tmp_path: Path) -> None:

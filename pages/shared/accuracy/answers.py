@@ -148,14 +148,15 @@ def _filtered(
 def _show_table(table: pd.DataFrame, *, values: bool) -> None:
     """The first rows.  values: the answers are numbers, of a regression."""
     number = st.column_config.NumberColumn
-    # Texts may be long: they stand last.
-    first = ["change", "label", "right", "full", "full_probability", "subnet", "subnet_probability"]
-    order = [name for name in [*first, "phenomenon"] if name in table]
+    beside = ["label", "right", "full", "full_probability", "subnet", "subnet_probability"]
+    beside = [name for name in [*beside, "phenomenon"] if name in table]
+    texts = [name for name in table.columns if name not in ("change", *beside)]
     st.dataframe(
         table.head(MOST_ROWS),
         hide_index=True,
-        column_order=[*order, *(name for name in table.columns if name not in order)],
+        column_order=["change", *texts[:1], *beside, *texts[1:]],
         column_config={
+            **{name: st.column_config.TextColumn(width="large") for name in texts},
             "full": "full network" if not values else number("full network", format="%.2f"),
             "subnet": "sub-network" if not values else number("sub-network", format="%.2f"),
             "full_probability": number("its probability", format="%.2f"),

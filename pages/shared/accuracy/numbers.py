@@ -103,7 +103,9 @@ class Numbers:
             f"{row['latency_ms']:.1f} ms" if known else "–",
             f"± {row['latency_ms_iqr'] / 2:.1f} ms" if known else "not measured",
             "Median of one forward pass; ± half the interquartile range. Measured on "
-            f"{wording.escape(self.run.info.machine)}.",
+            f"{wording.escape(self.run.info.machine)}."
+            if known
+            else None,
         )
         if row["collapsed"]:
             st.warning(

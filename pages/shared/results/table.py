@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import streamlit as st
 
 from dynabert import plots
@@ -54,8 +56,9 @@ def _show_cells(comparison: Comparison) -> None:
     )
     st.caption(
         f"Each cell: {wording.escape(table.cell)}, in percent. Ours is the mean over the seeds ± their "
-        "standard deviation, with the number of seeds in brackets; the difference is ours minus the paper's, "
-        "in points. A cross marks collapsed sub-networks, which answer every dev example alike; they are "
+        "standard deviation, with the number of seeds in brackets"
+        + ("" if table.is_ours else "; the difference is ours minus the paper's, in points")
+        + ". A cross marks collapsed sub-networks, which answer every dev example alike; they are "
         "counted in the mean. " + wording.escape(table.about)
     )
     for cell in comparison.cells.values():
@@ -82,9 +85,9 @@ def _show_cells(comparison: Comparison) -> None:
 def _show_chart(comparison: Comparison) -> None:
     table = comparison.table
     cells = comparison.cells.values()
-    measured = {cell.measure for cell in cells if cell.ours is not None}
+    measured = Counter(cell.measure for cell in cells if cell.ours is not None)
     options = [m for m in table.measures if m != AVERAGE]
-    options.sort(key=lambda measure: measure not in measured)  # those of ours first
+    options.sort(key=lambda measure: -measured[measure])  # those with most of ours first
     names = {measure: MEASURES[measure].title for measure in options}
     st.subheader("One score of all rows")
     measure = choose("Score", "score", names, options[0])
@@ -96,8 +99,9 @@ def _show_chart(comparison: Comparison) -> None:
         run=None,
         table=shown,
         key=f"{table.name}-{measure}",
-        alt=f"{table.label}, {title}: the paper's scores and those of {comparison.backbone}",
+        alt=f"{table.label}, {title}: "
+        + ("" if table.is_ours else "the paper's scores and ")
+        + f"those of {comparison.backbone}",
     )
-    st.caption(
-        "Hollow: the paper. Filled: ours, with the spread over the seeds; crossed where a part collapsed."
-    )
+    filled = "With the spread over the seeds; crossed where a part collapsed."
+    st.caption(filled if table.is_ours else f"Hollow: the paper. Filled: ours. {filled}")

@@ -19,7 +19,7 @@ from dynabert.subnet import Subnet
 from pages.shared import cache, controls, found, jobs, links, notices, state, wording
 
 MILLION = 1e6
-_FIELD_WIDTH = 148  # pixels: two beside each other on a telephone, all limits on a wide screen
+_FIELD_WIDTH = 180  # pixels: two beside each other on a telephone, all limits on a wide screen
 _PHASES = {"evaluate": "dev examples read"}
 _PAGES = ("accuracy", "attention", "try_it", "take_away")
 

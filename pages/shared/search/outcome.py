@@ -9,6 +9,7 @@ import streamlit as st
 
 from dynabert import Subnet, plots
 from dynabert.analysis.pareto import hypervolume
+from dynabert.evaluation.latency import WIDE
 from dynabert.export import export_command, export_name, zip_subnet
 from dynabert.runs import Run
 from dynabert.search.front import (
@@ -18,10 +19,12 @@ from dynabert.search.front import (
     measured_table,
     read_front,
     reference_row,
+    spread_column,
     trial_table,
+    widest_spread,
 )
 from dynabert.search.search import Search
-from pages.shared import cache, controls, links, state, wording
+from pages.shared import cache, controls, links, notices, state, wording
 from pages.shared.search.progress import MILLION, cost_axis, quality_title
 
 
@@ -176,19 +179,31 @@ def _show_measured(run: Run, search: Search, table: pd.DataFrame, beside: Sequen
         "again and again in new order. Pale points were best on the search's part of dev but are not on "
         "all of it."
     )
+    if (spread := widest_spread(table)) > WIDE:
+        st.warning(
+            "The machine was busy: the middle half of one measurement's passes spread over "
+            f"{spread:.0%} of its median. Latencies came out too long; remove the search and repeat it when "
+            "it is quiet to know them.",
+            icon=":material/timer_off:",
+        )
     _show_point(run, chosen, largest, metric, columns)
 
 
 def _choose_point(table: pd.DataFrame, metric: str, cost: str, scale: float) -> pd.Series:
-    """One row of the front; first the cheapest that loses at most a point."""
+    """One row of the front; first the cheapest that loses at most a point, the largest where none does."""
     ordered = table.sort_values([cost, metric], ascending=False)
     keys = [str(key) for key in ordered["subnet"]]
-    best, _ = cheapest_within(table, metric=metric, cost=cost, points=1.0)
+    best, is_within = cheapest_within(table, metric=metric, cost=cost, points=1.0)
+    largest = reference_row(table)
     given = state.recall("point")
-    take = state.show("point", given if given in keys else str(best["subnet"]))
+    if given is not None and given not in keys:
+        notices.fell_back("the point of the front", given, "the first is shown")
+    first = str((best if is_within else largest)["subnet"])
+    take = state.show("point", given if given in keys else first)
+    unit = "million MACs" if cost == "macs" else "ms"
     # The slider tells its steps apart by what they are called.
     names = {
-        str(row["subnet"]): f"{place}: {row[metric]:.3f}, {row[cost] / scale:,.4g}"
+        str(row["subnet"]): f"{place}: {row[metric]:.3f}, {row[cost] / scale:,.4g} {unit}"
         for place, row in enumerate(ordered.to_dict("records"), start=1)
     }
     key = keys[0]
@@ -200,8 +215,14 @@ def _choose_point(table: pd.DataFrame, metric: str, cost: str, scale: float) -> 
             on_change=take,
             format_func=names.__getitem__,
             help="Score and cost, from the dearest to the cheapest. First shown is the cheapest that loses "
-            "at most one point against the largest.",
+            "at most one point against the largest; where none does, the largest.",
         )
+        if not is_within:
+            st.caption(
+                "None of the others is within one point of the largest; the nearest, "
+                f"{names[str(best['subnet'])]}, loses "
+                f"{100 * (largest[metric] - best[metric]):.1f} points."
+            )
     state.remember("point", key)
     return ordered[ordered["subnet"] == key].iloc[0]
 
@@ -222,13 +243,18 @@ def _show_point(
         )
         for column, title in columns.items():
             scale = MILLION if column == "macs" else 1.0
+            less, about = _times(largest[column] / row[column]), None
+            if spread_column(column) in row:
+                less = f"± {row[spread_column(column)] / 2:.2f}, {less}"
+                about = "Median of the passes; ± half their interquartile range."
             st.metric(
                 wording.capital(title),
                 f"{row[column] / scale:,.4g}",
-                _times(largest[column] / row[column]),
+                less,
                 delta_color="off",
                 delta_arrow="off",
                 border=True,
+                help=about,
             )
     name = export_name(run, subnet)
     st.download_button(
