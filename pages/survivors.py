@@ -69,7 +69,10 @@ subnet = controls.choose_subnet(run, results)
 subnets = tuple(dropping(subnet, run.config.shape))
 found = cache.survivors(run, texts, subnets)
 if found[0].num_cut:
-    cut = f"The text is longer than this model was trained to read: the last {found[0].num_cut} tokens are "
+    cut = (
+        f"The text is longer than the {run.info.max_tokens} tokens this model was trained to read: the "
+        f"last {found[0].num_cut} are "
+    )
     st.warning(
         f"{cut}left out of the picture and the counts; the answers are from the whole passage."
         if task.kind == "spans"

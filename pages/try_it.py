@@ -70,8 +70,8 @@ if not all(text.strip() for text in texts):
 answers, num_cut = cache.answers(run, texts, controls.reported_grid(run))
 if num_cut:
     st.warning(
-        f"The text is longer than this model was trained to read: the last {num_cut} tokens are left "
-        "out.",
+        f"The text is longer than the {run.info.max_tokens} tokens this model was trained to read: the "
+        f"last {num_cut} are left out.",
         icon=":material/content_cut:",
     )
 show_verdict(answers, task)

@@ -121,7 +121,7 @@ def token_axes(figure: go.Figure, tokens: Sequence[str], rows: Sequence[str]) ->
 def span(counts: Sequence[int]) -> str:
     """One number where all layers agree, else the lowest and the highest."""
     low, high = min(counts), max(counts)
-    return str(low) if low == high else f"{low}–{high}"
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
 def count(number: int, noun: str) -> str:

@@ -38,7 +38,7 @@ def test_every_drop_has_its_answer(open_app, tiny):
 def test_no_text_and_a_long_one(open_app, tiny):
     at = open_app(tiny.folder.parent, "survivors", text="<b>good</b> " * 60)
     assert not at.error
-    assert "longer than this model was trained to read" in at.warning[0].value
+    assert "tokens this model was trained to read" in at.warning[0].value
     at.text_input(key="text").set_value(" ").run()
     assert "Type a text" in at.info[0].value
 

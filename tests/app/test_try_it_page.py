@@ -39,4 +39,4 @@ def test_hostile_text_and_no_text(open_app, tiny):
     at.text_input(key="text").set_value("   ").run()
     assert "Type a text" in at.info[0].value
     at.text_input(key="text").set_value("good " * 100).run()
-    assert "longer than this model was trained to read" in at.warning[0].value
+    assert "tokens this model was trained to read" in at.warning[0].value
