@@ -46,6 +46,7 @@ class Finding:
     trained_unlike: tuple[
         str, ...
     ] = ()  # measures of which both rows are there, but not comparable
+    is_ours: bool = False  # of a table that the paper does not have
 
     @property
     def paper_mean(self) -> float | None:
@@ -81,7 +82,7 @@ class Finding:
 
     def answers(self) -> list[str]:
         """The paper's answer and ours, a sentence each."""
-        said = [self._in_the_paper()]
+        said = [] if self.is_ours else [self._in_the_paper()]
         if not self.ours:
             return [*said, *(self._unlike() or ["Here: not yet measured."])]
         here = ", ".join(f"{gain} on {title_of(name)}" for name, gain in self.ours.items())
@@ -163,4 +164,10 @@ def _answer(comparison: Comparison, question: Question) -> Finding:
                 seeds=tuple(one.seed for one, _ in pairs),
                 collapsed=sum(one.collapsed + other.collapsed for one, other in pairs),
             )
-    return Finding(question=question, paper=paper, ours=ours, trained_unlike=tuple(unlike))
+    return Finding(
+        question=question,
+        paper=paper,
+        ours=ours,
+        trained_unlike=tuple(unlike),
+        is_ours=table.is_ours,
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dynabert.errors import UserError
+from dynabert.reproduction.compare import Comparison
+from dynabert.reproduction.findings import findings
 from dynabert.reproduction.layout import WHOLE
 from dynabert.reproduction.measures import MEASURES
 from dynabert.reproduction.tables import FIGURES, TABLES, find
@@ -66,12 +68,18 @@ def test_a_mean_row_is_the_mean_of_its_cells():
     assert table.mean_row("Best of ours, 1.0x", "1.0x").published == {}
 
 
+def empty(name):
+    return Comparison(TABLES[name], "minilm", [], {})
+
+
 def test_whole_recipes_are_compared_by_the_mean_of_the_twelve():
     table = find("recipes")
     assert table.recipes == ("dynabert-official", "dynabert", "best")
     for row in table.rows:
         assert row.is_ours
         assert {part.subnet for part in row.parts[WHOLE]} == set(PAPER_SPACE)
+    assert all(one.answers() == ["Here: not yet measured."] for one in findings(empty("recipes")))
+    assert findings(empty("table3"))[0].answers()[0].startswith("Paper: +1.5 points")
     assert table.full_title == table.label == "Whole recipes compared"
     assert find("table3").full_title == "Table 3: What helps in training DynaBERT_w"
     assert (find("figure3").label, find("table1").label) == ("Figure 3", "Table 1")
