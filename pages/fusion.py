@@ -14,6 +14,8 @@ from pages.shared import cache, controls, jobs, state, wording
 FIGURE_5 = (Subnet(), Subnet(0.25), Subnet(0.25, 0.5))
 ONE, MANY = "one sentence", "teaching sentences"
 CHOSEN, PAPERS = "the chosen sub-network", "the paper's Figure 5"
+# Of who took over what: half of a page may be too narrow for all columns.
+FIRST_FUSION = ("layer", "head", "by_layer", "by_head", "fusion", "chance", "similarity", "before")
 run = controls.open_run()
 results = cache.results(run)
 shape = run.config.shape
@@ -69,15 +71,16 @@ def cell(text: str | None, code: str) -> str:
     return f"model, known = run.model(), {known}\n{code}"
 
 
-def show_functions(text: str | None, subnet: Subnet) -> None:
+def show_functions(text: str | None, subnet: Subnet, kinds: list[str]) -> None:
+    """The map of a sub-network.  kinds: of function, in any of the maps that it is shown with."""
     profile = cache.functions(run, text, subnet)
     controls.chart(
-        plots.functions_of(profile),
+        plots.functions_of(profile, kinds),
         table=profile.table(),
         cell=cell(
             text,
             f"profile = function_profile(attention_of(model, known, {subnet!r}), known)\n"
-            "plots.functions_of(profile)",
+            f"plots.functions_of(profile, {kinds!r})",
         ),
         key=f"functions-{subnet.key}",
         alt=f"What every head does, layers by heads; {title(subnet).lower()}",
@@ -152,6 +155,7 @@ def show_fusion(text: str | None, subnet: Subnet, fusion: Fusion) -> None:
             absorbed,
             hide_index=True,
             height=300,
+            column_order=FIRST_FUSION,
             column_config={**numbers, "by_layer": "by layer", "by_head": "by head"},
         )
     with st.expander("What every head that is left now resembles in the full network"):
@@ -242,11 +246,12 @@ else:
     )
 
 st.subheader("What every head does")
+kinds = plots.function_kinds(*(cache.functions(run, text, subnet) for subnet in subnets))
 columns = st.columns(len(subnets), gap="medium") if len(subnets) < 3 else st.columns(1) * 3
 for subnet, column in zip(subnets, columns, strict=True):
     with column:
         st.markdown(f"**{title(subnet)}**")
-        show_functions(text, subnet)
+        show_functions(text, subnet, kinds)
 st.caption(FUNCTIONS_DEFINED)
 controls.download(
     "Functions (CSV)", function_table(run, text, subnets), f"{run.name}-head-functions.csv"

@@ -15,7 +15,12 @@ from dynabert.plots.attention import (
 from dynabert.plots.budget import budget_choice
 from dynabert.plots.cost import quality_of_runs, quality_vs_cost
 from dynabert.plots.data import data_of
-from dynabert.plots.functions import functions_of, fusion_by_layer, head_functions
+from dynabert.plots.functions import (
+    function_kinds,
+    functions_of,
+    fusion_by_layer,
+    head_functions,
+)
 from dynabert.plots.heads import (
     estimate_and_measured,
     head_effect,
@@ -56,6 +61,7 @@ __all__ = [
     "differences",
     "errors_by_cost",
     "estimate_and_measured",
+    "function_kinds",
     "functions_of",
     "fusion_by_layer",
     "head_effect",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from dynabert.analysis.function_names import GROUPS, SHORT
 from dynabert.analysis.functions import FunctionProfile
+from dynabert.plots.contrast import text_on
 from dynabert.plots.style import (
     BLUE,
     GREEN,
@@ -30,8 +31,16 @@ def function_colours() -> tuple[str, ...]:
     return BLUE, ORANGE, GREEN, PINK, GREY
 
 
-def functions_of(profile: FunctionProfile) -> go.Figure:
-    """What every head does: `head_functions` of a profile, its three strongest functions for the pointer."""
+def function_kinds(*profiles: FunctionProfile) -> list[str]:
+    """The kinds of function that name some head of some profile."""
+    return sorted({GROUPS[label] for one in profiles for label in one.labels().flat if label})
+
+
+def functions_of(profile: FunctionProfile, legend: Collection[str] = ()) -> go.Figure:
+    """What every head does: `head_functions` of a profile, its three strongest functions for the pointer.
+
+    legend: as of `head_functions`; `function_kinds` of all profiles whose maps are compared.
+    """
     labels = profile.labels()
     tops = profile.table().groupby(["layer", "head"]).head(3)
     details: dict[tuple[int, int], str] = {}
@@ -47,16 +56,21 @@ def functions_of(profile: FunctionProfile) -> go.Figure:
     named = labels.copy()
     for place, label in SHORT.items():
         named[labels == place] = label
-    return head_functions(named, details, {SHORT[label]: GROUPS[label] for label in GROUPS})
+    groups = {SHORT[label]: GROUPS[label] for label in GROUPS}
+    return head_functions(named, details, groups, legend)
 
 
 def head_functions(
-    labels: np.ndarray, details: Mapping[tuple[int, int], str], groups: Mapping[str, str]
+    labels: np.ndarray,
+    details: Mapping[tuple[int, int], str],
+    groups: Mapping[str, str],
+    legend: Collection[str] = (),
 ) -> go.Figure:
     """What every head does, in a word each, coloured by the kind of function.
 
     labels: (L, H) texts, "" where a head is gone.  details: more about a head, for the pointer.
     groups: the kind of each label that occurs, at most as many kinds as there are colours.
+    legend: kinds to explain even where no head is of them, as maps side by side need the same legend.
     """
     layers, heads = labels.shape
     kinds = list(dict.fromkeys(groups.values()))
@@ -80,14 +94,18 @@ def head_functions(
     )
     for kind, colour in zip(kinds, colours, strict=True):
         inside = [place for place in places if labels[place] and groups[labels[place]] == kind]
+        # Too small to be seen on its square, and the legend shows the colour.
+        marker = {"symbol": "square", "size": 10, "color": colour}
+        if not inside and kind in legend:  # of a trace without points there would be no entry
+            figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=kind)
+            continue
         figure.add_scatter(
             x=[head for _, head in inside],
             y=[layer for layer, _ in inside],
             mode="markers+text",
-            # Too small to be seen on its square, and the legend shows the colour.
-            marker={"symbol": "square", "size": 10, "color": colour},
+            marker=marker,
             text=[plain(labels[place]) for place in inside],
-            textfont={"size": 10, "color": "#1c2733" if colour == ORANGE else "#ffffff"},
+            textfont={"size": 10, "color": text_on(colour)},
             hovertext=[
                 f"<b>layer {layer + 1}, head {head + 1}</b><br>{details[layer, head]}"
                 for layer, head in inside

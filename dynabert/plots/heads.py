@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
+from dynabert.plots.contrast import text_on_tiles
 from dynabert.plots.style import (
     BLUE,
     GREY,
@@ -20,6 +21,8 @@ from dynabert.plots.style import (
     layer_shades,
     tiles,
 )
+
+LABEL_ROOM = 0.05  # of an axis, for a label that stands upright, on a telephone
 
 
 def head_importance(
@@ -147,12 +150,7 @@ def head_order(
         y=[layer for layer, _ in places],
         mode="text",
         text=[str(order[place] + 1) for place in places],
-        textfont={
-            "color": [
-                GREY if not is_known else ("#1c2733" if shares[p] > (low + high) / 2 else "#ffffff")
-                for p, is_known in zip(places, known, strict=True)
-            ]
-        },
+        textfont={"color": text_on_tiles([shares[p] for p in places], SCALE, low=low, high=high)},
         hovertext=[
             f"layer {layer + 1}, place {place + 1}: head {order[layer, place] + 1}"
             + (f"<br>{shares[layer, place]:.1%} of its layer's importance" if is_known else "")
@@ -215,6 +213,8 @@ def neuron_ranking(
 ) -> go.Figure:
     """Importance of the neurons of each layer, most important first; a line where each width cuts.
 
+    Of widths whose labels would run into each other, the chosen and the round ones are named.
+
     scores: (L, F), NaN where a layer has fewer.  cuts: neurons kept by width_mult.
     chosen: the width_mult whose line stands out.
     """
@@ -233,14 +233,32 @@ def neuron_ranking(
             hovertemplate=f"layer {layer + 1}, rank %{{x}}: %{{y:.2g}}<extra></extra>",
         )
     for mult, count in cuts.items():
-        figure.add_vline(
-            x=count,
-            line={"color": RED, "width": 2} if mult == chosen else {"color": GREY, "width": 1},
-            annotation={"text": f"width {mult:.3g}", "yref": "paper", "y": 1.0},
-            annotation_position="top left",
+        line = {"color": RED, "width": 2} if mult == chosen else {"color": GREY, "width": 1}
+        figure.add_vline(x=count, line=line)
+    for mult in _apart(cuts, chosen, scores.shape[1] * LABEL_ROOM):
+        figure.add_annotation(
+            text=f"{mult:.3g}",
+            hovertext=f"width {mult:.3g} keeps {cuts[mult]:,} neurons",
+            textangle=-90,
+            x=cuts[mult],
+            xanchor="right",
+            yref="paper",
+            y=1.0,
+            yanchor="top",
+            showarrow=False,
         )
     figure.update_xaxes(
-        title_text="rank of the neuron within its layer", range=[0, scores.shape[1] * 1.01]
+        title_text="rank within the layer; lines: where widths cut",
+        range=[0, scores.shape[1] * 1.01],
     )
     figure.update_yaxes(title_text=title, type="log" if log else "linear", exponentformat="power")
     return finished(figure, height=420, hover="closest")
+
+
+def _apart(cuts: Mapping[float, int], chosen: float | None, room: float) -> list[float]:
+    """The widths whose cuts are at least `room` apart: the chosen one, then those with short names."""
+    apart: list[float] = []
+    for mult in sorted(cuts, key=lambda mult: (mult != chosen, len(f"{mult:.3g}"), mult)):
+        if all(abs(cuts[mult] - cuts[other]) >= room for other in apart):
+            apart.append(mult)
+    return sorted(apart)

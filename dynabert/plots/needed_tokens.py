@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dynabert.analysis.needed_tokens import NeededTokens
+from dynabert.plots.contrast import BLACK
 from dynabert.plots.style import SIGNED_SCALE, finished, plain, token_axes
 
 _SMALLEST_RANGE = 0.02  # differences smaller than that are shown as what they are: pale
@@ -32,6 +33,7 @@ def needed_tokens(found: NeededTokens, *, is_regression: bool = False) -> go.Fig
             hoverongaps=False,
             text=np.where(found.other, "✕", ""),
             texttemplate="%{text}",
+            textfont={"color": BLACK},  # plotly would write white on the strongest colours
             customdata=np.array([names] * len(z), dtype=object),
             hovertemplate=f"without %{{customdata}} %{{y}} on {says}<extra></extra>",
             colorbar={

@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dynabert.analysis.choices import on_grid
+from dynabert.plots.contrast import colour_of, text_on, text_on_tiles
 from dynabert.plots.style import (
     BLUE,
     GREY,
@@ -59,9 +60,7 @@ def metric_grid(results: pd.DataFrame, metric: str, *, metric_title: str) -> go.
         else:
             z[y, x] = score
             texts.append(f"<b>{score:.3f}</b>")
-            # Cividis is light in its upper half.
-            upper = high > low and (score - low) / (high - low) > 0.5
-            colours.append("#1c2733" if upper else "#ffffff")
+            colours.append(text_on(colour_of(score, SCALE, low=low, high=high)))
         hovers.append(row_hover(row, metric, metric_title))
     figure = go.Figure(
         tiles(
@@ -201,7 +200,7 @@ def answer_grid(rows: pd.DataFrame) -> go.Figure:
         text=[plain(text).replace("\n", "<br>") for text in rows["text"]],
         textfont={
             "size": 12,
-            "color": ["#ffffff" if abs(value) > 0.6 else "#1c2733" for value in rows["against"]],
+            "color": text_on_tiles(rows["against"], SIGNED_SCALE, low=-1, high=1),
         },
         hovertext=[plain(text) for text in rows["hover"]],
         hoverinfo="text",

@@ -34,7 +34,7 @@ UNWATCHED_SECONDS = 2.0  # so long may a page that is drawn anew not look
 
 
 class AbandonedError(Exception):
-    """Nobody watches this work any more."""
+    """Nobody wants this work any more."""
 
 
 class Turns:
@@ -75,12 +75,15 @@ class Job:
     kept_elsewhere: bool = False  # what it found: when it ends well, it is forgotten
     error: str | None = None
     finished: bool = False
+    asked_to_stop: bool = False
     watched: bool = False  # whether it ends when nobody watches any more
     phase_started: float = field(default_factory=time.monotonic)
     _watchers: dict[str, float] = field(default_factory=dict)  # of live work: when each last looked
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def progress(self, phase: str, done: int, total: int) -> None:
+        """Raises AbandonedError where it was asked to stop."""
+        self.check_wanted()
         if phase != self.phase:
             self.phase, self.phase_started = phase, time.monotonic()
         self.done, self.total = done, max(total, 1)
@@ -114,6 +117,11 @@ class Job:
         """Return when something else than `known` has been found, or after that time."""
         with self._changed:
             self._changed.wait_for(lambda: self.finished or self.found is not known, seconds)
+
+    def check_wanted(self) -> None:
+        """Raises AbandonedError where it was asked to stop."""
+        if self.asked_to_stop:
+            raise AbandonedError
 
     def check_watched(self) -> None:
         """Raises AbandonedError where nobody has looked for a while."""
@@ -163,7 +171,7 @@ class _Jobs:
     @contextmanager
     def turn(self, job: Job) -> Iterator[None]:
         """The job's turn in each of its lanes; in the same order for all, so none block each other."""
-        check = job.check_watched if job.watched else lambda: None
+        check = job.check_watched if job.watched else job.check_wanted
         with ExitStack() as held:
             for lane in job.lanes:
                 held.enter_context(self.turns[lane].turn(check))
@@ -230,6 +238,12 @@ _END = object()
 def find(key: str) -> Job | None:
     """The latest work of that key, under way or finished."""
     return _jobs().by_key.get(key)
+
+
+def stop(key: str) -> None:
+    """Ask long work to end where it next says how far it is; it is forgotten then."""
+    if (job := find(key)) is not None:
+        job.asked_to_stop = True
 
 
 def forget(key: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from reading import charts, numbers, texts
+from reading import cells, charts, figure_of, numbers, same, texts
 from tiny_run import HEADS, LAYERS
 
 from dynabert import Subnet
@@ -40,6 +40,32 @@ def test_the_papers_sentence_is_the_default_and_the_numbers_are_the_cores(open_a
     absorbed = at.dataframe[1].value
     assert len(absorbed) == 18
     assert absorbed["fusion"].is_monotonic_decreasing
+
+
+def test_maps_that_are_compared_line_up(open_app, tiny):
+    at = open_app(tiny.folder.parent, "fusion", w="0.5", d="0.5", set="teaching sentences")
+    maps = charts(at)[:2]
+    legends = [
+        [trace["name"] for trace in one["data"] if trace.get("name") and len(trace["x"])]
+        for one in maps
+    ]
+    shown = {
+        trace["name"]
+        for one in maps
+        for trace in one["data"]
+        if trace.get("mode") == "markers+text" and trace["x"]
+    }
+    assert legends[0] == legends[1]
+    assert {*legends[0]} == shown
+    for chart, cell in zip(maps, cells(at), strict=False):
+        assert same(figure_of(cell), chart)
+
+
+def test_fusion_stands_before_what_half_a_page_may_cut_off(open_app, tiny):
+    at = open_app(tiny.folder.parent, "fusion", w="0.5")
+    columns = list(at.dataframe[1].proto.column_order)
+    assert columns.index("fusion") < columns.index("similarity") < columns.index("before")
+    assert set(columns) == {*at.dataframe[1].value.columns}
 
 
 def test_the_papers_comparison_is_one_click_away(open_app, tiny):

@@ -124,6 +124,34 @@ def test_a_failure_is_told():
     assert job.error == "no such file"
 
 
+def test_long_work_that_is_stopped_ends_at_its_next_word_and_lets_others_go():
+    begun, gate, kept = threading.Event(), threading.Event(), []
+
+    def long(report: jobs.OnProgress) -> None:
+        for number in range(9):
+            begun.set()
+            gate.wait(SECONDS)
+            kept.append(number)
+            report("steps", number, 9)
+
+    jobs.start("long", "long", long)
+    assert begun.wait(SECONDS)
+    jobs.start("waits", "waits", lambda report: kept.append("never"))
+    waiting = jobs.find("waits")
+    jobs.stop("waits")  # before its turn has come
+    until(lambda: waiting.finished)
+    jobs.start("next", "next", lambda report: kept.append("next"))
+    stopped = jobs.find("long")
+    jobs.stop("long")
+    assert stopped.asked_to_stop
+    gate.set()
+    until(lambda: (one := jobs.find("next")) is not None and one.finished)
+    assert kept == [0, "next"]
+    assert (stopped.finished, stopped.error) == (True, None)
+    assert jobs.find("long") is None  # it can begin anew
+    jobs.stop("long")  # there is nothing to stop: nothing happens
+
+
 def test_work_that_measures_time_is_alone_and_goes_on_unwatched():
     gate, order = threading.Event(), []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from reading import cells, charts, figure_of, finished, metric, numbers, same, texts
 
@@ -14,7 +16,10 @@ from dynabert.search.ose.full_training import training_command
 from dynabert.search.ose.plain import carry_out_plain
 from dynabert.search.ose.plain_settings import ask_plain
 from dynabert.search.ose.settings import ask_ose
+from dynabert.search.ose.supernet import Calibration
 from dynabert.search.ose.tables import member_table, round_table
+from dynabert.search.search import open_search
+from dynabert.search.settings import SearchSettings
 from dynabert.subnet import Subnet
 from pages.shared.wording import subnet_title
 
@@ -150,6 +155,80 @@ def test_an_extraction_is_started_watched_and_shown(open_app, own_run):
     assert report.command.startswith("python -m dynabert ose tiny --name mine --widths")
 
 
+def test_one_that_is_stopped_keeps_its_errors_and_goes_on(open_app, own_run, monkeypatch):
+    measured, slow, gate = [], threading.Event(), threading.Event()
+    measure = Calibration.error_of
+
+    def error_of(self: Calibration, subnet: Subnet) -> float:
+        if len(measured) == 2:
+            slow.set()
+            assert gate.wait(60)
+        measured.append(subnet.key)
+        return measure(self, subnet)
+
+    monkeypatch.setattr(Calibration, "error_of", error_of)
+    at = open_app(own_run.folder.parent, "search")
+    at.button_group(key="ose-axes").set_value(["lengths"]).run()
+    at.button(key="ose-start").click().run()
+    assert slow.wait(60)
+    at.button(key="ose-stop").click().run()
+    assert any("It stops; every trial" in info.value for info in at.info)
+    assert "ose-stop" not in [button.key for button in at.button]
+    gate.set()
+    at = finished(at)
+    (folder,) = list_extractions(own_run, SUPERNET)
+    before = folder.errors()
+    assert [*before] == measured
+    assert len(measured) == 3
+    assert any("stopped after 3 trials" in warning.value for warning in at.warning)
+    assert not at.error
+    at.button(key="ose-resume").click().run()
+    at = finished(at)
+    report = folder.report()
+    assert len(measured) == len({*measured}) == len(report.members)
+    assert {key: folder.errors()[key] for key in before} == before
+    assert metric(at, "W") == f"{report.best.w:.3f}"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_an_extraction_is_discarded_by_those_who_may(open_app, own_run, monkeypatch, allowed):
+    extracted(own_run)
+    extracted(own_run, "second")
+    monkeypatch.setenv("DYNABERT_TRAINING", "on" if allowed else "off")
+    at = open_app(own_run.folder.parent, "search", extraction="second")
+    assert ("ose-discard-second" in [button.key for button in at.button]) == allowed
+    if allowed:
+        at.button(key="ose-discard-second").click().run()
+        assert [one.name for one in list_extractions(own_run, SUPERNET)] == ["first"]
+        assert at.segmented_control(key="extraction").value == "first"
+        assert not at.warning
+
+
+def test_while_a_search_is_at_work_nothing_is_started(open_app, own_run):
+    settings = SearchSettings(method="random", num_trials=4, tokens=8, num_examples=6)
+    begun = {"width_mults": (1.0, 0.5), "depth_mults": (1.0,), "tokens": 8}
+    with open_search(own_run, "s", settings).at_work():
+        at = open_app(own_run.folder.parent, "search")
+        said = [info.value for info in at.info]
+        assert "An extraction can be started when the search has ended." in said
+        assert "ose-start" not in [button.key for button in at.button]
+        open_extraction(own_run, "begun", ask_ose(**begun), SUPERNET)
+        assert at.run().button(key="ose-resume").disabled
+    at.run()
+    assert not at.button(key="ose-resume").disabled
+    assert "ose-start" in [button.key for button in at.button]
+
+
+def test_one_at_work_in_a_terminal_is_left_alone(open_app, own_run):
+    begun = {"width_mults": (1.0, 0.5), "depth_mults": (1.0,), "tokens": 8}
+    folder = open_extraction(own_run, "begun", ask_ose(**begun), SUPERNET)
+    with folder.at_work():
+        at = open_app(own_run.folder.parent, "search")
+        assert any("in a terminal, where Ctrl+C stops it" in info.value for info in at.info)
+        keys = [button.key for button in at.button]
+        assert not {"ose-resume", "ose-discard-begun"} & {*keys}
+
+
 def test_work_that_fails_says_why(open_app, own_run):
     at = open_app(own_run.folder.parent, "search")
     at.text_input(key="ose-name").set_value("ose").run()
@@ -175,7 +254,9 @@ def test_damaged_and_unfinished_extractions_are_told(open_app, own_run):
     )
     at = open_app(own_run.folder.parent, "search")
     assert "Remove that file" in at.warning[0].value
-    assert any("begun is not done" in caption.value for caption in at.caption)
+    shown = at.segmented_control(key="extraction")
+    assert shown.options == ["begun (not done)"]
+    assert "stopped after 0 trials" in at.warning[1].value
     assert not at.exception
 
 

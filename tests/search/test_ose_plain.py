@@ -210,6 +210,7 @@ def test_an_extraction_that_was_cut_off_goes_on(run):
     told = []
 
     def stop(phase, done, total):
+        assert folder.is_under_way
         told.append((phase, done, total))
         if (phase, done) == ("round 2 of 2", 2):
             raise KeyboardInterrupt

@@ -18,7 +18,13 @@ from dynabert.evaluation import count_macs, evaluate, num_params, num_params_tot
 from dynabert.examples import load_examples
 from dynabert.search.ose import MaximumPoint, Member, w_coefficient
 from dynabert.search.ose.carry_out import carry_out
-from dynabert.search.ose.folder import SUPERNET, list_extractions, load_extraction, open_extraction
+from dynabert.search.ose.folder import (
+    SUPERNET,
+    discard_extraction,
+    list_extractions,
+    load_extraction,
+    open_extraction,
+)
 from dynabert.search.ose.settings import ask_ose
 from dynabert.search.ose.supernet import subnets_of
 from dynabert.subnet import FULL, SearchSpace, Subnet
@@ -279,6 +285,27 @@ def test_damaged_or_foreign_files_are_told(run, tmp_path):
     with pytest.raises(UserError, match="settings.json is a link to elsewhere"):
         load_extraction(folder, SUPERNET)
     assert list_extractions(run, SUPERNET) == []
+
+
+def test_one_that_is_carried_out_is_not_discarded(run):
+    folder = open_extraction(run, "o", settings_of(), SUPERNET)
+    seen = []
+
+    def discard(phase, done, total):
+        if not seen:
+            seen.append(folder.is_under_way)
+            with pytest.raises(UserError, match="o is under way; stop it first"):
+                discard_extraction(folder)
+
+    carry_out(folder, run, run.model(), load_examples(run), on_progress=discard)
+    assert seen == [True]
+    assert not folder.is_under_way
+    carried_out(run, "other")
+    discard_extraction(folder)
+    assert [one.name for one in list_extractions(run, SUPERNET)] == ["other"]
+    assert not folder.path.exists()
+    with pytest.raises(UserError, match="cannot remove o: No such file"):
+        discard_extraction(folder)
 
 
 def test_the_model_is_left_as_it_was(run):

@@ -19,6 +19,7 @@ from dynabert.analysis.choices import (
 from dynabert.analysis.filters import SizeFilter, front_of
 from dynabert.analysis.pareto import pareto_front
 from dynabert.errors import UserError
+from dynabert.plots.functions import function_colours
 from dynabert.subnet import NetworkShape, Subnet
 
 SHAPE = NetworkShape(heads=(12,) * 6, neurons=(1536,) * 6)
@@ -287,6 +288,38 @@ def test_neuron_ranking_sorts_and_leaves_zeros_off_a_logarithmic_axis():
     assert figure.layout.shapes[0].x0 == 2
     linear = plots.neuron_ranking(scores, {}, title="importance", log=False)
     np.testing.assert_allclose(linear.data[0].y, [0.3, 0.1, 0], rtol=1e-6)
+
+
+def test_widths_are_named_where_their_labels_have_room():
+    scores = np.ones((1, 1200))
+
+    def named(cuts, chosen=None):
+        figure = plots.neuron_ranking(scores, cuts, title="importance", chosen=chosen)
+        assert [shape.x0 for shape in figure.layout.shapes] == list(cuts.values())
+        return {note.text: note.x for note in figure.layout.annotations}
+
+    twelfths = {count / 12: 100 * count for count in range(1, 12)}
+    assert list(named(twelfths)) == [f"{mult:.3g}" for mult in twelfths]
+    close = {0.25: 300, 0.27: 324, 0.3: 360, 1 / 3: 400, 0.5: 600}
+    assert named(close) == {"0.25": 300, "0.3": 360, "0.5": 600}
+    assert named(close, chosen=1 / 3) == {"0.25": 300, "0.333": 400, "0.5": 600}
+
+
+def test_maps_side_by_side_have_the_same_legend():
+    labels = np.array([["prev", ""], ["mix", "mix"]], dtype=object)
+    details = {(0, 0): "", (1, 0): "", (1, 1): ""}
+    groups = {"prev": "neighbours", "v→s": "grammar", "mix": "mixed"}
+
+    def named(figure):
+        """What the legend shows: traces that have a point, be it nowhere."""
+        return [trace.name for trace in figure.data if trace.name and len(trace.x)]
+
+    alone = plots.head_functions(labels, details, groups)
+    assert named(alone) == ["neighbours", "mixed"]
+    beside = plots.head_functions(labels, details, groups, legend=["grammar", "mixed"])
+    assert named(beside) == ["neighbours", "grammar", "mixed"]
+    assert list(beside.data[2].x) == [None]
+    assert beside.data[2].marker.color == function_colours()[1]
 
 
 def test_accuracy_by_group_has_a_bar_for_each_network():

@@ -63,6 +63,18 @@ def carry_out(
     """
     if (kept := folder.report()) is not None:
         return kept
+    with folder.at_work():
+        return _carry_out(folder, run, model, examples, command, on_progress)
+
+
+def _carry_out(
+    folder: ExtractionFolder[SupernetSettings, Report],
+    run: Run,
+    model: TaskModel,
+    examples: RunExamples,
+    command: str,
+    on_progress: OnProgress,
+) -> Report:
     settings = folder.settings
     importance = run.importance if settings.per_layer else None
     subnets = {subnet.key: subnet for subnet in subnets_of(model, settings, importance)}

@@ -6,8 +6,11 @@ they were measured, `report.json` what came of it. A process that was killed is 
 
 from __future__ import annotations
 
+import fcntl
 import json
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -16,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from dynabert.errors import UserError, explain
 from dynabert.files import write_text_atomically
+from dynabert.locks import is_held
 from dynabert.runs import Run, check_run_name
 from dynabert.search.ose.objective import Member
 from dynabert.search.ose.plain_report import PlainReport
@@ -25,6 +29,7 @@ from dynabert.search.ose.settings import SupernetSettings
 from dynabert.search.search import refuse_links
 
 SETTINGS, COSTS, ERRORS, REPORT = "settings.json", "costs.json", "errors.jsonl", "report.json"
+_WORKERS = "workers"  # held by every process that is at work on it
 _MEMBERS = TypeAdapter(tuple[Member, ...])
 
 SettingsT = TypeVar("SettingsT", SupernetSettings, PlainSettings)
@@ -63,6 +68,18 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
     @property
     def name(self) -> str:
         return self.path.name
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While this goes on, everybody sees that it is being carried out."""
+        with (self.path / _WORKERS).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it is being carried out, here or in another process."""
+        return is_held(self.path / _WORKERS, by_many=True)
 
     def costs(self) -> list[Member] | None:
         """The members with what they cost; None if that was not measured yet."""
@@ -152,6 +169,20 @@ def open_extraction(
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomically(folder / SETTINGS, settings.model_dump_json(indent=1) + "\n")
     return ExtractionFolder(folder, settings, kind)
+
+
+def discard_extraction(folder: ExtractionFolder[SettingsT, ReportT]) -> None:
+    """Remove an extraction with all that it has measured.
+
+    Raises:
+        UserError: it is under way, or cannot be removed.
+    """
+    if folder.is_under_way:
+        raise UserError(f"extraction {folder.name} is under way; stop it first.")
+    try:
+        shutil.rmtree(folder.path)
+    except OSError as error:
+        raise UserError(f"cannot remove {folder.name}: {error.strerror or error}.") from error
 
 
 def load_extraction(

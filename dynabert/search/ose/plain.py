@@ -52,6 +52,18 @@ def carry_out_plain(
     """
     if (kept := folder.report()) is not None:
         return kept
+    with folder.at_work():
+        return _carry_out(folder, run, model, examples, command, on_progress)
+
+
+def _carry_out(
+    folder: ExtractionFolder[PlainSettings, PlainReport],
+    run: Run,
+    model: TaskModel,
+    examples: RunExamples,
+    command: str,
+    on_progress: OnProgress,
+) -> PlainReport:
     settings = folder.settings
     members = _members(folder, model, on_progress)
     if settings.epsilon > len(members):

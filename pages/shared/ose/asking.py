@@ -1,4 +1,4 @@
-"""What to extract from: the form, and the work behind it."""
+"""What to extract from: the form, and the work behind it, which can be stopped and goes on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from dynabert.examples import load_examples
 from dynabert.runs import Run, check_run_name
 from dynabert.search.objectives import Cost
 from dynabert.search.ose.carry_out import carry_out
-from dynabert.search.ose.folder import SUPERNET, open_extraction
+from dynabert.search.ose.folder import SUPERNET, ExtractionFolder, open_extraction
+from dynabert.search.ose.report import Report
 from dynabert.search.ose.settings import CALIBRATION, EPSILONS, SupernetSettings, ask_ose
 from dynabert.training.plan import MAX_SEED
 from pages.shared import cache, jobs, state, wording
@@ -37,9 +38,42 @@ def job_key(run: Run) -> str:
     return f"ose {cache.run_key(run)}"
 
 
-def offer(run: Run, *, taken: set[str]) -> None:
-    """Ask what to extract from, and start it."""
+def offer_stop(run: Run) -> None:
+    """A button that stops the extraction that is being carried out."""
+    job = jobs.find(job_key(run))
+    if job is not None and job.asked_to_stop:
+        st.info("It stops; every trial that is done is kept.", icon=":material/hourglass_top:")
+    elif state.training_allowed():
+        about = "Every trial that is done is kept; it can go on later."
+        if st.button("Stop", icon=":material/stop_circle:", help=about, key="ose-stop"):
+            jobs.stop(job_key(run))
+            st.rerun()
+
+
+def offer_to_go_on(
+    run: Run, folder: ExtractionFolder[SupernetSettings, Report], *, may_start: bool
+) -> None:
+    """A button that takes up an extraction where it stopped."""
+    if st.button(
+        "Go on",
+        type="primary",
+        icon=":material/play_arrow:",
+        key="ose-resume",
+        disabled=not may_start,
+        help="It goes on where it stopped; nothing is tried twice.",
+    ):
+        _start(run, folder.name, folder.settings)
+
+
+def offer(run: Run, *, taken: set[str], may_start: bool) -> None:
+    """Ask what to extract from, and start it.  may_start: no search is at work."""
     if not state.training_allowed():
+        return
+    if not may_start:
+        st.info(
+            "An extraction can be started when the search has ended.",
+            icon=":material/hourglass_top:",
+        )
         return
     with st.expander("Start an extraction", expanded=not taken, icon=":material/add:"):
         asked = _ask(run, cache.results(run), taken)

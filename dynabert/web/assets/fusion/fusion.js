@@ -3,7 +3,6 @@
 const BAR = "#2f86c9";
 const MARK = "#d55e00";
 const GREY = "#808080";
-const ORANGE = "#e69f00"; // dark letters stand out on it, light ones on all others
 const NAMES = { by_layer: "by layer", by_head: "by head", like_layer: "like layer", like_head: "like head", to_itself: "to itself" };
 const signed = (value, digits = 3) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
 
@@ -65,7 +64,7 @@ function drawHeads(table, data, one, readout) {
       if (name) {
         const colour = data.colours[data.groups.indexOf(data.group_of[name])];
         cell.style.background = colour;
-        cell.style.color = colour === ORANGE ? "#1c2733" : "#ffffff";
+        cell.style.color = "#000000"; // on all colours of functions it is read more easily than white
       } else cell.style.color = GREY;
       row.append(cell);
     });
