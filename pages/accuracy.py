@@ -11,11 +11,13 @@ from dynabert.analysis.choices import find_row
 from dynabert.evaluation import Evaluation, LatencySetup
 from pages.shared import by_layer, controls, found, jobs, links, live, state, wording
 from pages.shared.accuracy import answers, chart
+from pages.shared.accuracy.clock import Clock
 from pages.shared.accuracy.numbers import Numbers
 
 run = controls.open_run()
 task = run.info.task
-results = found.results(run)
+clock = Clock(run)
+results = clock.results
 shape = run.config.shape
 tokens = int(results["tokens"].iloc[0])
 
@@ -98,10 +100,7 @@ def why_no_latency(setup: LatencySetup | None, failed: str | None) -> str | None
     failed: what went wrong when it was tried.
     """
     if setup is None:
-        return (
-            "Its latency was not measured: the others' were taken on another machine or not at all "
-            f"({wording.escape(run.info.machine)})."
-        )
+        return "Its latency was not measured: the others' are of another machine, or not measured at all."
     if (busy := live.training_under_way()) is not None:
         return (
             f"Its latency is not measured while {wording.escape(busy)} is being trained: it would come out "
@@ -145,7 +144,7 @@ live.stay_with(
 row = find_row(results, subnet.resolve(shape))
 full = find_row(results, Subnet().resolve(shape))
 auto = choose_auto()
-numbers = Numbers(run, subnet, row, full, tokens)
+numbers = Numbers(run, subnet, row, full, tokens=tokens, machine=clock.machine)
 evaluating = None
 if row is None:
     evaluating = start_evaluation(subnet, auto, st.empty())
@@ -159,15 +158,16 @@ elif found.is_unkept(run, row):
 
 to_time = None
 if row is not None and pd.isna(row["latency_ms"]):
-    to_time, timing = live.latency_setup(run), live.latency_key(run, subnet)
+    to_time, timing = clock.setup, live.latency_key(run, subnet)
     failed = live.failure(timing)
     if (why := why_no_latency(to_time, failed)) is not None:
         to_time = None
         st.caption(why)
         if failed:
             st.button("Try again", on_click=jobs.forget, args=(timing,))
+clock.offer()
 show_links(subnet)
-chart.show_chart(run, results, row)
+chart.show_chart(clock, results, row)
 
 small = Subnet() if subnet.is_full else subnet
 groups = None
@@ -189,7 +189,9 @@ if st.toggle(
         answers.show_changes(run, subnet, *both, answers.phenomena(run))
 
 if to_time is not None and (auto or st.session_state.get("asked-for") == subnet):
-    watched.append((live.start_latency(run, subnet, to_time), numbers.draw_latency))
+    watched.append(
+        (live.start_latency(run, subnet, to_time, clock.keeper(row, to_time)), numbers.draw_latency)
+    )
 if watched:
     state.write_address("accuracy")  # the page stays in this run of it for a while
     live.follow(watched)

@@ -30,6 +30,7 @@ class _Store:
         default_factory=OrderedDict
     )
     unkept: dict[RunKey, pd.DataFrame] = field(default_factory=dict)  # results, by the run
+    timed: dict[RunKey, pd.DataFrame] = field(default_factory=dict)  # latencies of this machine
     slow: dict[RunKey, float] = field(default_factory=dict)  # seconds that its dev set takes
     missing: dict[RunKey, str] = field(default_factory=dict)  # why its examples are of no use
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -112,3 +113,19 @@ def keep_row(run: Run, same: RunKey, row: dict, *, replace: bool) -> None:
             if before is not None:
                 rows = pd.concat([before[before["subnet"] != row["subnet"]], rows])
             kept.unkept[same] = rows.reset_index(drop=True)
+
+
+def keep_times(same: RunKey, times: pd.DataFrame) -> None:
+    """Remember latencies of this machine, in place of earlier ones.  times: as of `time_results`."""
+    kept = store()
+    with kept.lock:
+        kept.timed[same] = times
+
+
+def keep_time(same: RunKey, row: dict[str, object]) -> None:
+    """Remember one more."""
+    kept = store()
+    with kept.lock:
+        before = kept.timed[same]
+        others = before[before["subnet"] != row["subnet"]]
+        kept.timed[same] = pd.concat([others, pd.DataFrame([row])], ignore_index=True)

@@ -10,11 +10,10 @@ import streamlit as st
 import torch
 
 from dynabert import Subnet
-from dynabert.analysis.choices import find_row
 from dynabert.evaluation import (
     Estimate,
+    Latency,
     LatencySetup,
-    describe_machine,
     evaluate_gradually,
     measure_latency,
 )
@@ -30,15 +29,6 @@ _NOTHING = object()  # not even that nothing has been found yet
 _VISITOR, _WATCHED = "live-visitor", "live-watched"
 
 Draw = Callable[[jobs.Job], None]
-
-
-def latency_setup(run: Run) -> LatencySetup | None:
-    """As the run measured it; None on another machine, whose times could not be compared."""
-    known = cache.results(run)
-    batch = known["latency_batch_size"].dropna()
-    if run.info.machine != describe_machine(torch.device("cpu")) or not len(batch):
-        return None
-    return LatencySetup(tokens=int(known["tokens"].iloc[0]), batch_size=int(batch.iloc[0]))
 
 
 def training_under_way() -> str | None:
@@ -98,11 +88,11 @@ def start_evaluation(run: Run, subnet: Subnet, *, however_long: bool) -> jobs.Jo
     return _start(evaluation_key(run, subnet), f"{subnet.key} of {run.name}", steps, alone=False)
 
 
-def start_latency(run: Run, subnet: Subnet, setup: LatencySetup) -> jobs.Job:
-    """Measure the latency of a sub-network whose score is known."""
-    model, same = cache.model(run), cache.run_key(run)
-    row = find_row(found.results(run), subnet.resolve(run.config.shape))
-    assert row is not None  # the page has just found it
+def start_latency(
+    run: Run, subnet: Subnet, setup: LatencySetup, keep: Callable[[Latency], None]
+) -> jobs.Job:
+    """Measure the latency of a sub-network.  keep: what becomes of it."""
+    model = cache.model(run)
 
     def steps(job: jobs.Job) -> Iterator[None]:
         def report(done: int) -> None:
@@ -110,12 +100,7 @@ def start_latency(run: Run, subnet: Subnet, setup: LatencySetup) -> jobs.Job:
             job.check_watched()
 
         (latency,) = measure_latency(model, [subnet], setup, on_repeat=report)
-        measured = {
-            "latency_ms": latency.median_ms,
-            "latency_ms_iqr": latency.iqr_ms,
-            "latency_batch_size": setup.batch_size,
-        }
-        found.keep_row(run, same, row | measured, replace=True)
+        keep(latency)
         job.kept_elsewhere = True
         yield
 

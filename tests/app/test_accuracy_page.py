@@ -6,8 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
-from reading import charts, metric, numbers, texts
+import torch
+from reading import cells, charts, figure_of, finished, metric, numbers, texts
 from streamlit.testing.v1 import AppTest
 
 from dynabert import Subnet
@@ -17,13 +20,14 @@ from dynabert.errors import UserError
 from dynabert.evaluation import (
     Evaluation,
     count_macs,
+    describe_machine,
     evaluate,
     evaluate_gradually,
     num_params,
 )
 from dynabert.examples import load_examples
-from dynabert.runs import Run
-from pages.shared import live
+from dynabert.runs import RECIPE, Run, write_manifest
+from pages.shared import cache, found, live
 
 pytest_plugins = ["app_fixtures"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,6 +187,54 @@ def test_two_visitors_never_see_each_others_numbers(open_app, own_run):
         assert row["loss"] == pytest.approx(expected.loss, rel=1e-5)
         assert metric(at, "Accuracy").removesuffix(" ✕") == f"{row['accuracy']:.3f}"
         assert metric(at, "Latency") == f"{row['latency_ms']:.1f} ms"
+
+
+@pytest.fixture
+def foreign(own_run: Run) -> Run:
+    """A run that another machine trained and timed."""
+    recipe = own_run.folder / RECIPE
+    text = recipe.read_text()
+    changed = text.replace(f"machine: {own_run.info.machine}", "machine: a far machine, 64 threads")
+    assert changed != text
+    recipe.write_text(changed)
+    write_manifest(own_run.folder)
+    return Run.load(own_run.folder)
+
+
+def test_latencies_of_another_machine_are_measured_here_where_that_is_wanted(open_app, foreign):
+    at = open_app(foreign.folder.parent, "accuracy", w="0.5", d="1", cost="latency")
+    assert metric(at, "Latency") == "3.0 ms"
+    said = " ".join(one.value for one in at.caption).replace("\\", "")
+    assert "Latencies are of the machine that trained this run: a far machine, 64 threads" in said
+    at.button(key="time-here").click().run()
+    at = finished(at)
+    times = found.store().timed[cache.run_key(foreign)].set_index("subnet")
+    assert len(times) == 4
+    row = times.loc["w0.50-d1.00"]
+    assert metric(at, "Latency") == f"{row['latency_ms']:.1f} ms"
+    latency = next(one for one in at.metric if one.label == "Latency")
+    assert describe_machine(torch.device("cpu")) in latency.help.replace("\\", "")
+    drawn = np.concatenate([numbers(one["x"]) for one in charts(at)[0]["data"]])
+    assert set(times["latency_ms"]) <= {float(value) for value in drawn}
+    # The run keeps what its own machine measured.
+    assert list(Run.load(foreign.folder).results["latency_ms"]) == [4.0, 3.0, 2.0, 1.0]
+    figure = figure_of(next(code for code in cells(at) if "with_times(" in code))
+    assert figure["layout"]["xaxis"]["title"] == charts(at)[0]["layout"]["xaxis"]["title"]
+
+
+def test_a_new_sub_network_is_timed_where_the_others_are(open_app, foreign):
+    at = open_app(foreign.folder.parent, "accuracy", w="0.5", d="0.75")
+    assert metric(at, "Latency") == "–"
+    assert "of another machine" in " ".join(one.value for one in at.caption)
+    at.button(key="time-here").click().run()
+    at = finished(at)
+    times = found.store().timed[cache.run_key(foreign)].set_index("subnet")
+    assert metric(at, "Latency") == f"{times.loc['w0.50-d0.75', 'latency_ms']:.1f} ms"
+    other = open_app(foreign.folder.parent, "accuracy", w="0.25", d="1")
+    times = found.store().timed[cache.run_key(foreign)].set_index("subnet")
+    (key,) = set(times.index) - {"w0.50-d0.75", *foreign.results["subnet"].iloc[:4]}
+    assert metric(other, "Latency") == f"{times.loc[key, 'latency_ms']:.1f} ms"
+    assert pd.isna(added(foreign)[-1]["latency_ms"])
 
 
 def test_filters_are_kept_in_the_link_and_the_front_follows(open_app, tiny):

@@ -10,8 +10,8 @@ import streamlit as st
 from dynabert import Subnet, plots
 from dynabert.analysis.choices import drops_tokens
 from dynabert.analysis.filters import SizeFilter, front_of
-from dynabert.runs import Run
 from pages.shared import controls, lengths, links, notices, state, wording
+from pages.shared.accuracy.clock import Clock
 from pages.shared.accuracy.numbers import Row
 
 LIMITS = {
@@ -21,11 +21,13 @@ LIMITS = {
 }
 
 
-def show_chart(run: Run, results: pd.DataFrame, row: Row | None) -> None:
-    """The chart with its choice of a cost and its filters.  row: the chosen sub-network's."""
-    metric = run.info.task.metric
+def show_chart(clock: Clock, results: pd.DataFrame, row: Row | None) -> None:
+    """The chart with its choice of a cost and its filters.
+
+    results: the clock's.  row: the chosen sub-network's.
+    """
+    metric = clock.run.info.task.metric
     title = wording.metric_title(metric)
-    machine = wording.escape(run.info.machine)
     tokens = int(results["tokens"].iloc[0])
     batch = results["latency_batch_size"].dropna()
     latency = "latency, ms" + (f" at batch {int(batch.iloc[0])}" if len(batch) else "")
@@ -54,7 +56,7 @@ def show_chart(run: Run, results: pd.DataFrame, row: Row | None) -> None:
     controls.chart(
         plots.quality_vs_cost(results, metric, column, **options, inside=inside),
         table=results.assign(shown=inside),
-        cell=f"results = run.all_results\ninside = {chosen!r}.passes(results, {column!r})\n"
+        cell=f"{clock.cell}\ninside = {chosen!r}.passes(results, {column!r})\n"
         f"plots.quality_vs_cost(\n    results,\n    {metric!r},\n    {column!r},\n"
         f"    **{options!r},\n    inside=inside,\n)",
         key="cost-chart",
@@ -68,7 +70,7 @@ def show_chart(run: Run, results: pd.DataFrame, row: Row | None) -> None:
         f"{int(front_of(compared, metric, column).sum())} on the front.** "
         + (f"Of {missing} the {costs[cost][2].lower()} is not known. " if missing else "")
         + _explained(compared)
-        + (f" Measured on {machine}." if cost == "latency" else "")
+        + (f" Measured on {wording.escape(clock.machine)}." if cost == "latency" else "")
     )
 
 

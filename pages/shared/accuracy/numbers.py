@@ -23,9 +23,17 @@ class Numbers:
     """A tile for each metric and each cost; those that are measured now can be drawn again."""
 
     def __init__(
-        self, run: Run, subnet: Subnet, row: Row | None, full: Row | None, tokens: int
+        self,
+        run: Run,
+        subnet: Subnet,
+        row: Row | None,
+        full: Row | None,
+        *,
+        tokens: int,
+        machine: str,
     ) -> None:
-        self.run, self.full = run, full
+        """tokens: for MACs.  machine: whose latency the rows have."""
+        self.run, self.full, self.machine = run, full, machine
         config = run.config
         with st.container(horizontal=True):
             self._scores = {metric: st.empty() for metric in run.info.task.metrics}
@@ -103,7 +111,7 @@ class Numbers:
             f"{row['latency_ms']:.1f} ms" if known else "–",
             f"± {row['latency_ms_iqr'] / 2:.1f} ms" if known else "not measured",
             "Median of one forward pass; ± half the interquartile range. Measured on "
-            f"{wording.escape(self.run.info.machine)}."
+            f"{wording.escape(self.machine)}."
             if known
             else None,
         )
