@@ -1,6 +1,6 @@
 """What masked-LM distillation on plain text is worth for a student that then learns a task.
 
-    python benchmarks/pretraining_worth.py --task cola --data-dir path/to/data --out benchmarks/results
+    python benchmarks/pretraining_worth.py --task cola --data-dir path/to/data --out OUT
 
 Pretrains a student on the passages of SQuAD, without questions (`dynabert pretrain`), then trains students of
 that architecture for the task, alike but for what they begin with: random weights, a cut of the fine-tuned
@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from commands import this_command, trained_so
 
 from dynabert.data.loading import load_task_data
 from dynabert.data.source import DataSource
 from dynabert.data.tasks import find_task
-from dynabert.evaluation import describe_machine
 from dynabert.files import write_text_atomically
 from dynabert.modeling.architecture import Architecture
 from dynabert.runs import Run
@@ -66,7 +64,7 @@ def main() -> None:
         for what, start in starts.items()
     }
     write_text_atomically(
-        arguments.out / "pretraining_worth.md",
+        arguments.out / f"{arguments.task}.md",
         "\n".join(lines(found, {e: about for e, (_, about) in pretrained.items()}, arguments))
         + "\n",
     )
@@ -83,9 +81,6 @@ def pretrained_for(
     """A folder with the student, pretrained for so long, and what is known of it."""
     name = "-".join(map(str, sizes.values()))
     folder = arguments.work / f"pretrained-{name}-{epochs:g}"
-    if folder.exists():
-        return folder, Pretrained.load(folder)
-    print(folder.name, flush=True)
     plan = ask_pretraining(
         backbone=BACKBONE,
         texts=(passages(arguments),),
@@ -93,6 +88,12 @@ def pretrained_for(
         head_epochs=arguments.head_epochs,
         **sizes,
     )
+    if folder.exists():
+        found = Pretrained.load(folder)
+        if found.plan != plan:
+            raise SystemExit(f"{folder} was pretrained otherwise; give another folder for work.")
+        return folder, found
+    print(folder.name, flush=True)
     return folder, pretrain(plan, folder, command=this_command(), on_event=tell)
 
 
@@ -168,7 +169,7 @@ def lines(
     rows = [
         "# What pretraining on text is worth for a plain student",
         "",
-        f"`{this_command()}`, {datetime.date.today()}, {describe_machine(torch.device('cpu'))}.",
+        f"`{this_command()}`, {datetime.date.today()}, {text.machine}.",
         "",
         f"Text: the passages of SQuAD at hand, {text.num_train:,} rows of "
         f"{text.num_tokens:,} tokens. Student: {Architecture(**sizes_of(arguments.architecture))}. Teacher: "
@@ -189,7 +190,7 @@ def lines(
         "",
         f"Then {one.info.task.title}, recipe `plain-student`: {distil.epochs:g} epochs of the fine-tuned "
         f"teacher's answers and the labels, seeds {seeds}; the mean dev {one.info.task.metric} and its "
-        "standard deviation over the seeds.",
+        "standard deviation over these seeds (pretraining has one, 0).",
         "",
         "| the student begins with | mean | each seed |",
         "|---|--:|---|",

@@ -1,14 +1,37 @@
-"""Whether another process holds a file's lock."""
+"""Locks of files: one process at a time, and whether another is at it."""
 
 from __future__ import annotations
 
 import fcntl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from dynabert.errors import UserError
+
 # Someone else who looks holds it for a moment himself.
 _TRIES, _PAUSE = 5, 0.01
+
+
+@contextmanager
+def alone(path: Path, refusal: str) -> Iterator[None]:
+    """Hold the lock of a file, which is made where it is missing, as the only process.
+
+    Raises:
+        UserError: another process holds it: the refusal.
+    """
+    with path.open("w") as file:
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if not tries_left:
+                    raise UserError(refusal) from error
+                time.sleep(5 * _PAUSE)  # who looks whether it is held takes turns himself
+        yield
 
 
 def is_held(path: Path, *, by_many: bool = False) -> bool:

@@ -117,6 +117,9 @@ def find_answers(subnet: Subnet) -> tuple[Evaluation, Evaluation] | None:
         )
         return None
     wanted = dict.fromkeys((Subnet(), subnet))
+    if clock.is_measuring and any(found.evaluation(run, one) is None for one in wanted):
+        st.info("It is asked when the latencies are measured.", icon=":material/hourglass_top:")
+        return None
     for one in wanted:
         if found.evaluation(run, one) is not None:
             continue
@@ -146,7 +149,9 @@ full = find_row(results, Subnet().resolve(shape))
 auto = choose_auto()
 numbers = Numbers(run, subnet, row, full, tokens=tokens, machine=clock.machine)
 evaluating = None
-if row is None:
+if row is None and clock.is_measuring:  # this work would make the latencies longer
+    st.caption("It is evaluated when the latencies are measured.")
+elif row is None:
     evaluating = start_evaluation(subnet, auto, st.empty())
     if evaluating is not None:
         watched.append((evaluating, numbers.draw_evaluation))
@@ -188,7 +193,8 @@ if st.toggle(
     if (both := find_answers(small)) is not None:
         answers.show_changes(run, subnet, *both, answers.phenomena(run))
 
-if to_time is not None and (auto or st.session_state.get("asked-for") == subnet):
+wanted = auto or st.session_state.get("asked-for") == subnet
+if to_time is not None and wanted and not clock.is_measuring:
     watched.append(
         (live.start_latency(run, subnet, to_time, clock.keeper(row, to_time)), numbers.draw_latency)
     )

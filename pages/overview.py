@@ -91,7 +91,8 @@ def show_scores() -> None:
         )
         if later:
             st.caption(
-                f"{later} more, evaluated since the training, are on the page Accuracy and size."
+                f"{wording.count(later, 'sub-network')} more, that drop tokens or were evaluated just now: "
+                "see the page Accuracy and size."
             )
     controls.download("Results (CSV)", results, f"{run.name}-results.csv")
 

@@ -8,6 +8,7 @@ from dynabert.analysis.choices import on_grid
 from dynabert.analysis.head_ablation import RankCorrelation, rank_correlation
 from dynabert.runs import Run
 
+_TEACHING = "teaching"
 _KEYS = ["width_mult", "depth_mult"]
 _SHARED = ["subnet", "num_params", "macs", "latency_ms", "collapsed"]
 
@@ -26,27 +27,36 @@ def compare_results(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> p
 
 
 def why_not_comparable(first: Run, second: Run) -> str | None:
-    """Why the scores of two runs do not say which is better; None if they do, or almost (see `doubt`).
-
-    A run knows one fingerprint of all its examples: where only the number of those it was trained on
-    differs, dev is taken to be the same.
-    """
+    """Why the scores of two runs do not say which is better; None if they do, or almost (see `doubt`)."""
     one, two = first.info.task, second.info.task
     if one.metric != two.metric:
         return f"one is judged by {one.metric}, the other by {two.metric}"
-    if (one.name, one.num_dev) != (two.name, two.num_dev):
-        return "they were judged on other examples"
-    if one.fingerprint != two.fingerprint and one.num_train == two.num_train:
-        return "they were not trained and judged on the same examples"
+    if not _judged_alike(first, second):
+        return "they were not judged on the same examples"
     return None
 
 
+def _judged_alike(first: Run, second: Run) -> bool:
+    """Whether two runs surely have the same dev set. They know one fingerprint of all their examples."""
+    one, two = first.info.task, second.info.task
+    if one.fingerprint == two.fingerprint:
+        return True
+    sources = first.info.data, second.info.data
+    if any(source.csv is not None for source in sources):
+        return False  # a file's name says nothing of its rows, and dev may be drawn from them
+    if one.name == _TEACHING and sources[0].seed != sources[1].seed:
+        return False  # another seed is another set
+    return (one.name, one.num_dev) == (two.name, two.num_dev)
+
+
 def doubt(first: Run, second: Run) -> str | None:
-    """What sets two runs apart beside what they are compared for: how much they were trained on."""
-    one, two = first.info.task.num_train, second.info.task.num_train
-    if one == two:
+    """What sets two runs apart beside what they are compared for: what they were trained on."""
+    one, two = first.info.task, second.info.task
+    if one.fingerprint == two.fingerprint:
         return None
-    return f"one was trained on {one:,} examples, the other on {two:,}"
+    if one.num_train == two.num_train:
+        return f"each was trained on {one.num_train:,} examples of its own"
+    return f"one was trained on {one.num_train:,} examples, the other on {two.num_train:,}"
 
 
 def importance_alike(

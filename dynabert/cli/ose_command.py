@@ -114,18 +114,19 @@ def ose(
         seed=seed,
     )
     folder = open_extraction(opened, name, settings, SUPERNET)
-    loaded = own_examples(opened, data_dir)
-    with TrainingDisplay() as display:
-        report = carry_out(
-            folder,
-            opened,
-            opened.model(),
-            loaded,
-            command=as_typed(),
-            on_progress=lambda phase, done, total: display(
-                Working(what=_PHASES[phase], done=done, total=total)
-            ),
-        )
+    with folder.at_work():
+        loaded = own_examples(opened, data_dir)
+        with TrainingDisplay() as display:
+            report = carry_out(
+                folder,
+                opened,
+                opened.model(),
+                loaded,
+                command=as_typed(),
+                on_progress=lambda phase, done, total: display(
+                    Working(what=_PHASES[phase], done=done, total=total)
+                ),
+            )
     _print(opened, name, report)
 
 

@@ -127,18 +127,19 @@ def ose_plain(
         seed=seed,
     )
     folder = open_extraction(opened, name, settings, PLAIN)
-    loaded = own_examples(opened, data_dir)
-    with TrainingDisplay() as display:
-        report = carry_out_plain(
-            folder,
-            opened,
-            opened.model(),
-            loaded,
-            command=as_typed(),
-            on_progress=lambda phase, done, total: display(
-                Working(what=phase, done=done, total=total)
-            ),
-        )
+    with folder.at_work():
+        loaded = own_examples(opened, data_dir)
+        with TrainingDisplay() as display:
+            report = carry_out_plain(
+                folder,
+                opened,
+                opened.model(),
+                loaded,
+                command=as_typed(),
+                on_progress=lambda phase, done, total: display(
+                    Working(what=phase, done=done, total=total)
+                ),
+            )
     _print(opened, name, report)
 
 

@@ -1,4 +1,4 @@
-"""The paper's cells beside ours: means over seeds, how much they vary, and why a cell is empty."""
+"""Cells of tables, the paper's beside ours: means over seeds, how much they vary, and why a cell is empty."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def command_for(name: str, task: str, backbone: str, recipes: Iterable[str]) -> 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table of the paper with the results of one backbone.
+    """A table with the results of one backbone.
 
     without: tasks that cannot be measured where the results come from, and why.
     """

@@ -32,7 +32,8 @@ class Gain:
     def __str__(self) -> str:
         seeds = f"seed{'' if len(self.seeds) == 1 else 's'} {', '.join(map(str, self.seeds))}"
         spread = "" if self.spread is None else f" ± {self.spread:.1f}"
-        collapsed = f", {self.collapsed} collapsed" if self.collapsed else ""
+        networks = f"sub-network{'' if self.collapsed == 1 else 's'} collapsed"
+        collapsed = f"; {self.collapsed} {networks}" if self.collapsed else ""
         return f"{self.mean:+.1f}{spread} ({seeds}{collapsed})"
 
 

@@ -22,7 +22,7 @@ from dynabert.errors import UserError
 from dynabert.files import write_text_atomically
 from dynabert.processes import StartedProcess, exclusively, launch, log_tail, start_time
 from dynabert.runs import Run, list_runs
-from dynabert.search.front import current_front
+from dynabert.search.front import FRONT, current_front
 from dynabert.search.search import SEARCHES, Search, list_searches, open_search
 from dynabert.search.settings import SearchSettings
 from dynabert.training.background import find_trainings
@@ -67,6 +67,25 @@ def watch(search: Search) -> WatchedSearch:
     else:
         state = "died" if process is not None and not process.asked_to_stop else "stopped"
     return WatchedSearch(search=search, state=state)
+
+
+def measure_again(run: Run, search: Search, runs_dir: Path) -> None:
+    """Forget what was measured of a search's best, and measure it anew; no trial is repeated.
+
+    Raises:
+        UserError: as of `start_search`.
+    """
+    kept = search.folder / FRONT
+    aside = kept.with_name(f"{FRONT}.before")
+    with suppress(FileNotFoundError):
+        kept.replace(aside)
+    try:
+        start_search(run, search.name, search.settings, runs_dir)
+    except UserError:
+        with suppress(FileNotFoundError):
+            aside.replace(kept)
+        raise
+    aside.unlink(missing_ok=True)
 
 
 def start_search(run: Run, name: str, settings: SearchSettings, runs_dir: Path) -> Search:

@@ -12,6 +12,7 @@ from dynabert.analysis.choices import resolved_row
 from dynabert.evaluation.cost import count_macs, num_params
 from dynabert.evaluation.latency import Latency, LatencySetup
 from dynabert.evaluation.quality import evaluate_many
+from dynabert.evaluation.retiming import TIMES
 from dynabert.evaluation.table import result_row
 from dynabert.examples import RunExamples
 from dynabert.modeling.configuration import DynaBertConfig
@@ -87,7 +88,7 @@ def evaluate_missing(
     setup = LatencySetup(tokens=tokens)
     rows = pd.DataFrame([result_row(model, one, None, setup) for one in evaluations])
     # Empty columns, in the type of those that are not.
-    return rows.astype(dict.fromkeys(("latency_ms", "latency_ms_iqr", "latency_batch_size"), float))
+    return rows.astype(dict.fromkeys(TIMES, float))
 
 
 def options_of(run: Run, results: pd.DataFrame, tokens: int) -> list[Option]:

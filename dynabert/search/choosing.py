@@ -24,7 +24,7 @@ from dynabert.runs import Run
 from dynabert.search.budget import Budget
 from dynabert.search.candidates import Option, evaluate_missing, missing_standard, options_of
 from dynabert.search.choice import Choice
-from dynabert.search.contest import Clock, Contest, fits, stages
+from dynabert.search.contest import Clock, Contest, fits, rounds
 from dynabert.search.modelled import usable_table
 from dynabert.subnet import Subnet
 
@@ -110,9 +110,9 @@ def decide(
     """
     contest = Contest(options, budget, clock)
     leaders: list[Option] = []
-    for stage in stages(contest, margin) if budget.needs_clock else [[]]:
-        contest.time(stage)
-        contest.time([one for one in stage if budget.allows(contest.options[one.key].costs)])
+    for timed in rounds(contest, margin) if budget.needs_clock else [[]]:
+        contest.time(timed)
+        contest.time([one for one in timed if budget.allows(contest.options[one.key].costs)])
         leaders = contest.settled(contest.fitting, contest.rank, 2)
         if leaders:
             break

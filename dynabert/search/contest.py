@@ -98,8 +98,8 @@ def fits(option: Option, budget: Budget) -> bool:
     )
 
 
-def stages(contest: Contest, margin: float | None) -> list[list[Option]]:
-    """Which options are timed, those of a later stage only where nothing of an earlier one fits.
+def rounds(contest: Contest, margin: float | None) -> list[list[Option]]:
+    """Which options are timed, those of a later round only where nothing of an earlier one fits.
 
     Without a table all whose score, parameters and MACs fit. With one, of these the recipe's grid in any
     case, and what may fit, beginning with the best; at first none that scores less than several that will

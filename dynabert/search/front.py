@@ -16,6 +16,7 @@ from dynabert.analysis.pareto import pareto_front
 from dynabert.errors import BROKEN_FILES, UserError, first_line
 from dynabert.evaluation.latency import LatencySetup, describe_machine, measure_latency
 from dynabert.evaluation.quality import evaluate_many
+from dynabert.evaluation.retiming import TIMES
 from dynabert.evaluation.table import result_row
 from dynabert.examples import RunExamples
 from dynabert.modeling.models import TaskModel
@@ -163,7 +164,7 @@ def keep_with_run(run: Run, search: Search, table: pd.DataFrame) -> int:
     new = table[~table["subnet"].isin(known["subnet"])]
     if search.settings.tokens != int(known["tokens"].iloc[0]) or new.empty:
         return 0
-    measured = ["latency_ms", "latency_ms_iqr", "latency_batch_size"]
+    measured = list(TIMES)
     batch = known["latency_batch_size"].dropna()
     alike = (
         len(batch)

@@ -13,6 +13,7 @@ from dynabert import Subnet
 from dynabert.analysis.choices import find_row, resolved_row
 from dynabert.errors import UserError
 from dynabert.evaluation import Evaluation
+from dynabert.evaluation.retiming import TIMES
 from dynabert.runs import Run
 from dynabert.subnet import ResolvedSubnet
 from pages.shared import cache
@@ -102,7 +103,7 @@ def keep_row(run: Run, same: RunKey, row: dict, *, replace: bool) -> None:
         return
     lists = {name: [int(count) for count in row[name]] for name in ("heads", "neurons", "layers")}
     rows = pd.DataFrame([row | lists])
-    measured = ["latency_ms", "latency_ms_iqr", "latency_batch_size"]
+    measured = list(TIMES)
     rows[measured] = rows[measured].astype(float)
     try:
         run.check_writable()

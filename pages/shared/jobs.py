@@ -30,6 +30,7 @@ LiveWork = Callable[["Job"], None]
 Lane = Literal["long", "live"]
 
 _WATCH = "500ms"
+_WAITING = "waiting for other work"
 UNWATCHED_SECONDS = 2.0  # so long may a page that is drawn anew not look
 
 
@@ -68,7 +69,7 @@ class Job:
 
     title: str
     lanes: tuple[Lane, ...] = ("long",)
-    phase: str = "waiting for other work"
+    phase: str = _WAITING
     done: int = 0
     total: int = 1
     found: Any = None  # what live work has so far
@@ -87,6 +88,11 @@ class Job:
         if phase != self.phase:
             self.phase, self.phase_started = phase, time.monotonic()
         self.done, self.total = done, max(total, 1)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has not begun."""
+        return self.phase == _WAITING and not self.finished
 
     @property
     def line(self) -> str:

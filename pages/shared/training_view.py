@@ -237,6 +237,7 @@ def show_unfinished(training: Training, *, busy: bool) -> None:
                 st.markdown(f"Forget what **{wording.escape(name)}** has learned so far?")
                 if st.button("Discard for good", type="primary", key=f"train-discard-{name}"):
                     discard_training(name, state.runs_dir())
+                    state.forget("training")
                     st.rerun()
         if training.request is None and training.command:
             st.caption("It was started in a terminal; the same command goes on where it stopped:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from dynabert.evaluation import (
     evaluate,
     evaluate_gradually,
     num_params,
+    retiming,
 )
 from dynabert.examples import load_examples
 from dynabert.runs import RECIPE, Run, write_manifest
@@ -235,6 +237,31 @@ def test_a_new_sub_network_is_timed_where_the_others_are(open_app, foreign):
     (key,) = set(times.index) - {"w0.50-d0.75", *foreign.results["subnet"].iloc[:4]}
     assert metric(other, "Latency") == f"{times.loc[key, 'latency_ms']:.1f} ms"
     assert pd.isna(added(foreign)[-1]["latency_ms"])
+
+
+def test_while_all_are_timed_nothing_else_begins_and_it_can_be_stopped(
+    open_app, foreign, monkeypatch
+):
+    go_on = threading.Event()
+
+    def measure(model, subnets, setup, *, on_repeat):
+        assert go_on.wait(60)
+        on_repeat(1)
+        raise AssertionError("it was asked to stop")
+
+    monkeypatch.setattr(retiming, "measure_latency", measure)
+    at = open_app(foreign.folder.parent, "accuracy", w="0.5", d="1")
+    at.button(key="time-here").click().run()
+    at.query_params.update({"w": "0.5", "d": "0.75"})
+    at.run()
+    assert "It is evaluated when the latencies are measured." in [c.value for c in at.caption]
+    assert not added(foreign)
+    at.button(key="time-stop").click().run()
+    assert "It stops." in [c.value for c in at.caption]
+    go_on.set()
+    at = finished(at)
+    assert cache.run_key(foreign) not in found.store().timed
+    assert [row["subnet"] for row in added(foreign)] == ["w0.50-d0.75"]  # now it was its turn
 
 
 def test_filters_are_kept_in_the_link_and_the_front_follows(open_app, tiny):

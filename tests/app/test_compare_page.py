@@ -10,6 +10,8 @@ import pytest
 from reading import charts, numbers, texts
 from tiny_run import copy_run, write_tiny_run
 
+from dynabert.analysis.comparison import doubt, why_not_comparable
+from dynabert.data.source import DataSource
 from dynabert.runs import RESULTS, Run, write_manifest
 
 pytest_plugins = ["app_fixtures"]
@@ -66,28 +68,39 @@ def test_runs_that_share_little_say_so(open_app, two, tiny_backbone):
     assert any("no importance" in caption.value for caption in at.caption)
 
 
-@pytest.mark.parametrize(
-    ("num_train", "comparable"), [(16, False), (15, True)], ids=["as many", "fewer"]
-)
-def test_other_examples_are_told_and_only_another_dev_set_is_not_compared(
-    open_app, two, num_train, comparable
-):
+def test_examples_that_may_judge_otherwise_are_not_compared(open_app, two):
+    """Of a CSV file only the name is known, and dev may have been drawn from it."""
     other = Run.load(two / "better")
     recipe = other.folder / "recipe.yaml"
-    text = recipe.read_text()
-    changed = text.replace(other.info.task.fingerprint, "f" * 64)
-    changed = changed.replace("num_train: 16", f"num_train: {num_train}")
-    assert changed != text
-    recipe.write_text(changed)
+    recipe.write_text(recipe.read_text().replace(other.info.task.fingerprint, "f" * 64))
     write_manifest(other.folder)
     at = open_app(two, "compare", run="tiny")
-    if comparable:
-        assert not at.warning
-        assert "one was trained on 16 examples, the other on 15" in at.info[0].value
-        assert len(charts(at)) == 2
+    assert "not judged on the same examples" in at.warning[0].value
+    assert not charts(at)
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "said"),
+    [
+        ("cola", {}, "each was trained on 16 examples of its own"),
+        ("cola", {"num_train": 15}, "one was trained on 16 examples, the other on 15"),
+        ("cola", {"num_dev": 13}, None),
+        ("teaching", {"num_train": 15}, "one was trained on 16 examples, the other on 15"),
+        ("teaching", {"seed": 1}, None),  # is another set
+    ],
+)
+def test_a_known_dev_set_makes_runs_comparable(two, task, changes, said):
+    one, other = Run.load(two / "tiny"), Run.load(two / "better")
+    for run, new in ((one, {}), (other, {"fingerprint": "f" * 64, **changes})):
+        seed = new.pop("seed", 0)
+        about = run.info.task.model_copy(update={"name": task, **new})
+        source = DataSource(task=task, seed=seed)
+        object.__setattr__(run, "info", run.info.model_copy(update={"task": about, "data": source}))
+    if said is None:
+        assert why_not_comparable(one, other) == "they were not judged on the same examples"
     else:
-        assert "not trained and judged on the same examples" in at.warning[0].value
-        assert not charts(at)
+        assert why_not_comparable(one, other) is None
+        assert doubt(one, other) == said
 
 
 def test_scores_of_two_kinds_are_not_compared(open_app, two, tiny_backbone):

@@ -225,7 +225,7 @@ def test_where_none_is_within_a_point_the_largest_is_shown_first(open_app, own_r
 
 
 @pytest.mark.parametrize("spread", [0.2, 0.4])
-def test_a_busy_machine_is_told(open_app, own_run, spread):
+def test_a_busy_machine_is_told(open_app, own_run, monkeypatch, spread):
     search = searched(own_run, "first")
     path = search.folder / "front.parquet"
     table = pd.read_parquet(path)
@@ -237,12 +237,11 @@ def test_a_busy_machine_is_told(open_app, own_run, spread):
     busy = [one.value for one in at.warning if "The machine was busy" in one.value]
     assert bool(busy) == (spread > 0.25)
     assert all("spread over 40% of its median" in said for said in busy)
-
-
-def test_a_point_that_is_not_there_is_told(open_app, own_run):
-    searched(own_run, "first")
-    at = open_app(own_run.folder.parent, "search", point="zzz")
-    assert any("the point of the front “zzz”" in one.value for one in at.info)
+    asked = []
+    monkeypatch.setattr(outcome, "measure_again", lambda *given: asked.append(given))
+    if busy:
+        at.button(key="search-measure-again").click().run()
+        assert [(run.name, one.name) for run, one, _ in asked] == [("tiny", "first")]
 
 
 def test_the_link_to_a_sub_network_forgets_what_was_chosen_before(open_app, own_run, monkeypatch):

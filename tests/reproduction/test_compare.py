@@ -9,7 +9,7 @@ from made_results import SHAPE, made_result
 
 from dynabert.reproduction.circumstances import budget_sentences
 from dynabert.reproduction.compare import Comparison, gaps
-from dynabert.reproduction.findings import findings
+from dynabert.reproduction.findings import Gain, findings
 from dynabert.reproduction.markdown import readme, show
 from dynabert.reproduction.methods import method_points, scores_of
 from dynabert.reproduction.tables import FIGURES, TABLES
@@ -55,6 +55,11 @@ def test_separate_networks_are_averaged_over_four_results_and_a_seed_needs_all_o
     cell = table3(*results[:3]).cells["Separate network", "rte", ""]
     assert cell.ours is None
     assert cell.missing == ("separate-w0.25",)
+    assert cell.why_in_a_word == "3 of 4 run"
+    # What no cell shows is not told of.
+    other = made_result("mrpc", "vanilla-w", 0, four(0.8, 0.7, 0.6, 0.5))
+    assert table3(*results[:3], other).used == (other,)
+    assert len(table3(*results, other).used) == 9
 
 
 def test_a_collapsed_sub_network_is_counted_and_said():
@@ -137,6 +142,13 @@ def test_rewiring_helps_by_the_mean_of_paired_differences():
         "Here: +3.0 ± 2.6 (seeds 0, 1, 2) on MRPC. "
         "Direction: as in the paper on MRPC."
     )
+
+
+def test_seeds_and_collapsed_sub_networks_are_told_apart():
+    gain = Gain(mean=1.24, spread=0.3, seeds=(0, 1, 2), collapsed=3)
+    assert str(gain) == "+1.2 ± 0.3 (seeds 0, 1, 2; 3 sub-networks collapsed)"
+    alone = Gain(mean=-0.1, spread=None, seeds=(4,), collapsed=1)
+    assert str(alone) == "-0.1 (seed 4; 1 sub-network collapsed)"
 
 
 def test_only_the_same_examples_are_paired():

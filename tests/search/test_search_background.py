@@ -19,11 +19,12 @@ from dynabert.search.background import (
     busy_with,
     discard_search,
     find_searches,
+    measure_again,
     start_search,
     stop_search,
     watch,
 )
-from dynabert.search.front import read_front
+from dynabert.search.front import FRONT, read_front
 from dynabert.search.search import Search, list_searches, open_search
 from dynabert.search.settings import SearchSettings
 
@@ -73,6 +74,18 @@ def test_started_stopped_and_resumed_it_ends_with_a_measured_front(run):
     assert watched.state == "done", watched.log_tail()
     assert watched.search.trials[: len(done)] == done
     assert read_front(search)["num_trials"].eq(len(done) + 2).all()
+
+    search = watched.search
+    before, tried = (search.folder / FRONT).stat().st_mtime_ns, search.trials
+    with search.at_work(), pytest.raises(UserError, match="is at work"):
+        measure_again(run, search, runs_dir)
+    assert (search.folder / FRONT).stat().st_mtime_ns == before
+    measure_again(run, search, runs_dir)
+    wait_for(lambda: watch(search).state == "done" or not watch(search).is_under_way)
+    assert watch(search).state == "done", watch(search).log_tail()
+    assert (search.folder / FRONT).stat().st_mtime_ns > before
+    assert search.trials == tried
+    assert not (search.folder / f"{FRONT}.before").exists()
     assert "front of" in watched.log_tail()
     discard_search(watched.search)
     assert find_searches(run) == []

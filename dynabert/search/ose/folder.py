@@ -1,17 +1,17 @@
 """Extractions on disk: `ose/NAME` (of sub-networks) or `ose-plain/NAME` (of architectures) in a run's folder.
 
 `settings.json` says what was asked for, `costs.json` what each member costs, `errors.jsonl` the errors as
-they were measured, `report.json` what came of it. A process that was killed is taken up where it stopped.
+they were measured, `report.json` what came of it; who is at work on it holds `lock`. A process that was
+killed is taken up where it stopped.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from dynabert.errors import UserError, explain
 from dynabert.files import write_text_atomically
-from dynabert.locks import is_held
+from dynabert.locks import alone, is_held
 from dynabert.runs import Run, check_run_name
 from dynabert.search.ose.objective import Member
 from dynabert.search.ose.plain_report import PlainReport
@@ -29,7 +29,7 @@ from dynabert.search.ose.settings import SupernetSettings
 from dynabert.search.search import refuse_links
 
 SETTINGS, COSTS, ERRORS, REPORT = "settings.json", "costs.json", "errors.jsonl", "report.json"
-_WORKERS = "workers"  # held by every process that is at work on it
+_LOCK = "lock"  # held by the process that is at work on it
 _MEMBERS = TypeAdapter(tuple[Member, ...])
 
 SettingsT = TypeVar("SettingsT", SupernetSettings, PlainSettings)
@@ -64,6 +64,7 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
     path: Path
     settings: SettingsT
     kind: Kind[SettingsT, ReportT]
+    _at_work: list[bool] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -71,15 +72,27 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """While this goes on, everybody sees that it is being carried out."""
-        with (self.path / _WORKERS).open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
+        """While this goes on, everybody sees that it is being carried out, and nobody else does.
+
+        May be entered again by who is in it.
+
+        Raises:
+            UserError: another process is at work on it.
+        """
+        if self._at_work:
             yield
+            return
+        with alone(self.path / _LOCK, f"extraction {self.name} is being carried out already."):
+            self._at_work.append(True)
+            try:
+                yield
+            finally:
+                self._at_work.clear()
 
     @property
     def is_under_way(self) -> bool:
         """Whether it is being carried out, here or in another process."""
-        return is_held(self.path / _WORKERS, by_many=True)
+        return is_held(self.path / _LOCK)
 
     def costs(self) -> list[Member] | None:
         """The members with what they cost; None if that was not measured yet."""

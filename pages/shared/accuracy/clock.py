@@ -14,8 +14,6 @@ from dynabert.runs import Run
 from pages.shared import cache, found, jobs, live, wording
 from pages.shared.accuracy.numbers import Row
 
-REPEATS = 20
-
 
 class Clock:
     """The results of a run, with the latencies that can be compared."""
@@ -52,6 +50,16 @@ class Clock:
         return keep
 
     @property
+    def is_measuring(self) -> bool:
+        """Whether all are being timed now: nothing else may be at work meanwhile."""
+        job = jobs.find(self._key)
+        return job is not None and not job.finished
+
+    @property
+    def _key(self) -> str:
+        return f"time {cache.run_key(self.run)}"
+
+    @property
     def cell(self) -> str:
         """Code for a notebook that makes `results`."""
         if not self.is_here:
@@ -68,8 +76,8 @@ class Clock:
         """Say whose latencies they are where they are of another machine, and measure this one's."""
         if self.is_own or (setup := _setup(self.run)) is None:
             return
-        key = f"time {cache.run_key(self.run)}"
-        if jobs.watch(key):
+        if jobs.watch(self._key):
+            self._offer_stop()
             return
         trained = wording.escape(self.run.info.machine)
         again = "Measure again" if self.is_here else "Measure on this machine"
@@ -81,16 +89,31 @@ class Clock:
                 )
             else:
                 st.caption(f"Latencies are of the machine that trained this run: {trained}.")
+            busy = live.training_under_way()
+            about = (
+                f"Times every sub-network that was evaluated, with {wording.count(setup.tokens, 'token')}, "
+                f"{wording.count(setup.batch_size, 'text')} at a time. Other work on this machine makes them "
+                "longer."
+            )
+            if busy is not None:
+                about = f"Not while {wording.escape(busy)} is being trained: they would come out too long."
             if st.button(
                 again,
                 icon=":material/timer:",
                 key="time-here",
-                help="Times every sub-network that was evaluated, with "
-                f"{wording.count(setup.tokens, 'token')}, {wording.count(setup.batch_size, 'text')} at a "
-                "time. Other work on this machine makes them longer.",
+                help=about,
+                disabled=busy is not None,
             ):
-                self._start(key, setup)
+                self._start(setup)
                 st.rerun()
+
+    def _offer_stop(self) -> None:
+        job = jobs.find(self._key)
+        if job is not None and job.asked_to_stop:
+            st.caption("It stops.")
+        elif st.button("Stop", icon=":material/stop_circle:", key="time-stop"):
+            jobs.stop(self._key)
+            st.rerun()
 
     def _how_quiet(self) -> str:
         assert self._times is not None
@@ -98,15 +121,13 @@ class Clock:
         if spread <= WIDE:
             return ""
         return (
-            f"The machine was busy: the middle half of a sub-network's passes spread over {spread:.0%} of "
-            "their median."
+            "The machine was busy: of every second sub-network the middle half of the passes spread over "
+            f"more than {spread:.0%} of their median."
         )
 
-    def _start(self, key: str, setup: LatencySetup) -> None:
+    def _start(self, setup: LatencySetup) -> None:
         model, results = cache.model(self.run), found.results(self.run)
         same, run = cache.run_key(self.run), self.run
-        if (busy := live.training_under_way()) is not None:
-            st.toast(f"{busy} is being trained: latencies will come out too long.")
 
         def work(job: jobs.Job) -> None:
             times = time_results(
@@ -119,7 +140,7 @@ class Clock:
             found.keep_times(same, times)
             job.kept_elsewhere = True
 
-        jobs.start_alone(key, f"latencies of {run.name}", work)
+        jobs.start_alone(self._key, f"latencies of {run.name}", work)
 
 
 def _setup(run: Run) -> LatencySetup | None:
@@ -128,6 +149,4 @@ def _setup(run: Run) -> LatencySetup | None:
     batch = known["latency_batch_size"].dropna()
     if not len(batch):
         return None
-    return LatencySetup(
-        tokens=int(known["tokens"].iloc[0]), batch_size=int(batch.iloc[0]), repeats=REPEATS
-    )
+    return LatencySetup(tokens=int(known["tokens"].iloc[0]), batch_size=int(batch.iloc[0]))

@@ -46,6 +46,8 @@ def offer_stop(run: Run) -> None:
     elif state.training_allowed():
         about = "Every trial that is done is kept; it can go on later."
         if st.button("Stop", icon=":material/stop_circle:", help=about, key="ose-stop"):
+            if job is not None and job.is_waiting:
+                state.forget("extraction")  # there is nothing of it yet
             jobs.stop(job_key(run))
             st.rerun()
 
@@ -196,20 +198,21 @@ def _extract(
 ) -> None:
     """In a model that no visitor looks into meanwhile."""
     folder = open_extraction(run, name, settings, SUPERNET)
-    known = load_examples(run)
-    if known.notices:
-        raise UserError(f"nothing was extracted: {'; '.join(known.notices)}.")
-    cache.check_same(run, same)
-    carry_out(
-        folder,
-        run,
-        run.model(),
-        known,
-        command=shlex.join(
-            ["python", "-m", "dynabert", "ose", run.name, "--name", name, *settings.arguments()]
-        ),
-        on_progress=lambda phase, done, total: report(_PHASES[phase], done, total),
-    )
+    with folder.at_work():
+        known = load_examples(run)
+        if known.notices:
+            raise UserError(f"nothing was extracted: {'; '.join(known.notices)}.")
+        cache.check_same(run, same)
+        carry_out(
+            folder,
+            run,
+            run.model(),
+            known,
+            command=shlex.join(
+                ["python", "-m", "dynabert", "ose", run.name, "--name", name, *settings.arguments()]
+            ),
+            on_progress=lambda phase, done, total: report(_PHASES[phase], done, total),
+        )
 
 
 def _free_name(taken: set[str]) -> str:

@@ -1,4 +1,4 @@
-"""A table of the paper: what it answers, every cell, and one score of all rows as a picture."""
+"""A table: what it answers, every cell, and one score of all rows as a picture."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from pages.shared.results.common import choose, show_circumstances, show_gaps
 
 
 def show(comparison: Comparison) -> None:
-    show_circumstances(
-        comparison.used, comparison.backbone, otherwise="only the paper's numbers are shown"
-    )
+    otherwise = "only the paper's numbers are shown"
+    if comparison.table.is_ours:
+        otherwise = "all cells are empty"
+    show_circumstances(comparison.used, comparison.backbone, otherwise=otherwise)
     _show_findings(comparison)
     _show_cells(comparison)
     _show_chart(comparison)
@@ -35,10 +36,13 @@ def _show_findings(comparison: Comparison) -> None:
         lines += [f"  - {wording.escape(said)}" for said in one.answers()]
     st.markdown("\n".join(lines))
     if any(one.ours for one in answers):
-        st.caption(
+        said = (
             "How much one row gains over another, on the same examples with the same seeds; ± is the "
-            "standard deviation over the seeds. Undecided: one seed only, or a difference within that."
+            "standard deviation over the seeds."
         )
+        if not comparison.table.is_ours:
+            said += " Undecided: one seed only, or a difference within that."
+        st.caption(said)
 
 
 def _show_cells(comparison: Comparison) -> None:
