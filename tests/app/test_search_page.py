@@ -222,6 +222,8 @@ def test_where_none_is_within_a_point_the_largest_is_shown_first(open_app, own_r
     assert "loses 20.0 points" in said
     assert "0.700, " in said
     assert " million MACs" in said
+    assert at.metric[0].delta == "the largest"
+    assert at.metric[1].delta == ""
 
 
 @pytest.mark.parametrize("spread", [0.2, 0.4])

@@ -239,24 +239,27 @@ def _show_point(
     subnet = Subnet.parse(str(row["subnet"]))
     st.markdown(f"**{wording.escape(subnet.key)}**")
     st.caption(f"{wording.escape(str(subnet.resolve(run.config.shape)))}.")
+    is_largest = bool(row["is_reference"])
     with st.container(horizontal=True):
         st.metric(
             f"Dev {wording.metric_title(metric)}",
             f"{row[metric]:.3f}",
-            f"{100 * (row[metric] - largest[metric]):+.1f} points",
+            "the largest" if is_largest else f"{100 * (row[metric] - largest[metric]):+.1f} points",
+            "off" if is_largest else "normal",
+            delta_arrow="off" if is_largest else "auto",
             border=True,
-            help="Against the largest.",
+            help=None if is_largest else "Against the largest.",
         )
         for column, title in columns.items():
             scale = MILLION if column == "macs" else 1.0
-            less, about = _times(largest[column] / row[column]), None
+            said, about = [] if is_largest else [_times(largest[column] / row[column])], None
             if spread_column(column) in row:
-                less = f"± {row[spread_column(column)] / 2:.2f}, {less}"
+                said = [f"± {row[spread_column(column)] / 2:.2f}", *said]
                 about = "Median of the passes; ± half their interquartile range."
             st.metric(
                 wording.capital(title),
                 f"{row[column] / scale:,.4g}",
-                less,
+                ", ".join(said) or None,
                 delta_color="off",
                 delta_arrow="off",
                 border=True,
