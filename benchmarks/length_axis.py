@@ -190,17 +190,17 @@ def write_readme(out: Path) -> None:
             "",
             f"## {task}, seed {seed}",
             "",
-            f"`{first['command']}`, {first['created'][:10]}, {first['machine']}; "
-            f"{first['trials']} trials each (Optuna's TPE, MACs of {first['tokens']} tokens, quality on "
-            f"{tried_on(first)}). The teacher's dev {first['metric']}: {100 * first['teacher']:.1f}.",
+            f"`{first['command']}` and so on; {first['trials']} trials each (Optuna's TPE, MACs of "
+            f"{first['tokens']} tokens, quality on {tried_on(first)}). The teacher's dev "
+            f"{first['metric']}: {100 * first['teacher']:.1f}.",
             "",
             "| procedure | epochs | minutes | full length | within 1 point | fewer MACs | faster, batch 1 | "
-            "batch 32 | paper: F1 full / speed-up |",
-            "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+            "batch 32 | paper: F1 full / speed-up | measured |",
+            "|---|---|--:|--:|--:|--:|--:|--:|--:|---|",
         ]
         by_name = {result["procedure"]: result for result in results}
         lines += [
-            row(by_name[name]) if name in by_name else f"| {title} | not trained yet |" + " |" * 7
+            row(by_name[name]) if name in by_name else f"| {title} | not trained yet |" + " |" * 8
             for name, title in PROCEDURES.items()
         ]
     text = "\n".join(lines) + "\n"
@@ -227,7 +227,7 @@ def row(result: dict[str, Any]) -> str:
     return (
         f"| {PROCEDURES[result['procedure']]} | {epochs} | {minutes:.0f} | {100 * student[metric]:.1f} | "
         f"{100 * best[metric]:.1f} | {fewer:.2f}x | {faster[0]:.2f}x | {faster[1]:.2f}x | "
-        f"{f1} / {speed}x |"
+        f"{f1} / {speed}x | {result['created'][:10]}, {result['machine']} |"
     )
 
 
