@@ -12,6 +12,8 @@ from pages.shared import controls, notices, state, tour, wording
 ICON = Path(__file__).parent / "pages" / "shared" / "icon.svg"
 
 limit_kernel_caches()  # before the first product of matrices
+# Before the pages are named, or the tab would have the icon of one of them.
+st.set_page_config(page_icon=str(ICON), layout="wide")
 page = st.navigation(
     [
         st.Page("pages/overview.py", title="Overview", icon=":material/info:", default=True),
@@ -30,9 +32,7 @@ page = st.navigation(
     ],
     expanded=True,
 )
-st.set_page_config(
-    page_title=f"{page.title} · DynaBERT workbench", page_icon=str(ICON), layout="wide"
-)
+st.set_page_config(page_title=f"{page.title} · DynaBERT workbench")
 state.arrive()
 notices.make_room()
 try:

@@ -29,6 +29,7 @@ def test_every_page_shows_its_question_and_its_charts(open_page):
     expect(page.get_by_role("heading", name="What do heads look at?")).to_be_visible()
     expect(page.get_by_label("Sentence")).to_have_value("a good dog")
     expect(page.locator("canvas.grid")).to_have_count(3)
+    expect(page).to_have_title("Attention · DynaBERT workbench")
     expect(page.locator("h3.chosen")).to_have_text("Layer 2, head 3")
     expect(page.locator(".width-text")).to_have_text("0.5 (3 of 6 heads)")
     expect(page.get_by_text("2 of 4 layers (2, 4)").first).to_be_visible()
