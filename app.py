@@ -12,27 +12,31 @@ from pages.shared import controls, notices, state, tour, wording
 ICON = Path(__file__).parent / "pages" / "shared" / "icon.svg"
 
 limit_kernel_caches()  # before the first product of matrices
+PAGES = {
+    "overview": ("Overview", "info"),
+    "importance": ("Importance", "leaderboard"),
+    "attention": ("Attention", "grid_on"),
+    "fusion": ("Function fusion", "merge"),
+    "survivors": ("Surviving tokens", "filter_alt"),
+    "accuracy": ("Accuracy and size", "scatter_plot"),
+    "search": ("Search", "travel_explore"),
+    "try_it": ("Try it", "chat"),
+    "compare": ("Compare", "compare_arrows"),
+    "results": ("Results", "table_chart"),
+    "take_away": ("Take it away", "download"),
+    "learn": ("Tour and glossary", "school"),
+    "train": ("Train and watch", "model_training"),
+}
+
 # Before the pages are named, or the tab would have the icon of one of them.
 st.set_page_config(page_icon=str(ICON), layout="wide")
-page = st.navigation(
-    [
-        st.Page("pages/overview.py", title="Overview", icon=":material/info:", default=True),
-        st.Page("pages/importance.py", title="Importance", icon=":material/leaderboard:"),
-        st.Page("pages/attention.py", title="Attention", icon=":material/grid_on:"),
-        st.Page("pages/fusion.py", title="Function fusion", icon=":material/merge:"),
-        st.Page("pages/survivors.py", title="Surviving tokens", icon=":material/filter_alt:"),
-        st.Page("pages/accuracy.py", title="Accuracy and size", icon=":material/scatter_plot:"),
-        st.Page("pages/search.py", title="Search", icon=":material/travel_explore:"),
-        st.Page("pages/try_it.py", title="Try it", icon=":material/chat:"),
-        st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
-        st.Page("pages/results.py", title="Results", icon=":material/table_chart:"),
-        st.Page("pages/take_away.py", title="Take it away", icon=":material/download:"),
-        st.Page("pages/learn.py", title="Tour and glossary", icon=":material/school:"),
-        st.Page("pages/train.py", title="Train and watch", icon=":material/model_training:"),
-    ],
-    expanded=True,
-)
-st.set_page_config(page_title=f"{page.title} · DynaBERT workbench")
+pages = [
+    st.Page(f"pages/{name}.py", title=title, icon=f":material/{icon}:", default=name == "overview")
+    for name, (title, icon) in PAGES.items()
+]
+page = st.navigation(pages, expanded=True)
+title, _ = next(about for one, about in zip(pages, PAGES.values(), strict=True) if one is page)
+st.set_page_config(page_title=f"{title} · DynaBERT workbench")
 state.arrive()
 notices.make_room()
 try:

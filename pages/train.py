@@ -234,7 +234,6 @@ elif watched in list_runs(runs_dir) and watched not in [training.name for traini
     training_view.show_complete(str(watched))
 elif watched is not None and watched not in [training.name for training in trainings]:
     notices.fell_back("training", watched, "there is none of that name")
-    state.forget_quietly("training")
 for training in trainings:
     if not training.is_under_way:
         training_view.show_unfinished(training, busy=bool(under_way))
