@@ -6,36 +6,23 @@ import streamlit as st
 
 from dynabert.errors import UserError
 from dynabert.training.memory import limit_kernel_caches
-from pages.shared import controls, notices, state, tour, wording
+from pages.shared import controls, links, notices, state, tour, wording
 
 # A file of our own: Streamlit would fetch a Material icon or an emoji for the tab from the internet.
 ICON = Path(__file__).parent / "pages" / "shared" / "icon.svg"
 
 limit_kernel_caches()  # before the first product of matrices
-PAGES = {
-    "overview": ("Overview", "info"),
-    "importance": ("Importance", "leaderboard"),
-    "attention": ("Attention", "grid_on"),
-    "fusion": ("Function fusion", "merge"),
-    "survivors": ("Surviving tokens", "filter_alt"),
-    "accuracy": ("Accuracy and size", "scatter_plot"),
-    "search": ("Search", "travel_explore"),
-    "try_it": ("Try it", "chat"),
-    "compare": ("Compare", "compare_arrows"),
-    "results": ("Results", "table_chart"),
-    "take_away": ("Take it away", "download"),
-    "learn": ("Tour and glossary", "school"),
-    "train": ("Train and watch", "model_training"),
-}
 
 # Before the pages are named, or the tab would have the icon of one of them.
 st.set_page_config(page_icon=str(ICON), layout="wide")
 pages = [
     st.Page(f"pages/{name}.py", title=title, icon=f":material/{icon}:", default=name == "overview")
-    for name, (title, icon) in PAGES.items()
+    for name, (title, icon) in links.PAGES.items()
 ]
 page = st.navigation(pages, expanded=True)
-title, _ = next(about for one, about in zip(pages, PAGES.values(), strict=True) if one is page)
+title, _ = next(
+    about for one, about in zip(pages, links.PAGES.values(), strict=True) if one is page
+)
 st.set_page_config(page_title=f"{title} · DynaBERT workbench")
 state.arrive()
 notices.make_room()

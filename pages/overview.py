@@ -169,7 +169,7 @@ with st.container(horizontal=True):
         ("fusion", "Do the heads that are left take over?", "merge"),
         ("survivors", "Which tokens survive?", "filter_alt"),
         ("accuracy", "What do I lose when I make it smaller?", "scatter_plot"),
-        ("search", "Which sub-network should I take?", "search"),
+        ("search", "Which sub-network should I take?", "travel_explore"),
         ("try_it", "What does every sub-network answer?", "chat"),
         ("compare", "Which of two runs is better?", "compare_arrows"),
         ("take_away", "How do I take a sub-network with me?", "download"),

@@ -23,6 +23,7 @@ def beside_paper(cells: pd.DataFrame, *, score_title: str) -> go.Figure:
     figure = go.Figure()
     rows = list(dict.fromkeys(cells["row"]))[::-1]
     headings = list(dict.fromkeys(cells["heading"]))
+    in_paper = bool(cells["paper"].notna().any())
     for number, heading in enumerate(headings):
         own = cells[cells["heading"] == heading]
         colour = COLOURS[number % len(COLOURS)]
@@ -31,7 +32,7 @@ def beside_paper(cells: pd.DataFrame, *, score_title: str) -> go.Figure:
         places = [rows.index(row) + shift for row in own["row"]]
         name = f" {plain(heading)}" if heading else ""
         records = own.to_dict("records")
-        if cells["paper"].notna().any():
+        if in_paper:
             figure.add_scatter(
                 x=own["paper"],
                 y=places,

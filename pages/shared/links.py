@@ -9,13 +9,21 @@ import streamlit as st
 from dynabert.subnet import Subnet
 from pages.shared import state
 
-# Pages by their files: what they are called, and their icons.
+# Pages by their files, as the navigation lists them: what they are called, and their icons.
 PAGES = {
-    "accuracy": ("Accuracy and size", "scatter_plot"),
+    "overview": ("Overview", "info"),
+    "importance": ("Importance", "leaderboard"),
     "attention": ("Attention", "grid_on"),
     "fusion": ("Function fusion", "merge"),
+    "survivors": ("Surviving tokens", "filter_alt"),
+    "accuracy": ("Accuracy and size", "scatter_plot"),
+    "search": ("Search", "travel_explore"),
     "try_it": ("Try it", "chat"),
+    "compare": ("Compare", "compare_arrows"),
+    "results": ("Results", "table_chart"),
     "take_away": ("Take it away", "download"),
+    "learn": ("Tour and glossary", "school"),
+    "train": ("Train and watch", "model_training"),
 }
 _STALE = ("lengths", "drop", "per_layer")
 
