@@ -248,6 +248,7 @@ def _show_point(
             "off" if is_largest else "normal",
             delta_arrow="off" if is_largest else "auto",
             border=True,
+            height="stretch",
             help=None if is_largest else "Against the largest.",
         )
         for column, title in columns.items():
@@ -263,6 +264,7 @@ def _show_point(
                 delta_color="off",
                 delta_arrow="off",
                 border=True,
+                height="stretch",
                 help=about,
             )
     name = export_name(run, subnet)
