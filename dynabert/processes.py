@@ -6,16 +6,22 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from dynabert.errors import UserError
+
 _SAME_START_SECONDS = 2.0  # the clock may have been set meanwhile
 _STARTING = ".training.lock"  # in the runs folder
+_LOOK_SECONDS = 0.2
 _NICENESS = 5  # whoever uses the machine, the app first of all, comes before such work
 
 
@@ -51,21 +57,55 @@ def launch(arguments: Sequence[str], log_file: Path) -> subprocess.Popen[bytes]:
     Raises:
         OSError: it cannot be started.
     """
-    # Without an installation the package is found only from its own folder.
-    paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
     with log_file.open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dynabert", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # no Ctrl-C meant for the app reaches it
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        )
-    with suppress(psutil.Error):
-        psutil.Process(process.pid).nice(_NICENESS)
+        process = _begin(arguments, stdout=log, stderr=subprocess.STDOUT)
     # So that its end leaves no zombie behind while this process lives.
     threading.Thread(target=process.wait, daemon=True).start()
+    return process
+
+
+def run_apart(arguments: Sequence[str], *, on_line: Callable[[str], None]) -> str:
+    """Run `python -m dynabert` with those arguments to its end; what it has printed.
+
+    on_line: called several times a second with the latest line on its standard error. What that raises
+    ends the process.
+
+    Raises:
+        UserError: it failed; its last line says why.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        printed, said = Path(scratch) / "printed", Path(scratch) / "said"
+        with printed.open("wb") as out, said.open("wb") as err:
+            process = _begin(arguments, stdout=out, stderr=err)
+        try:
+            while process.poll() is None:
+                time.sleep(_LOOK_SECONDS)
+                on_line(log_tail(said, 1))
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+        if process.returncode:
+            said_last = log_tail(said, 1) or f"it ended with exit code {process.returncode}"
+            raise UserError(said_last.removeprefix("Error: "))
+        return printed.read_text(encoding="utf-8")
+
+
+def _begin(
+    arguments: Sequence[str], *, stdout: IO[bytes], stderr: IO[bytes] | int
+) -> subprocess.Popen[bytes]:
+    # Without an installation the package is found only from its own folder.
+    paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dynabert", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,  # no Ctrl-C meant for the app reaches it
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+    )
+    with suppress(psutil.Error):
+        psutil.Process(process.pid).nice(_NICENESS)
     return process
 
 

@@ -1,4 +1,4 @@
-"""The verbs that look into a run: evaluate, sweep, importance, ablate, extract, runs."""
+"""The verbs that look into a run: evaluate, sweep, importance, ablate, runs."""
 
 from __future__ import annotations
 
@@ -38,12 +38,11 @@ from dynabert.cli.options import (
     chosen_subnet,
 )
 from dynabert.errors import UserError
-from dynabert.evaluation.cost import PAPER_TOKENS, count_macs, num_params, num_params_total
+from dynabert.evaluation.cost import PAPER_TOKENS, num_params
 from dynabert.evaluation.latency import LatencySetup, describe_machine
 from dynabert.evaluation.quality import evaluate as evaluate_subnet
 from dynabert.evaluation.table import sweep as sweep_subnets
 from dynabert.examples import RunExamples, load_examples
-from dynabert.export import export_subnet, loading
 from dynabert.importance import Granularity, Importance
 from dynabert.runs import Run, find_run, list_runs
 from dynabert.training import calibrate
@@ -284,37 +283,6 @@ def ablate(
     if keep:
         opened.keep_ablation(found)
         console.print(f"Kept with run {opened.name}.")
-
-
-def extract(
-    run: RunName,
-    out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
-    width: Width = 1.0,
-    depth: Depth = 1.0,
-    subnet: SubnetKey = None,
-    half: Annotated[
-        bool, typer.Option("--half", help="Store the weights in 16 bits: half the size.")
-    ] = False,
-    runs_dir: RunsDir = RUNS_DIR,
-) -> None:
-    """Take a sub-network away as a small model of its own, with its tokenizer.
-
-    Example: python -m dynabert extract demo --width 0.5 --depth 0.75 --out small
-    """
-    chosen = chosen_subnet(width, depth, subnet)
-    opened = find_run(run, runs_dir)
-    if out.exists():
-        raise UserError(f"{out} exists already; give a folder that does not.")
-    model = opened.model()
-    export_subnet(opened, chosen, out, model=model, half=half)
-    share = num_params_total(model, chosen) / num_params_total(model)
-    console.print(f"{chosen.key}: {chosen.resolve(model.config.shape)}")
-    console.print(
-        f"{num_params_total(model, chosen):,} parameters ({share:.0%} of the whole; "
-        f"{num_params(model, chosen):,} in the Transformer layers), "
-        f"{count_macs(model, chosen) / 1e6:,.0f} million MACs at {PAPER_TOKENS} tokens"
-    )
-    console.print(f"Written to {out}. Load it: import dynabert; {loading(opened, str(out))}")
 
 
 def runs(runs_dir: RunsDir = RUNS_DIR) -> None:

@@ -15,6 +15,7 @@ from dynabert.cli import (
     attention_command,
     augment_command,
     choose_command,
+    extract_command,
     inspect_commands,
     latency_command,
     ose_command,
@@ -43,7 +44,7 @@ app.command(name="sweep")(inspect_commands.sweep)
 app.command(name="importance")(inspect_commands.importance)
 app.command(name="ablate")(inspect_commands.ablate)
 app.command(name="attention")(attention_command.attention)
-app.command(name="extract")(inspect_commands.extract)
+app.command(name="extract")(extract_command.extract)
 app.command(name="latency")(latency_command.latency)
 app.command(name="search")(search_command.search)
 app.command(name="ose")(ose_command.ose)

@@ -116,6 +116,11 @@ def time_passes(
         generator=generator,
         on_repeat=on_repeat,
     )
+    return latencies(times)
+
+
+def latencies(times: np.ndarray) -> list[Latency]:
+    """Of N calls, from milliseconds (repeats, N)."""
     first, median, third = np.quantile(times, [0.25, 0.5, 0.75], axis=0)
     return [
         Latency(median_ms=float(middle), iqr_ms=float(high - low))

@@ -68,16 +68,37 @@ def read_all(
     tally = new_tally(model, split, len(subnets))
     was_training = model.training
     model.eval()
-    done = 0
     try:
-        for rows in sorted_batches(split.lengths, batch_size or tally.batch_size):
-            tally.add(rows, batch_logits(model, split.batch(rows), subnets))
-            done += len(rows)
-            if on_batch is not None:  # so many examples' worth of rows
-                on_batch(done * split.num_examples // len(split))
+        read_rows(
+            tally,
+            split,
+            lambda batch: batch_logits(model, batch, subnets),
+            batch_size=batch_size,
+            on_batch=on_batch,
+        )
     finally:
         model.train(was_training)
     return tally
+
+
+def read_rows(
+    tally: Tally,
+    split: Encoded,
+    answer: Callable[[Batch], Sequence[np.ndarray]],
+    *,
+    batch_size: int | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> None:
+    """Fill a tally with what networks answer to every row of a split, whatever runs them.
+
+    answer: the task's sets of logits for a batch, (K, B, C) or (K, B, S) each.  Others: `evaluate_many`.
+    """
+    done = 0
+    for rows in sorted_batches(split.lengths, batch_size or tally.batch_size):
+        tally.add(rows, answer(split.batch(rows)))
+        done += len(rows)
+        if on_batch is not None:  # so many examples' worth of rows
+            on_batch(done * split.num_examples // len(split))
 
 
 def new_tally(model: TaskModel, split: Encoded, networks: int) -> Tally:

@@ -107,7 +107,9 @@ class ElasticAttention(nn.Module):
         rate = self.attention_dropout if self.training else 0.0
         probs = None
         # Short ones are as well kept: they save the second look at the queries.
-        few = query.shape[:2].numel() * query.shape[2] ** 2 <= _at_hand(query.device)
+        few = torch.compiler.is_exporting() or (
+            query.shape[:2].numel() * query.shape[2] ** 2 <= _at_hand(query.device)
+        )
         if need_probs or few or (rate and hidden.device.type == "cpu"):
             probs = attention_probs(query, key, attention_mask)
             rows = choose(received_of(probs.detach(), attention_mask))
@@ -168,7 +170,10 @@ def attention_probs(query: Tensor, key: Tensor, attention_mask: Tensor | None) -
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     probs = scores.softmax(-1)
-    if attention_mask is not None and not (seeing := attention_mask.any(-1, keepdim=True)).all():
+    if attention_mask is None:
+        return probs
+    seeing = attention_mask.any(-1, keepdim=True)
+    if torch.compiler.is_exporting() or not seeing.all():
         probs = probs * seeing  # a text without any token: nothing is seen, as in torch's own
     return probs
 

@@ -12,6 +12,7 @@ from dynabert.modeling.attention import ElasticAttention
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.feed_forward import ElasticFeedForward
 from dynabert.modeling.tokens import Leaving, Tokens
+from dynabert.modeling.traced_tokens import TracedTokens
 from dynabert.subnet import ExecutedLayer, ResolvedSubnet
 
 
@@ -44,6 +45,7 @@ class ElasticEncoder(nn.Module):
         self.layers = nn.ModuleList(  # type: ignore[assignment]  # it is a sequence of them
             ElasticLayer(config, layer) for layer in range(config.num_hidden_layers)
         )
+        self.max_tokens = config.max_tokens
         # Whether no layer drops the first token: of a classifier it is what the head reads.
         self.keeps_first_token = True
 
@@ -67,7 +69,7 @@ class ElasticEncoder(nn.Module):
         attentions: of a token that was dropped before, and to it, 0.
         """
         length = hidden.shape[1]
-        tokens = Tokens.of(hidden, attention_mask)
+        tokens = self._tokens(hidden, attention_mask)
         states, attentions = [hidden], []
         if num_queries is not None and num_queries < 1:
             raise ValueError(f"num_queries must be at least 1, got {num_queries}.")
@@ -92,6 +94,11 @@ class ElasticEncoder(nn.Module):
             hidden_states=tuple(states) if output_hidden_states else None,
             attentions=tuple(attentions) if output_attentions else None,
         )
+
+    def _tokens(self, hidden: Tensor, attention_mask: Tensor | None) -> Tokens:
+        if torch.compiler.is_exporting():
+            return TracedTokens.of_any(hidden, attention_mask, self.max_tokens)
+        return Tokens.of(hidden, attention_mask)
 
     def execute(
         self,

@@ -169,7 +169,8 @@ def key_mask(attention_mask: Tensor | None) -> Tensor | None:
     """Boolean mask (B, 1, 1, S) of the keys that may be seen, from the usual (B, S) of ones and
     zeros.
 
-    None where nothing is masked: without a mask the fused attention kernel is faster.
+    None where nothing is masked: without a mask the fused attention kernel is faster. An exported graph
+    holds for every batch, so there it is always a mask.
     """
     if attention_mask is None:
         return None
@@ -179,6 +180,6 @@ def key_mask(attention_mask: Tensor | None) -> Tensor | None:
         )
     mask = attention_mask.bool()
     # On a GPU the look would cost a synchronisation.
-    if mask.device.type == "cpu" and bool(mask.all()):
+    if mask.device.type == "cpu" and not torch.compiler.is_exporting() and bool(mask.all()):
         return None
     return mask[:, None, None, :]

@@ -45,7 +45,9 @@ class Tokens:
     @classmethod
     def of(cls, hidden: Tensor, key_mask: Tensor | None) -> Tokens:
         """All of a batch (B, S, D).  key_mask: boolean (B, 1, 1, S) of what is a token; None: all."""
-        return cls(hidden, None if key_mask is None else key_mask[:, 0, 0].expand(len(hidden), -1))
+        return cls(
+            hidden, None if key_mask is None else key_mask[:, 0, 0].expand(hidden.shape[0], -1)
+        )
 
     @property
     def key_mask(self) -> Tensor | None:
@@ -108,10 +110,7 @@ class Tokens:
             significance[:, 0] = torch.inf
         # Of equals the first: the choice must not depend on what else is in the batch.
         order = significance.argsort(dim=1, descending=True, stable=True)[:, : max(remaining)]
-        rank = torch.arange(order.shape[1], device=order.device)
-        real = rank < torch.tensor(remaining, device=order.device).unsqueeze(1)
-        rows, sorting = order.sort(dim=1)
-        return Leaving(rows, real.gather(1, sorting))
+        return in_text_order(order, torch.tensor(remaining, device=order.device))
 
     def without(self, leaving: Leaving, remaining: tuple[int, ...], hidden: Tensor) -> Tokens:
         """What is left after a layer dropped the others; they stay as they entered it.
@@ -128,6 +127,13 @@ class Tokens:
             positions=positions,
             whole=self.restored,
         )
+
+
+def in_text_order(order: Tensor, remaining: Tensor) -> Leaving:
+    """The first `remaining` (B) of each text's rows (B, K), most significant first, as they stand in it."""
+    real = torch.arange(order.shape[1], device=order.device) < remaining.unsqueeze(1)
+    rows, sorting = order.sort(dim=1)
+    return Leaving(rows, real.gather(1, sorting))
 
 
 def take_rows(x: Tensor, rows: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from dynabert.analysis.head_ablation import HeadAblation, RankCorrelation, rank_correlation
 from dynabert.data.tasks import TaskKind
+from dynabert.export import Format
 from dynabert.plots import span
 from dynabert.runs import RunInfo
 from dynabert.subnet import NetworkShape, ResolvedSubnet, Subnet
@@ -42,6 +43,11 @@ SPAN_METRICS = {
         "averaged over the questions.",
     ),
     "em": ("exact match", "Share of the questions whose answer is the right one, word for word."),
+}
+FORMATS: dict[Format, str] = {
+    "transformers": "transformers",
+    "onnx": "ONNX",
+    "onnx-int8": "ONNX, 8-bit",
 }
 COLLAPSED = "collapsed: it gives every dev example the same answer"
 NOTHING_TRAINED = (

@@ -5,7 +5,9 @@ from __future__ import annotations
 from reading import metric
 
 from dynabert import Subnet
+from dynabert.errors import UserError
 from dynabert.evaluation import num_params_total
+from pages.shared import onnx_archives, wording
 
 pytest_plugins = ["app_fixtures"]
 
@@ -29,3 +31,36 @@ def test_size_command_and_card_are_of_the_chosen_sub_network(open_app, tiny):
 def test_a_collapsed_one_is_called_so(open_app, tiny):
     at = open_app(tiny.folder.parent, "take_away", w="0.5", d="0.5")
     assert "collapsed" in at.warning[0].value
+
+
+def test_an_onnx_file_is_made_on_request_and_scored_and_then_kept(open_app, tiny):
+    at = open_app(tiny.folder.parent, "take_away", w="0.5", d="1")
+    at.segmented_control(key="format").set_value("onnx-int8").run()
+    total = num_params_total(tiny.model(), Subnet(0.5))
+    assert metric(at, "Size of the weights") == f"about {total / 1e6:.1f} MB"
+    assert "--format onnx-int8" in at.code[0].value
+    assert "onnxruntime.InferenceSession" in at.code[1].value
+    assert not at.download_button
+    at.button(key="write-onnx").click().run(timeout=240)
+    assert not at.exception
+    assert metric(at, "Size of the file").endswith(" MB")
+    assert 0 <= float(metric(at, "Dev accuracy of the file")) <= 1
+    assert at.download_button[0].label == wording.escape("tiny-w0.50-d1.00-onnx-int8.zip")
+    assert "measured with this file" in at.code[2].value
+    # Another visitor, or the same one later, does not wait again.
+    at.segmented_control(key="format").set_value("transformers").run()
+    at.segmented_control(key="format").set_value("onnx-int8").run()
+    assert metric(at, "Size of the file").endswith(" MB")
+
+
+def test_a_file_that_cannot_be_made_says_why(open_app, tiny, monkeypatch):
+    def fail(*_, **__):
+        raise UserError("ONNX files need onnxscript; install with: pip install onnxscript")
+
+    monkeypatch.setattr(onnx_archives, "onnx_archive", fail)
+    at = open_app(tiny.folder.parent, "take_away", w="0.5", d="1")
+    at.segmented_control(key="format").set_value("onnx").run()
+    at.button(key="write-onnx").click().run()
+    assert not at.exception
+    assert "pip install onnxscript" in at.status[0].label
+    assert not at.download_button

@@ -1,0 +1,96 @@
+"""Running the ONNX file of a sub-network: what it answers, how it scores, how fast it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynabert.data.encoding import Encoded
+from dynabert.evaluation.latency import Latency, LatencySetup, latencies, random_ids, time_in_turn
+from dynabert.evaluation.quality import new_tally, read_rows
+from dynabert.evaluation.tally import Evaluation
+from dynabert.modeling.models import TaskModel
+from dynabert.subnet import Subnet
+
+
+class OnnxNetwork:
+    """An ONNX file in ONNX Runtime, on the processor, with as many threads as PyTorch has."""
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime  # only who takes such files away needs it
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3  # errors
+        self._session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
+        self.inputs = tuple(one.name for one in self._session.get_inputs())
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> list[np.ndarray]:
+        """The task's sets of logits, (B, C), or (B, S) of starts and of ends.
+
+        batch: input_ids (B, S); where it lacks the mask or the token types, all are tokens, of one text.
+        """
+        ids = batch["input_ids"]
+        given = {"attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+        given |= batch
+        return self._session.run(None, {name: given[name].numpy() for name in self.inputs})
+
+
+def evaluate_onnx(
+    network: OnnxNetwork,
+    model: TaskModel,
+    subnet: Subnet,
+    split: Encoded,
+    *,
+    metrics: tuple[str, ...],
+    on_batch: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Metrics, loss and answers of a file on a labelled split.
+
+    model, subnet: what it was made from.  on_batch: called with the number of examples done.
+    """
+    tally = new_tally(model, split, 1)
+    read_rows(
+        tally,
+        split,
+        lambda batch: [logits[None] for logits in network(batch)],
+        on_batch=on_batch,
+    )
+    return tally.evaluation(0, subnet, metrics)
+
+
+class Beside(NamedTuple):
+    """How long a pass takes."""
+
+    torch: Latency
+    onnx: Latency
+
+
+def time_beside(
+    model: TaskModel, subnet: Subnet, networks: Sequence[OnnxNetwork], setup: LatencySetup
+) -> list[Latency]:
+    """A pass of the sub-network in PyTorch, and of each file that was made from it, timed in turn.
+
+    Raises:
+        UserError: more tokens than the model has positions.
+    """
+    generator = torch.Generator().manual_seed(setup.seed)
+    batch = {"input_ids": random_ids(model, setup.batch_size, setup.tokens, generator)}
+    small = model.extract(subnet)
+    calls: list[Callable[[], object]] = [partial(small, **batch)]
+    times = time_in_turn(
+        small,
+        [*calls, *(partial(one, batch) for one in networks)],
+        repeats=setup.repeats,
+        warm_up=setup.warm_up,
+        generator=generator,
+    )
+    return latencies(times)
