@@ -134,3 +134,12 @@ def matched_states(
     if depth_choice == "paper":
         return (0, *(layer + 1 for layer in layers))
     return (*layers, num_teacher_layers)
+
+
+def teacher_state(state: int, num_layers: int, num_teacher_layers: int) -> int:
+    """Which state of a deeper teacher a student's state learns from: evenly spaced, the last from the last.
+
+    TinyBERT's m -> m N / M (Sec. 3), rounded down: the layers that a cut student begins with. States are
+    numbered as in `matched_states`.
+    """
+    return state * num_teacher_layers // num_layers

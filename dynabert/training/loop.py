@@ -25,6 +25,7 @@ from dynabert.subnet import Subnet
 from dynabert.training.checkpoint import Position, Workspace
 from dynabert.training.events import Advanced, Evaluated, OnEvent, StageStarted, StepDone, Working
 from dynabert.training.memory import release_unused
+from dynabert.training.projection import new_projection
 from dynabert.training.recipe import Train
 from dynabert.training.step import TEACHING, accumulate_gradients
 from dynabert.training.stopping import StopSignal
@@ -97,7 +98,15 @@ class _StageRun:
         self.judged = stage.subnets.judged
         assert stage.peak_rate is not None  # filled in by `Recipe.for_hidden_size`
         self.peak_rate = stage.peak_rate
-        self.optimizer = make_optimizer(student, stage.weight_decay)
+        self.projection = None
+        if teacher is not None:
+            seed = seed_from(setting.seed, number, 0, 0, 0)
+            self.projection = new_projection(stage, student, teacher, seed)
+        # All that learns in the stage; what is kept of it is the student.
+        self.learning: nn.Module = student
+        if self.projection is not None:
+            self.learning = nn.ModuleList([student, self.projection])
+        self.optimizer = make_optimizer(self.learning, stage.weight_decay)
         self.recorder = Recorder(setting.workspace.metrics_file, self.accelerator.is_main_process)
         self.epoch, self.batches = 0, self._batches_of_epoch(0)
         # Augmented data is many times as large; the steps of an epoch stay the same.
@@ -169,7 +178,7 @@ class _StageRun:
         workspace = self.setting.workspace
         saved = workspace.position()
         if saved is not None and saved.stage == self.number:
-            workspace.restore(self.student, self.optimizer)
+            workspace.restore(self.learning, self.optimizer)
             self.position = saved
         self.recorder.cut(self.position.metrics_bytes)
         self.setting.on_event(
@@ -207,11 +216,12 @@ class _StageRun:
             teacher=self.teacher,
             teaching=self.stage.teacher or TEACHING,
             largest_losses=self.stage.largest,
+            projection=self.projection,
             autocast=self.setting.autocast,
             backward=self.accelerator.backward,
         )
-        average_gradients(self.student, self.accelerator)
-        nn.utils.clip_grad_norm_(self.student.parameters(), self.stage.max_grad_norm)
+        average_gradients(self.learning, self.accelerator)
+        nn.utils.clip_grad_norm_(self.learning.parameters(), self.stage.max_grad_norm)
         self.optimizer.step()
         return losses.mean()
 
@@ -304,7 +314,7 @@ class _StageRun:
             losses=tuple(float(loss) for loss in losses),
         )
         if self.accelerator.is_main_process:
-            self.setting.workspace.save_position(self.position, self.student, self.optimizer)
+            self.setting.workspace.save_position(self.position, self.learning, self.optimizer)
         release_unused()
 
 

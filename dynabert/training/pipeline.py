@@ -21,8 +21,9 @@ from dynabert.evaluation.latency import describe_machine
 from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.table import sweep
 from dynabert.importance import Importance
+from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import TaskModel
-from dynabert.modeling.reduction import cut_student, new_student
+from dynabert.modeling.reduction import check_can_be_cut, cut_student, new_student
 from dynabert.rewiring import rewire_
 from dynabert.runs import (
     IMPORTANCE,
@@ -42,6 +43,7 @@ from dynabert.training.plan import TrainingPlan, check_same_plan
 from dynabert.training.preparation import Prepared
 from dynabert.training.pretrained_student import what_is_computed
 from dynabert.training.progress import ProgressFile
+from dynabert.training.projection import check_comparable
 from dynabert.training.recipe import PREVIOUS, Reduce, Rewire, Train
 from dynabert.training.stopping import StopSignal
 
@@ -111,6 +113,7 @@ class _Training:
         self.plan, self.recipe, self.model = plan, self.prepared.recipe, self.prepared.model
         self.accelerator, self.on_event, self.stop = accelerator, on_event, stop
         self.backbone_config = self.model.config
+        self._check_architectures()
         self.shared = None if stage_cache is None else self.prepared.shared_stages(stage_cache)
 
     def run(self, workspace: Workspace, runs_dir: Path) -> Run:
@@ -183,14 +186,33 @@ class _Training:
 
     def _network_at(self, number: int) -> TaskModel:
         """A network of the architecture that stage `number` begins with; its weights may be any."""
+        config = self._config_at(number)
+        if what_is_computed(config) == what_is_computed(self.model.config):
+            return self.model
+        return type(self.model)(config).to(self.accelerator.device)
+
+    def _config_at(self, number: int) -> DynaBertConfig:
+        """Of the network that stage `number` begins with."""
         config = self.backbone_config
         for stage in self.recipe.stages[:number]:
             if isinstance(stage, Reduce):
                 student = self.prepared.students.get(stage.name)
                 config = student.config if student else stage.architecture(config).config(config)
-        if what_is_computed(config) == what_is_computed(self.model.config):
-            return self.model
-        return type(self.model)(config).to(self.accelerator.device)
+        return config
+
+    def _check_architectures(self) -> None:
+        """Refuse, before hours of training, what a later stage could not do."""
+        names = [stage.name for stage in self.recipe.stages]
+        for number, stage in enumerate(self.recipe.stages):
+            config = self._config_at(number)
+            if isinstance(stage, Reduce) and stage.name not in self.prepared.students:
+                architecture = stage.architecture(config)
+                if stage.start == "teacher":
+                    check_can_be_cut(config, architecture)
+            elif isinstance(stage, Train) and stage.teacher is not None:
+                wanted = stage.teacher.stage
+                made = number if wanted == PREVIOUS else names.index(wanted) + 1
+                check_comparable(stage, config, self._config_at(made))
 
     def _take_over(self, number: int) -> bool:
         """Whether another training had computed a stage, whose result is here now."""

@@ -76,6 +76,11 @@ class Losses(_Value):
         return bool(self.attention or self.relations)
 
     @property
+    def compares_states(self) -> bool:
+        """Whether a term compares hidden states themselves."""
+        return bool(self.hidden or self.cosine)
+
+    @property
     def need_states(self) -> bool:
         """Whether a term looks further into the networks than at their answers."""
         return any(getattr(self, name) for name in _TAUGHT if name != "prediction")
@@ -134,12 +139,26 @@ class Train(_Value):
     @property
     def compares_heads(self) -> bool:
         """Whether a term takes a head of the student and the teacher's at its place for the same."""
-        return any(one is not None and one.compares_heads for one in (self.losses, self.largest))
+        return any(one.compares_heads for one in self._all_losses)
+
+    @property
+    def compares_attention(self) -> bool:
+        """Whether a term compares attention head by head."""
+        return any(one.attention for one in self._all_losses)
+
+    @property
+    def compares_states(self) -> bool:
+        """Whether a term compares hidden states themselves."""
+        return any(one.compares_states for one in self._all_losses)
 
     @property
     def looks_inside(self) -> bool:
         """Whether a term compares more of the teacher than its answers."""
-        return any(one is not None and one.need_states for one in (self.losses, self.largest))
+        return any(one.need_states for one in self._all_losses)
+
+    @property
+    def _all_losses(self) -> tuple[Losses, ...]:
+        return (self.losses,) if self.largest is None else (self.losses, self.largest)
 
     @model_validator(mode="after")
     def _teacher_if_needed(self) -> Self:
@@ -157,6 +176,12 @@ class Train(_Value):
                 f"stage {self.name!r}: who learns more than answers from the largest sub-network needs all "
                 "of its layers; leave layer_drop at 0 and give depth_mults a 1"
             )
+        if self._drops_tokens and self.losses.need_states:
+            raise ValueError(
+                f"stage {self.name!r} compares hidden states or attention of sub-networks that drop tokens, "
+                "but a token that was dropped has none to compare; let them learn answers only, and give "
+                "these terms to the largest (largest: ..., teacher.distillation: inplace)"
+            )
         return self
 
     @property
@@ -169,6 +194,10 @@ class Train(_Value):
         """Whether anything is learnt from the fixed network, not only in place from the largest."""
         first = self.largest or self.losses if self._teaches_in_place else self.losses
         return self.teacher is not None and first.need_teacher
+
+    @property
+    def _drops_tokens(self) -> bool:
+        return isinstance(self.subnets, Sandwich) and self.subnets.length_drop > 0
 
     @property
     def _teaches_in_place(self) -> bool:
@@ -273,12 +302,6 @@ class Recipe(_Value):
                         f"stage {stage.name!r} would learn from the network that {earlier[-1]!r} has just "
                         "made, which knows nothing; name a stage before that as its teacher"
                     )
-                if stage.looks_inside and (other := self._reduced_since(stage, earlier)):
-                    raise ValueError(
-                        f"stage {stage.name!r} compares hidden states or attention with {wanted!r}, but "
-                        f"{other!r} has made another architecture of the network since; learn its answers "
-                        "only (prediction)"
-                    )
                 if stage.compares_heads and (lost := self._rewired_since(stage, earlier)):
                     raise ValueError(
                         f"stage {stage.name!r} compares attention head by head, but {lost!r} has changed "
@@ -290,11 +313,6 @@ class Recipe(_Value):
     def _rewired_since(self, stage: Train, earlier: list[str]) -> str | None:
         """The stage that last rewired the student after its teacher was made, if one did."""
         names = [one.name for one in self._between(stage, earlier) if isinstance(one, Rewire)]
-        return names[-1] if names else None
-
-    def _reduced_since(self, stage: Train, earlier: list[str]) -> str | None:
-        """The stage that last reduced the student after its teacher was made, if one did."""
-        names = [one.name for one in self._between(stage, earlier) if isinstance(one, Reduce)]
         return names[-1] if names else None
 
     def _between(self, stage: Train, earlier: list[str]) -> tuple[Stage, ...]:

@@ -9,11 +9,17 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dynabert.attention_matching import attention_loss, relation_loss
 from dynabert.data.encoding import Batch
-from dynabert.distillation import cosine_loss, hidden_loss, matched_states, prediction_losses
+from dynabert.distillation import (
+    cosine_loss,
+    hidden_loss,
+    matched_states,
+    prediction_losses,
+    teacher_state,
+)
 from dynabert.errors import UserError
 from dynabert.modeling.attention import attention_scores
 from dynabert.modeling.models import TaskModel
@@ -49,6 +55,7 @@ def accumulate_gradients(
     teacher: TaskModel | None = None,
     teaching: Teacher = TEACHING,
     largest_losses: Losses | None = None,
+    projection: nn.Module | None = None,
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     backward: Callable[[Tensor], None] = torch.Tensor.backward,
 ) -> Tensor:
@@ -65,6 +72,7 @@ def accumulate_gradients(
     subnets: for in-place distillation of more than answers the first must execute all layers.
     teaching: how wide the teacher is, and whom it teaches.
     largest_losses: of the first, where it teaches the others and learns from something else itself.
+    projection: from the student's hidden size to the teacher's, where they differ; it learns, too.
     autocast, backward: an accelerator's, for mixed precision.
     """
     need_states = any(one.need_states for one in (losses, largest_losses) if one is not None)
@@ -109,7 +117,7 @@ def accumulate_gradients(
                     own, largest = largest_losses or losses, given.detached()
                 if teacher is not None and own.need_teacher and not (inplace and number):
                     taught = teach(_teacher_subnet(subnets[number], teaching))
-                found.append(subnet_loss(given, taught, batch, own, needed_mask))
+                found.append(subnet_loss(given, taught, batch, own, needed_mask, projection))
         backward(torch.stack(found).sum())
         values[group] = torch.stack(found).detach().to(values)
     if learns:
@@ -164,6 +172,7 @@ def subnet_loss(
     batch: Batch,
     losses: Losses,
     attention_mask: Tensor | None,
+    projection: nn.Module | None = None,
 ) -> Tensor:
     """The weighted loss of one sub-network: its labels, and what it takes over from a teacher."""
     config = given.network.config
@@ -176,19 +185,29 @@ def subnet_loss(
     if losses.prediction:
         loss = prediction_losses(given.logits, taught.logits, losses.temperature, losses.divergence)
         terms.append(losses.prediction * loss)
+    project = nn.Identity() if projection is None or taught.network is given.network else projection
+
+    def of_teacher(state: int) -> int:
+        """The number of the teacher's state for one of the student's architecture."""
+        return teacher_state(
+            state, config.num_hidden_layers, taught.network.config.num_hidden_layers
+        )
+
     if losses.hidden:
         layers = given.resolved.layers
         matched = matched_states(layers, config.num_hidden_layers, config.depth_choice)
-        theirs = [taught.states[state] for state in matched]
+        theirs = [taught.states[of_teacher(state)] for state in matched]
+        ours = [project(state) for state in given.states]
         # State 0 is the embedding output, so this is l_emb + l_hidn.
-        terms.append(losses.hidden * hidden_loss(given.states, theirs, attention_mask))
+        terms.append(losses.hidden * hidden_loss(ours, theirs, attention_mask))
     if losses.attention:
         places = range(len(given.resolved.layers))
         # The teacher executes all layers, so the place of one is its number.
+        matching = [of_teacher(layer + 1) - 1 for layer in given.resolved.layers]
         attention = attention_loss(
             [_attention_scores(given, place) for place in places],
             # Computed from the teacher's weights, which in in-place distillation are the student's.
-            [_attention_scores(taught, layer).detach() for layer in given.resolved.layers],
+            [_attention_scores(taught, layer).detach() for layer in matching],
             attention_mask,
             of=losses.attention_of,
         )
@@ -202,7 +221,7 @@ def subnet_loss(
         )
         terms.append(losses.relations * relations)
     if losses.cosine:
-        loss = cosine_loss(given.states[-1], taught.states[-1], attention_mask)
+        loss = cosine_loss(project(given.states[-1]), taught.states[-1], attention_mask)
         terms.append(losses.cosine * loss)
     return torch.stack(terms).sum()
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dynabert import PAPER_SPACE, DynaBertForSequenceClassification, Subnet
 from dynabert.attention_matching import attention_loss, relation_loss
-from dynabert.distillation import cosine_loss
+from dynabert.distillation import cosine_loss, teacher_state
 from dynabert.errors import UserError
 from dynabert.subnet import kept_layers
 from dynabert.training.loop import schedule, seed_from
@@ -383,3 +383,67 @@ def test_seeds_of_neighbours_differ() -> None:
     assert len(seeds) == 4000
     assert seed_from(1, 2) == seed_from(1, 2)
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_a_smaller_student_is_compared_through_the_projection_layer_by_layer() -> None:
+    """TinyBERT, eqs. (7) to (9): 2 layers of hidden size 24 learn from layers 2 and 4 of size 48."""
+    torch.manual_seed(3)
+    hf = make_hf(
+        num_layers=2,
+        hidden_size=24,
+        num_attention_heads=3,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    student, teacher = DynaBertForSequenceClassification.from_hf(hf), make(seed=1)
+    projection = torch.nn.Linear(24, 48).double()
+    batch, losses = labelled(), Losses(hidden=0.5, attention=2.0, cosine=0.3)
+    given = student(**batch, output_hidden_states=True).hidden_states
+    with torch.no_grad():
+        taught = teacher(**batch, output_hidden_states=True).hidden_states
+    real = batch["attention_mask"].bool()
+    expected = torch.zeros((), dtype=torch.float64)
+    for ours, number in zip(given, (0, 2, 4), strict=True):
+        expected = expected + 0.5 * F.mse_loss(projection(ours)[real], taught[number][real])
+    pairs = (real[:, :, None] & real[:, None, :])[:, None].expand(-1, 3, -1, -1)
+    for layer, number in ((0, 1), (1, 3)):
+        scores = []
+        for model, state in ((student, given[layer]), (teacher, taught[number])):
+            attention = model.backbone.encoder.layers[
+                layer if model is student else number
+            ].attention
+            query, key = (
+                part(state).unflatten(-1, (-1, 8)).transpose(1, 2)
+                for part in (attention.query, attention.key)
+            )
+            scores.append((query @ key.mT / 8**0.5)[:, :3])
+        expected = expected + 2.0 * F.mse_loss(scores[0][pairs], scores[1].detach()[pairs])
+    cosines = F.cosine_similarity(projection(given[-1]), taught[-1], dim=-1)
+    expected = expected + 0.3 * (1 - cosines)[real].mean()
+    expected.backward()
+    ours, projected = gradients(student), projection.weight.grad.clone()
+    student.zero_grad()
+    projection.zero_grad()
+    (value,) = accumulate_gradients(
+        *(student, batch, [Subnet()], losses),
+        teacher=teacher,
+        teaching=FULL_TEACHER,
+        projection=projection,
+    )
+    torch.testing.assert_close(value.double(), expected.detach(), rtol=1e-6, atol=0)
+    torch.testing.assert_close(projection.weight.grad, projected, rtol=1e-9, atol=1e-12)
+    found = gradients(student)
+    assert found.keys() == ours.keys()
+    for name, gradient in ours.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("num_layers", "num_teacher_layers", "states"),
+    [(6, 12, (0, 2, 4, 6, 8, 10, 12)), (4, 6, (0, 1, 3, 4, 6)), (5, 5, (0, 1, 2, 3, 4, 5))],
+)
+def test_states_of_a_deeper_teacher_are_evenly_spaced(
+    num_layers: int, num_teacher_layers: int, states: tuple[int, ...]
+) -> None:
+    found = [teacher_state(n, num_layers, num_teacher_layers) for n in range(num_layers + 1)]
+    assert tuple(found) == states

@@ -184,8 +184,6 @@ def test_learning_rates_left_open_are_usual_for_the_reduced_size() -> None:
 @pytest.mark.parametrize(
     ("losses", "stage", "said"),
     [
-        (Losses(hidden=1.0), "rewire", "another architecture of the network since"),
-        (Losses(attention=1.0), "rewire", "another architecture of the network since"),
         (Losses(prediction=1.0), "previous", "which knows nothing; name a stage before that"),
     ],
 )
@@ -200,10 +198,87 @@ def test_a_larger_network_is_not_cut_from_a_smaller(
 ) -> None:
     larger = REDUCE.model_copy(update={"layers": 9})
     used = recipe(FINE_TUNE, Rewire(num_examples=8), larger, DISTIL)
+    events: list[Any] = []
     with pytest.raises(UserError, match="9 layers, and the network it would be cut from 4"):
-        train(plan(data, tiny_backbone, used), tmp_path)
+        train(plan(data, tiny_backbone, used), tmp_path, events.append)
+    assert not events  # before anything was trained
 
 
 def test_the_preset_takes_its_sizes_from_whoever_asks() -> None:
     (reduce,) = [one for one in RECIPES["plain-student"].stages if isinstance(one, Reduce)]
     assert reduce == Reduce()
+
+
+LOOK_INSIDE = Train(
+    name="intermediate",
+    losses=Losses(hidden=1.0, attention=1.0),
+    teacher=Teacher(stage="rewire", width="full"),
+    epochs=2,
+    learning_rate=2e-3,
+    keep="last",
+    evaluations=2,
+)
+
+
+@pytest.mark.parametrize(
+    ("reduce", "said"),
+    [
+        (Reduce(layers=9, start="scratch"), "student has 9 layers and the teacher 4"),
+        (Reduce(heads=12, start="scratch"), "student has 12 heads in a layer and the teacher 6"),
+    ],
+)
+def test_more_layers_or_heads_than_the_teachers_have_nothing_to_learn_from(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path, reduce: Reduce, said: str
+) -> None:
+    used = recipe(FINE_TUNE, Rewire(num_examples=8), reduce, LOOK_INSIDE)
+    with pytest.raises(UserError, match=said):
+        train(plan(data, tiny_backbone, used), tmp_path)
+    answers = Train(**(LOOK_INSIDE.model_dump() | {"losses": Losses(prediction=1.0)}))
+    short = recipe(FINE_TUNE, Rewire(num_examples=8), reduce, answers)
+    assert train(plan(data, tiny_backbone, short), tmp_path).config.hidden_size == 48
+
+
+def test_a_smaller_student_learns_layer_by_layer_through_a_projection(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is learnt with the student, kept over a kill, and no part of the run."""
+    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0.0)
+    used = recipe(FINE_TUNE, Rewire(num_examples=16), REDUCE, LOOK_INSIDE, DISTIL)
+    whole = train(plan(data, tiny_backbone, used), tmp_path / "whole")
+    assert not [name for name in weights(whole) if "projection" in name or name.startswith("1.")]
+    losses = [
+        record["loss"]
+        for record in whole.metrics
+        if record["event"] == "step" and record["stage"] == "intermediate"
+    ]
+    assert losses[-1] < losses[0]
+    kills = 0
+    for number in (12, 3, 2, 4, 3, 8, 9):
+        try:
+            run = train(plan(data, tiny_backbone, used), tmp_path / "broken", kill_at(number))
+        except Killed:
+            kills += 1
+        else:
+            break
+    else:
+        run = train(plan(data, tiny_backbone, used), tmp_path / "broken")
+    assert kills >= 3
+    assert all(weights(run)[name].equal(value) for name, value in weights(whole).items())
+
+
+def test_the_recipe_of_tinybert_trains_a_student_of_any_plain_size(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    stages = []
+    for stage in RECIPES["tinybert-student"].stages:
+        if isinstance(stage, Train):
+            stage = stage.model_copy(update={"epochs": 0.5, "learning_rate": 1e-3})
+        elif isinstance(stage, Reduce):
+            stage = REDUCE
+        stages.append(stage)
+    used = RECIPES["tinybert-student"].model_copy(update={"stages": tuple(stages)})
+    run = train(plan(data, tiny_backbone, used), tmp_path)
+    assert run.config.hidden_size == 24
+    assert list(run.info.stage_seconds) == [
+        *("fine-tune", "rewire", "reduce", "intermediate", "prediction")
+    ]

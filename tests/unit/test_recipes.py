@@ -321,3 +321,22 @@ def test_the_recipe_of_three_axes_opens_them_all():
     best = [stage.epochs for stage in RECIPES["best"].train_stages]
     assert epochs[:2] == best[:2]
     assert epochs[2] + epochs[3] / 2 == pytest.approx(best[2], abs=0.01)
+
+
+def test_states_of_dropped_tokens_are_not_compared() -> None:
+    stage = {
+        "name": "x",
+        "subnets": Sandwich(length_drop=0.2),
+        "losses": Losses(hidden=1.0),
+        "teacher": Teacher(stage="fine-tune"),
+    }
+    with pytest.raises(ValidationError, match="a token that was dropped has none to compare"):
+        Train(**stage)
+    Train(**(stage | {"subnets": Sandwich()}))
+    inplace = Teacher(stage="fine-tune", distillation="inplace")
+    Train(
+        **(
+            stage
+            | {"losses": Losses(prediction=1.0), "largest": Losses(hidden=1.0), "teacher": inplace}
+        )
+    )

@@ -96,6 +96,36 @@ _PLAIN = Recipe(
     depth_mults=(1.0,),
 )
 
+# TinyBERT as it was made: a smaller network with a hidden size of its own.
+_TINYBERT_PLAIN = Recipe(
+    name="tinybert-student",
+    about="TinyBERT's two stages on a plain network <layers, heads, hidden size, neurons> "
+    "(--set reduce.layers=3 and so on; --set reduce.pretrained=FOLDER for one with weights of its own): first "
+    "attention, embeddings and hidden states, these through one learnt projection where the hidden sizes "
+    "differ; then answers.",
+    stages=(
+        FINE_TUNE,
+        REWIRE,  # a narrow student keeps what matters
+        Reduce(),
+        Train(
+            name="intermediate",
+            losses=Losses(hidden=1.0, attention=1.0),
+            teacher=Teacher(stage="rewire", width="full"),
+            epochs=_EPOCHS - _PREDICTION_EPOCHS,
+            evaluations=1,
+            keep="last",  # no loss here knows the answers
+        ),
+        Train(
+            name="prediction",
+            losses=Losses(prediction=1.0),
+            teacher=Teacher(stage="rewire", width="full"),
+            epochs=_PREDICTION_EPOCHS,
+        ),
+    ),
+    width_mults=(1.0,),
+    depth_mults=(1.0,),
+)
+
 COMPARED = (
     _distilbert(0.75),
     _distilbert(0.5),
@@ -103,6 +133,7 @@ COMPARED = (
     _tinybert(1.0, 0.5),
     _tinybert(0.5, 0.5),
     _PLAIN,
+    _TINYBERT_PLAIN,
     Recipe(
         name="layerdrop",
         about="LayerDrop: fine-tuned with layers left out at random (a fifth of them), then cut to any depth "
