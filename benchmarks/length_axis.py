@@ -23,6 +23,7 @@ from dynabert.evaluation import count_macs, describe_machine
 from dynabert.evaluation.latency import LatencySetup, measure_latency
 from dynabert.examples import load_examples
 from dynabert.files import write_text_atomically
+from dynabert.reproduction.collect import current_commit
 from dynabert.runs import Run
 from dynabert.search.front import BATCH_SIZES, latency_column, measure_front
 from dynabert.search.loop import run_search
@@ -126,6 +127,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "metric": metric,
         "seed": arguments.seed,
         "command": this_command(),
+        "commit": current_commit(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(torch.device("cpu")),
         "versions": run.info.versions,
@@ -182,7 +184,8 @@ def write_readme(out: Path) -> None:
         "Table 1 of Dynamic-TinyBERT (arXiv 2111.09645) in another setting: minilm's six layers are the "
         "teacher, three of them the student, and the training is shorter; so only the order compares with "
         "the paper's, not the size of the numbers. *Within 1 point*: the cheapest of the searched length "
-        "configurations whose dev score is at most one point below the student's own at full length.",
+        "configurations whose dev score is at most one point below the student's own at full length. "
+        "Learning rates are those of the other recipes here (see docs/departures.md).",
     ]
     for (task, seed), results in groups.items():
         first = results[0]

@@ -29,6 +29,7 @@ from dynabert.evaluation import count_macs, describe_machine
 from dynabert.examples import RunExamples, load_examples
 from dynabert.files import write_text_atomically
 from dynabert.modeling.models import TaskModel
+from dynabert.reproduction.collect import current_commit
 from dynabert.runs import Run
 from dynabert.search.loop import Tried, run_search
 from dynabert.search.search import open_search
@@ -148,6 +149,7 @@ def searched(
         "machine": describe_machine(torch.device("cpu")),
         "created": datetime.date.today().isoformat(),
         "command": this_command(),
+        "commit": current_commit(),
     }
 
 

@@ -26,6 +26,7 @@ from dynabert.data.source import DataSource
 from dynabert.evaluation import describe_machine
 from dynabert.examples import load_examples
 from dynabert.files import write_text_atomically
+from dynabert.reproduction.collect import current_commit
 from dynabert.runs import Run
 from dynabert.search.front import BATCH_SIZES, latency_column, measure_front
 from dynabert.search.loop import Tried, run_search
@@ -68,6 +69,7 @@ def main() -> None:
         "tokens": arguments.tokens,
         "trials": arguments.trials,
         "command": this_command(),
+        "commit": current_commit(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(torch.device("cpu")),
         "stage_seconds": {name: run.info.stage_seconds for name, run in runs.items()},
