@@ -20,7 +20,21 @@ from dynabert.data.squad.windows import Passage
 from dynabert.errors import UserError
 
 WORDS = st.sampled_from(
-    ["the", "cat", "dog", "good", "zebra,", "(red)", "café", "naïve!", "日本", "a-b", "x" * 9, "é"]
+    [
+        "the",
+        "cat",
+        "dog",
+        "good",
+        "zebra,",
+        "(red)",
+        "café",
+        "naïve!",
+        "日本",
+        "a-b",
+        "x" * 9,
+        "é",
+        "cafe\u0301",
+    ]
 )
 
 

@@ -8,6 +8,7 @@ when its batch is.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -76,8 +77,14 @@ class Passage:
         return (first, last) if first <= last else None
 
     def letters_of(self, first: int, last: int) -> tuple[int, int]:
-        """The first letter of a first token, and the one after the last of a last token."""
-        return int(self.offsets[first, 0]), int(self.offsets[last, 1])
+        """The first letter of a first token, and the one after the last of a last token.
+
+        Marks that combine with that letter belong to it: uncased tokenizers leave them out of all tokens.
+        """
+        end = int(self.offsets[last, 1])
+        while end < len(self.text) and unicodedata.combining(self.text[end]):
+            end += 1
+        return int(self.offsets[first, 0]), end
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
