@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import tempfile
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from dynabert.errors import UserError
 
 
 def file_sha256(path: Path) -> str:
@@ -45,3 +50,28 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes `path` when all is written; if that fails, nothing stays.
+
+    Raises:
+        UserError: there is something of that name, or no folder to hold it.
+    """
+    if os.path.lexists(path):
+        raise UserError(f"{path} exists already; give a folder that does not.")
+    parent = path.absolute().parent
+    if parent.exists() and not parent.is_dir():
+        raise UserError(f"{path} cannot be written: {parent} is no folder.")
+    parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=parent))
+    try:
+        yield scratch
+        # As one would have them: safetensors files come readable by their owner alone, as this folder does.
+        for file in scratch.iterdir():
+            file.chmod(0o644)
+        scratch.chmod(0o755)
+        scratch.rename(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from dynabert.evaluation.cost import num_params_total
 from dynabert.export.card import CARD, model_card
 from dynabert.export.naming import export_name
+from dynabert.files import new_folder
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
 from dynabert.subnet import Subnet
@@ -23,19 +24,21 @@ def export_subnet(
     model: TaskModel | None = None,
     half: bool = False,
 ) -> None:
-    """Write a sub-network as a dense model with its tokenizer and a model card.
+    """Write a sub-network as a dense model with its tokenizer and a model card; all of it or nothing.
 
     model: the run's model, where it is loaded already.  half: store the weights in 16 bits.
+
+    Raises:
+        UserError: the folder exists.
     """
     whole = run.model() if model is None else model
-    small = whole.extract(subnet)
-    if half:
-        small = small.half()
-    small.save_pretrained(folder)
-    run.tokenizer().save_pretrained(folder)
-    (folder / CARD).write_text(model_card(run, whole, subnet, half=half), encoding="utf-8")
-    for path in folder.iterdir():
-        path.chmod(0o644)  # safetensors files come readable by their owner alone
+    with new_folder(folder) as scratch:
+        small = whole.extract(subnet)
+        if half:
+            small = small.half()
+        small.save_pretrained(scratch)
+        run.tokenizer().save_pretrained(scratch)
+        (scratch / CARD).write_text(model_card(run, whole, subnet, half=half), encoding="utf-8")
 
 
 def zip_subnet(

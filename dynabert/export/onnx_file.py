@@ -6,6 +6,7 @@ layer is looked up from each text's own length.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import logging
 import warnings
@@ -59,7 +60,7 @@ def write_onnx(model: TaskModel, path: Path, inputs: Sequence[str] = INPUTS) -> 
         UserError: the packages that this needs are not installed.
     """
     _check_installed()
-    small = model.float().cpu().eval()
+    small = copy.deepcopy(model).float().cpu().eval()
     names = [name for name in INPUTS if name in inputs]
     batch = torch.full((2, 7), min(5, small.config.vocab_size - 1))
     example = {"input_ids": batch, "attention_mask": torch.ones_like(batch)}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +10,12 @@ import numpy as np
 import torch
 
 from dynabert.data.encoding import Encoded
-from dynabert.errors import UserError
 from dynabert.evaluation.latency import LatencySetup, describe_machine
 from dynabert.export.card import CARD, ONNX_FILE, OnnxFacts, onnx_card
 from dynabert.export.naming import Format
 from dynabert.export.onnx_file import output_names, quantize_onnx, write_onnx
 from dynabert.export.onnx_network import Beside, OnnxNetwork, evaluate_onnx, time_beside
+from dynabert.files import new_folder
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
 from dynabert.subnet import Subnet
@@ -51,14 +48,10 @@ def export_onnx(
     """
     if form == "transformers":
         raise ValueError("form must be onnx or onnx-int8, got 'transformers': use export_subnet.")
-    if folder.exists():
-        raise UserError(f"{folder} exists already; give a folder that does not.")
     phase = on_phase or (lambda what: None)
     whole = run.model() if model is None else model
     tokenizer = run.tokenizer()
-    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
-    try:
+    with new_folder(folder) as scratch:
         file, exact = scratch / ONNX_FILE, scratch / "exact.onnx"
         phase("writing the graph")
         write_onnx(whole.extract(subnet), exact, tokenizer.model_input_names)
@@ -71,8 +64,7 @@ def export_onnx(
         else:
             exact.rename(file)
         _sign(file, run, subnet)
-        network = OnnxNetwork(file)
-        evaluation = None
+        network, evaluation = OnnxNetwork(file), None
         if dev is not None:
             phase("scoring")
             evaluation = evaluate_onnx(
@@ -93,12 +85,6 @@ def export_onnx(
         )
         tokenizer.save_pretrained(scratch)
         (scratch / CARD).write_text(onnx_card(run, whole, subnet, facts), encoding="utf-8")
-        for path in scratch.iterdir():
-            path.chmod(0o644)
-        scratch.chmod(0o755)
-        os.rename(scratch, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return facts
 
 

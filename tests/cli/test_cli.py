@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,17 +13,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 from small_data import write_csv
 from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
 from dynabert import DynaBertForSequenceClassification, Subnet
-from dynabert.cli import serve_commands
+from dynabert.cli import inspect_commands, serve_commands
 from dynabert.cli.main import app
+from dynabert.errors import UserError
 from dynabert.evaluation import evaluate
 from dynabert.examples import load_examples
 from dynabert.importance import Importance
-from dynabert.runs import Run
+from dynabert.runs import Run, write_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST = [
@@ -112,6 +115,75 @@ def test_sweep_writes_and_keeps_rows(runs_dir: Path, tmp_path: Path) -> None:
     kept = Run.load(runs_dir / "tiny").results
     assert set(rows["subnet"]) < set(kept["subnet"])
     assert kept["subnet"].is_unique
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--tokens", "100000"), r"this model reads at most \d+ tokens, got 100000"),
+        (("--tokens", "0"), "tokens must be at least 1, got 0"),
+        (("--keep",), "cannot write to .*tiny, where the result would be kept"),
+    ],
+)
+def test_sweep_refuses_before_it_evaluates(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    evaluated: list[object] = []
+    monkeypatch.setattr(inspect_commands, "sweep_subnets", lambda *a, **k: evaluated.append(a))
+    access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: Path(path).name != "tiny" and access(path, mode)
+    )
+    done = CliRunner().invoke(app, ["sweep", "tiny", *arguments, "--runs-dir", str(runs_dir)])
+    assert isinstance(done.exception, UserError)
+    assert re.search(said, str(done.exception))
+    assert evaluated == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [
+        ("sweep", "--latency-batch"),
+        ("choose", "--batch"),
+        ("search", "--batch"),
+        ("latency", "--batch"),
+    ],
+)
+@pytest.mark.parametrize("batch", ["0", "1025", "99999999"])
+def test_a_pass_that_is_timed_is_of_a_thousand_texts_at_most(
+    runs_dir: Path, verb: str, option: str, batch: str
+) -> None:
+    done = CliRunner().invoke(app, [verb, "tiny", option, batch, "--runs-dir", str(runs_dir)])
+    assert done.exit_code == 2
+    assert f"{batch} is not in the range 1<=x<=1024" in " ".join(done.output.split())
+
+
+def test_a_folder_for_generated_examples_is_refused_by_every_verb(
+    runs_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(runs_dir / "tiny", tmp_path / "tiny")
+    path = tmp_path / "tiny" / "recipe.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8")) | {"data": {"task": "teaching"}}
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    write_manifest(tmp_path / "tiny")
+    out = str(tmp_path / "out")
+    for verb, *options in (
+        ("evaluate",),
+        ("sweep",),
+        ("importance",),
+        ("importance", "--measure"),
+        ("ablate",),
+        ("extract", "--out", out),
+        ("extract", "--format", "onnx-int8", "--out", out),
+        ("search", "--trials", "2"),
+        ("ose", "--epsilon", "1"),
+        ("ose-plain",),
+        ("choose", "--params", "1e9"),
+    ):
+        command = [verb, "tiny", *options, "--data-dir", "/tmp", "--runs-dir", str(tmp_path)]
+        done = CliRunner().invoke(app, command)
+        assert "the teaching set is generated" in str(done.exception), verb
+    assert not (tmp_path / "out").exists()
 
 
 def test_sweep_over_shares_of_tokens_that_are_dropped(runs_dir: Path, tmp_path: Path) -> None:
@@ -287,7 +359,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
         (("sweep", "tiny", "--out", "table.txt"), "--out writes .csv or .parquet"),
         (("sweep", "tiny", "--out", tmp_path / "no" / "t.csv"), "there is no folder"),
         (("importance", "tiny", "--split", "dev"), "--split says how to measure; give --measure"),
-        (("extract", "tiny", "--out", train_file / "x"), "Not a directory"),
+        (("extract", "tiny", "--out", train_file / "x"), "train.csv is no folder"),
         # A folder will do instead of a name, and nothing is overwritten.
         (("extract", runs_dir / "tiny", "--width", "0.5", "--out", glue), "exists already"),
         (("attention", "tiny", *said), "reads one text at a time"),

@@ -100,9 +100,9 @@ _PLAIN = Recipe(
 _TINYBERT_PLAIN = Recipe(
     name="tinybert-student",
     about="TinyBERT's two stages on a plain network <layers, heads, hidden size, neurons> "
-    "(--set reduce.layers=3 and so on; --set reduce.pretrained=FOLDER for one with weights of its own): first "
-    "attention, embeddings and hidden states, these through one learnt projection where the hidden sizes "
-    "differ; then answers.",
+    "(--set reduce.layers=3 and so on; --set reduce.pretrained=FOLDER for one with weights of its own): "
+    "first attention, embeddings and hidden states, these through one learnt projection where the hidden "
+    "sizes differ; then answers.",
     stages=(
         FINE_TUNE,
         REWIRE,  # a narrow student keeps what matters
