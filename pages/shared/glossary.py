@@ -109,6 +109,12 @@ GLOSSARY = (
         "Matthews 1975",
     ),
     (
+        "ONNX",
+        "A file format for networks that runs without PyTorch. With 8-bit weights the file is a quarter of "
+        "the size and faster; its answers change a little, so it is scored by itself.",
+        "",
+    ),
+    (
         "Optimal subarchitecture extraction, OSE; W",
         "The search that found Bort. W multiplies the shares of parameters and of inference cost that an "
         "architecture saves and divides them by its error; the largest W among every ε-th architecture wins.",
