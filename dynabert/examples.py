@@ -35,10 +35,20 @@ class RunExamples:
         return self._encode(next(iter(self.data.dev)))
 
     @cached_property
+    def other_dev(self) -> Mapping[str, Encoded]:
+        """Every further dev split by its name (of MNLI, the mismatched genres)."""
+        _, *others = self.data.dev
+        return {name: self._encode(name) for name in others}
+
+    @property
     def all_dev(self) -> Mapping[str, Encoded]:
-        """Every dev split by its name."""
-        first, *others = self.data.dev
-        return {first: self.dev, **{name: self._encode(name) for name in others}}
+        """Every dev split by its name, `dev` first."""
+        return {next(iter(self.data.dev)): self.dev, **self.other_dev}
+
+    @property
+    def num_dev(self) -> int:
+        """How many examples all dev splits have together."""
+        return sum(split.num_examples for split in self.all_dev.values())
 
     def check_own(self, what: str) -> None:
         """Refuse examples that are not those the run was trained on.

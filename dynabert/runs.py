@@ -43,6 +43,7 @@ from dynabert.data.source import DataSource
 from dynabert.data.squad.windows import DEFAULT_STRIDE
 from dynabert.data.tasks import TaskKind
 from dynabert.errors import BROKEN_FILES, UserError, explain, first_line
+from dynabert.evaluation.retiming import TIMES
 from dynabert.files import file_sha256, write_text_atomically
 from dynabert.importance import Importance
 from dynabert.modeling.configuration import DynaBertConfig
@@ -60,7 +61,8 @@ ABLATION = "head_ablation.safetensors"
 
 _COMPLETE = {RECIPE, METRICS, RESULTS, "config.json", "model.safetensors", "tokenizer.json"}
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LONGEST_NAME = 64
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 
 
 class TaskInfo(BaseModel):
@@ -274,16 +276,28 @@ class Run:
         return results[reported] if reported.any() else results
 
     @property
+    def recipe_grid(self) -> SearchSpace:
+        """The widths and depths that the recipe reports: those it has trained.
+
+        Of a student of fixed size the full network is none of it: its other layers were left behind.
+        """
+        recipe = self.info.recipe
+        return SearchSpace(
+            tuple(recipe.get("width_mults") or PAPER_WIDTHS),
+            tuple(recipe.get("depth_mults") or PAPER_DEPTHS),
+        )
+
+    @property
     def reported_grid(self) -> SearchSpace:
         """The widths and depths that the recipe reports, the full network's with them."""
-        widths, depths = (
-            {1.0, *map(float, self.info.recipe.get(name) or usual)}
-            for name, usual in (("width_mults", PAPER_WIDTHS), ("depth_mults", PAPER_DEPTHS))
-        )
-        return SearchSpace(tuple(widths), tuple(depths))
+        own = self.recipe_grid
+        return SearchSpace((1.0, *own.width_mults), (1.0, *own.depth_mults))
 
     def add_results(self, rows: pd.DataFrame) -> None:
-        """Keep rows measured later with the run; they replace earlier ones of the same sub-networks."""
+        """Keep rows measured later with the run; they replace earlier ones of the same sub-networks.
+
+        What a new row does not say (a latency, the metrics of a further dev split) stays as it was.
+        """
         path = self.folder / MEASURED
         with (self.folder / MANIFEST).open("rb") as held:
             fcntl.flock(held, fcntl.LOCK_EX)  # two who add at once must not lose each other's rows
@@ -319,15 +333,17 @@ class Run:
         return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
 
 
-def check_run_name(name: str, what: str = "run") -> str:
+def check_run_name(name: str, what: str = "a run") -> str:
     """The name itself, if a run, or something else that is kept in a folder of its name, may be called so.
+
+    what: it is to name, for example "a search".
 
     Raises:
         UserError: it could leave the runs folder or hide in it.
     """
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"{name!r} cannot name a {what}: use 1 to 64 letters, digits, '.', '_' and '-', "
+            f"{name!r} cannot name {what}: use 1 to {LONGEST_NAME} letters, digits, '.', '_' and '-', "
             "beginning with a letter or digit."
         )
     return name
@@ -434,4 +450,13 @@ def _renamed_when_complete(target: Path) -> Iterator[Path]:
 
 
 def _latest(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.drop_duplicates("subnet", keep="last", ignore_index=True)
+    """A row for each sub-network, the last; what that does not say is taken from those before it."""
+    # The key says all about lengths: there None is no gap, and stays as it is written.
+    of_subnet = rows.drop(columns="length_config", errors="ignore").groupby("subnet", sort=False)
+    told = rows.assign(**of_subnet.ffill())
+    if (
+        rows["tokens"].nunique() > 1
+    ):  # a latency is of so many tokens, and says nothing about others
+        times = [name for name in TIMES if name in rows]
+        told[times] = rows.groupby(["subnet", "tokens"], sort=False)[times].ffill()
+    return told.drop_duplicates("subnet", keep="last", ignore_index=True)

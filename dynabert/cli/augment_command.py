@@ -22,6 +22,7 @@ from dynabert.cli.data_options import (
 from dynabert.cli.display import TrainingDisplay, console
 from dynabert.data.augmentation import Augmentation, Settings, default_copies
 from dynabert.data.augmentation import augment as write
+from dynabert.data.augmentation.settings import MOST_COPIES
 from dynabert.training.events import Notice, Working
 from dynabert.training.plan import MAX_SEED
 
@@ -47,7 +48,9 @@ def augment(
     copies: Annotated[
         int | None,
         typer.Option(
-            min=1, help="N: tries for each text. Left out: the official script's of the task."
+            min=1,
+            max=MOST_COPIES,
+            help="N: tries for each text. Left out: the official script's of the task.",
         ),
     ] = None,
     seed: Annotated[
@@ -55,7 +58,9 @@ def augment(
     ] = 0,
     num_train: Annotated[
         int | None,
-        typer.Option(help="Augment the examples that train draws with that number and seed."),
+        typer.Option(
+            min=1, help="Augment the examples that train draws with that number and seed."
+        ),
     ] = None,
     dev_file: DevFile = None,
     text_column: TextColumns = None,

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dynabert.cli.display import TrainingDisplay, console
-from dynabert.cli.options import RUNS_DIR, AsJson, DataDir, RunName, RunsDir
+from dynabert.cli.options import RUNS_DIR, AsJson, Batch, DataDir, RunName, RunsDir, check_data_dir
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import PAPER_TOKENS
 from dynabert.examples import load_examples
@@ -40,7 +40,7 @@ def choose(
         int | None,
         typer.Option(min=1, help="Tokens of each text. [as the run's own results]"),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Texts per pass.")] = 1,
+    batch: Batch = 1,
     params: Annotated[
         float | None, typer.Option(help="Parameters that its layers may have, for example 2e6.")
     ] = None,
@@ -84,6 +84,7 @@ def choose(
         batch_size=batch,
     )
     opened = find_run(run, runs_dir)
+    check_data_dir(opened, data_dir)
     if tokens is None:
         own = int(opened.results["tokens"].iloc[0])
         budget = replace(budget, tokens=own)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dynabert.data.source import CsvSource, DataSource
+from dynabert.data.source import CsvSource, DataSource, refuse_folder
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError
 
@@ -62,10 +62,8 @@ def chosen_source(
         known = find_task(task)
         if used:
             raise UserError(f"{used[0]} is for CSV files only, and {task!r} is not one.")
-        if known.name == "teaching" and data_dir is not None:
-            raise UserError(
-                "--data-dir is for GLUE tasks and squad; the teaching set is generated."
-            )
+        if data_dir is not None:
+            refuse_folder(known)
         # Absolute, so that the run's examples are found again from another folder.
         folder = data_dir and data_dir.resolve()
         return DataSource(task=task, data_dir=folder, num_train=num_train, seed=seed)

@@ -156,12 +156,7 @@ def results_table(results: pd.DataFrame, metrics: tuple[str, ...], title: str) -
     drops_tokens = "length_config" in results and bool(results["length_config"].notna().any())
     if drops_tokens:
         table.add_column("tokens leaving", justify="right")
-    # Of MNLI also the metrics on its other dev set, in columns such as accuracy_mismatched.
-    metrics += tuple(
-        str(column)
-        for column in results.columns
-        if column not in metrics and any(str(column).startswith(f"{name}_") for name in metrics)
-    )
+    metrics = on_all_splits(results, metrics)
     for metric in metrics:
         table.add_column(metric, justify="right")
     for heading in ("loss", "params (M)", "MACs (M)", "latency (ms)"):
@@ -170,9 +165,8 @@ def results_table(results: pd.DataFrame, metrics: tuple[str, ...], title: str) -
         latency = "-"
         if not pd.isna(row["latency_ms"]):
             latency = f"{row['latency_ms']:.1f} ±{row['latency_ms_iqr'] / 2:.1f}"
-        scores = [f"{row[metric]:.4f}" for metric in metrics]
-        if row["collapsed"]:
-            scores[0] += " [red]collapsed[/]"
+        scores = ["-" if pd.isna(row[metric]) else f"{row[metric]:.4f}" for metric in metrics]
+        scores[0] = marked(scores[0], row["collapsed"])
         table.add_row(
             f"{row['width_mult']:g}",
             f"{row['depth_mult']:g}",
@@ -187,6 +181,21 @@ def results_table(results: pd.DataFrame, metrics: tuple[str, ...], title: str) -
             latency,
         )
     return table
+
+
+def on_all_splits(results: pd.DataFrame, metrics: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of some metrics: of MNLI also of its other dev set, such as accuracy_mismatched."""
+    others = (
+        str(column)
+        for column in results.columns
+        if column not in metrics and any(str(column).startswith(f"{name}_") for name in metrics)
+    )
+    return (*metrics, *others)
+
+
+def marked(text: str, collapsed: bool | None) -> str:
+    """A score or a name in a table, marked where it is a collapsed network's."""
+    return f"{text} [red]collapsed[/]" if collapsed else text
 
 
 def _tokens_leaving(row: Mapping[Any, Any]) -> str:

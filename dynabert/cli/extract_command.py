@@ -21,6 +21,7 @@ from dynabert.cli.options import (
     RunsDir,
     SubnetKey,
     Width,
+    check_data_dir,
     chosen_subnet,
 )
 from dynabert.data.encoding import Encoded
@@ -69,6 +70,7 @@ def extract(
     if half and form != "transformers":
         raise UserError(f"--half is for --format transformers, got --format {form}.")
     opened = find_run(run, runs_dir)
+    check_data_dir(opened, data_dir)
     if out.exists():
         raise UserError(f"{out} exists already; give a folder that does not.")
     model = opened.model()

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from dynabert.analysis.head_ablation import HeadAblation, ablate_heads, rank_correlation
 from dynabert.analysis.survivors import dropping
-from dynabert.cli.display import TrainingDisplay, console, results_table
+from dynabert.cli.display import TrainingDisplay, console, marked, results_table
 from dynabert.cli.options import (
     ALL_DEPTHS,
     ALL_WIDTHS,
@@ -32,6 +32,7 @@ from dynabert.cli.options import (
     SubnetKey,
     Width,
     Widths,
+    check_data_dir,
     check_out_file,
     chosen_drops,
     chosen_space,
@@ -39,8 +40,9 @@ from dynabert.cli.options import (
 )
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import PAPER_TOKENS, num_params
-from dynabert.evaluation.latency import LatencySetup, describe_machine
+from dynabert.evaluation.latency import LatencySetup, check_tokens, describe_machine
 from dynabert.evaluation.quality import evaluate as evaluate_subnet
+from dynabert.evaluation.quality import metric_on
 from dynabert.evaluation.table import sweep as sweep_subnets
 from dynabert.examples import RunExamples, load_examples
 from dynabert.importance import Granularity, Importance
@@ -67,14 +69,15 @@ def evaluate(
     opened = find_run(run, runs_dir)
     model = opened.model()
     resolved = chosen.resolve(model.config.shape)
-    examples = _examples(opened, data_dir)
+    examples, metrics = _examples(opened, data_dir), opened.info.task.metrics
     with TrainingDisplay() as display:
-        total = examples.dev.num_examples
+        total = examples.num_dev
         result = evaluate_subnet(
             model,
             examples.dev,
             chosen,
-            metrics=opened.info.task.metrics,
+            metrics=metrics,
+            other_splits=examples.other_dev,
             on_batch=lambda done: display(Working(what="evaluate", done=done, total=total)),
         )
     if as_json:
@@ -94,9 +97,14 @@ def evaluate(
         }
         console.print_json(json.dumps(finite))
         return
-    scores = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     console.print(f"{opened.name}, {chosen.key}: {resolved}")
+    scores = "  ".join(f"{name} {result.metrics[name]:.4f}" for name in metrics)
     console.print(f"dev, {result.num_examples} examples: {scores}  loss {result.loss:.4f}")
+    for split, others in examples.other_dev.items():
+        scores = "  ".join(
+            f"{name} {result.metrics[metric_on(split, name)]:.4f}" for name in metrics
+        )
+        console.print(f"dev {split}, {others.num_examples} examples: {scores}")
     if result.collapsed:
         console.print("[red]Collapsed: it gives every example the same answer.[/]")
 
@@ -125,13 +133,17 @@ def sweep(
     Example: python -m dynabert sweep demo --widths 1,0.5,0.25 --depths 1,0.5 --out sweep.csv
     """
     shares = chosen_drops(drops)
-    LatencySetup(tokens=tokens or PAPER_TOKENS, batch_size=latency_batch)  # refuses at once
+    # Whatever would be refused after the evaluation is refused at once.
+    LatencySetup(tokens=PAPER_TOKENS if tokens is None else tokens, batch_size=latency_batch)
     check_out_file(out, ".csv", ".parquet")
     opened = find_run(run, runs_dir)
+    if keep:
+        opened.check_writable()
     setup = LatencySetup(
         tokens=int(opened.results["tokens"].iloc[0]) if tokens is None else tokens,
         batch_size=latency_batch,
     )
+    check_tokens(opened.config.max_tokens, setup.tokens)
     model = opened.model()
     space = chosen_space(widths, depths, model.config.shape)
     subnets = [
@@ -144,6 +156,7 @@ def sweep(
             examples.dev,
             subnets,
             metrics=opened.info.task.metrics,
+            other_splits=examples.other_dev,
             latency=setup,
             on_progress=lambda phase, done, total: display(
                 Working(what=phase, done=done, total=total)
@@ -200,6 +213,7 @@ def importance(
     """
     opened = find_run(run, runs_dir)
     check_out_file(out, ".safetensors")
+    check_data_dir(opened, data_dir)
     measuring = {"--split": split, "--num-examples": num_examples, "--per": per, "--seed": seed}
     used = [option for option, value in measuring.items() if value is not None]
     if used and not measure:
@@ -309,7 +323,7 @@ def runs(runs_dir: RunsDir = RUNS_DIR) -> None:
 def _summary(run: Run) -> list[str]:
     metric, results = run.info.task.metric, run.results.sort_values("num_params")
     scores = [
-        f"{row[metric]:.4f}" + (" [red]collapsed[/]" if row["collapsed"] else "")
+        marked(f"{row[metric]:.4f}", row["collapsed"])
         for row in (results.iloc[-1], results.iloc[0])
     ]
     task, recipe = escape(run.info.task.name), escape(str(run.info.recipe.get("name")))

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dynabert.cli.display import TrainingDisplay, console
-from dynabert.cli.options import RUNS_DIR, RunName, RunsDir
+from dynabert.cli.options import RUNS_DIR, Batch, RunName, RunsDir
 from dynabert.evaluation.cost import count_macs
 from dynabert.evaluation.latency_parts import REPEATS, measure_latency_table
 from dynabert.evaluation.latency_table import MOST_ERROR, LatencyTable, keep_latency_table
@@ -26,7 +26,7 @@ def latency(
         int | None,
         typer.Option(min=2, help="Longest text it is about. [as the run's own results]"),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Texts per pass.")] = 1,
+    batch: Batch = 1,
     repeats: Annotated[int, typer.Option(min=2, help="Of each measurement.")] = REPEATS,
     seed: Annotated[
         int, typer.Option(min=0, max=MAX_SEED, help="Of the networks it is checked on.")

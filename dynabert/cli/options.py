@@ -12,6 +12,8 @@ import typer
 
 from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.errors import UserError
+from dynabert.evaluation.latency import MOST_TEXTS
+from dynabert.runs import Run
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, NetworkShape, SearchSpace, Subnet
 from dynabert.training.precision import Precision
 
@@ -49,7 +51,13 @@ Drops = Annotated[
         help="Shares of the tokens that enter a layer which every layer drops, separated by commas."
     ),
 ]
-LatencyBatch = Annotated[int, typer.Option("--latency-batch", help="Sentences per timed pass.")]
+Batch = Annotated[
+    int, typer.Option(min=1, max=MOST_TEXTS, help="Texts per pass, where latency is measured.")
+]
+LatencyBatch = Annotated[
+    int,
+    typer.Option("--latency-batch", min=1, max=MOST_TEXTS, help="Sentences per timed pass."),
+]
 ChosenPrecision = Annotated[
     Precision, typer.Option(help="auto is bf16 where the hardware computes in it.")
 ]
@@ -112,6 +120,16 @@ def whole_numbers(text: str, option: str, *, example: str) -> tuple[int, ...]:
             f"{option} takes whole numbers from 1, separated by commas, for example {example}, got {text!r}."
         )
     return tuple(dict.fromkeys(map(int, parts)))
+
+
+def check_data_dir(run: Run, data_dir: Path | None) -> None:
+    """Refuse a folder that the run's examples cannot come from, also where none will be needed.
+
+    Raises:
+        UserError: they are generated.
+    """
+    if data_dir is not None:
+        run.info.data.moved(data_dir)
 
 
 def check_out_file(path: Path | None, *suffixes: str) -> None:

@@ -8,9 +8,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from dynabert.cli.display import TrainingDisplay, console
+from dynabert.cli.display import TrainingDisplay, console, marked
 from dynabert.cli.options import (
     RUNS_DIR,
+    Batch,
     DataDir,
     Drops,
     RunName,
@@ -77,7 +78,7 @@ def ose(
         ),
     ] = "macs",
     tokens: Tokens = None,
-    batch: Annotated[int, typer.Option(min=1, help="Texts per pass, for latency.")] = 1,
+    batch: Batch = 1,
     examples: NumExamples = CALIBRATION,
     margin: Margin = 0.0,
     exponents: WExponents = (1.0, 1.0, 1.0),
@@ -170,20 +171,31 @@ def _print(run: Run, name: str, report: Report) -> None:
     if not settings.w_exponents.is_published:
         console.print("W with exponents of ours, not the published one.")
     best = report.best
+    if report.finalist(best.winner).collapsed:
+        console.print(
+            "[red]The winner has collapsed[/]: it gives every dev example the same answer. W weighs the "
+            "mean loss, and does not see that.",
+            soft_wrap=True,
+        )
     console.print(f"Take it away: {export_command(run, Subnet.parse(best.winner))}", soft_wrap=True)
 
 
 def _outcome_cells(report: Report, outcome: Outcome) -> list[str]:
     judged = report.finalist(outcome.winner)
+    around = report.finalist(outcome.zoomed_winner)
     frozen = "the same" if outcome.frozen_winner == outcome.winner else outcome.frozen_winner
-    zoomed = "the same" if outcome.zoomed_winner == outcome.winner else outcome.zoomed_winner
+    zoomed = (
+        "the same"
+        if outcome.zoomed_winner == outcome.winner
+        else marked(outcome.zoomed_winner, around.collapsed)
+    )
     return [
         str(outcome.epsilon),
         f"{outcome.num_tried} of {len(report.members)}",
         outcome.winner,
         f"{outcome.w:.3f}",
         "-" if outcome.ratio is None else f"{outcome.ratio:.3f}",
-        "-" if judged.score is None else f"{judged.score:.4f}",
+        marked("-" if judged.score is None else f"{judged.score:.4f}", judged.collapsed),
         f"{judged.num_params / 1e6:.2f}",
         f"{judged.macs / 1e6:.0f}",
         f"{judged.latency_ms:.2f} ±{judged.latency_ms_iqr / 2:.2f}",

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from dynabert.cli.display import TrainingDisplay, console
+from dynabert.cli.display import TrainingDisplay, console, marked
 from dynabert.cli.options import RUNS_DIR, DataDir, RunName, RunsDir, as_typed, whole_numbers
 from dynabert.cli.ose_options import (
     ExtractionName,
@@ -186,7 +186,7 @@ def _print(run: Run, name: str, report: PlainReport) -> None:
             f"{len(one.tried)}",
             str(Architecture.parse(one.winner)),
             f"{one.w:.3f}",
-            _number(one.dev_score, 4),
+            marked(_number(one.dev_score, 4), one.collapsed),
             _number(one.error_before, 2),
             _number(one.w_before, 2),
             f"{one.seconds:.0f}",

@@ -9,8 +9,16 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from dynabert.cli.display import TrainingDisplay, console
-from dynabert.cli.options import RUNS_DIR, DataDir, RunName, RunsDir, as_typed, chosen_space
+from dynabert.cli.display import TrainingDisplay, console, marked, on_all_splits
+from dynabert.cli.options import (
+    RUNS_DIR,
+    Batch,
+    DataDir,
+    RunName,
+    RunsDir,
+    as_typed,
+    chosen_space,
+)
 from dynabert.errors import UserError
 from dynabert.examples import load_examples
 from dynabert.runs import Run, find_run
@@ -27,8 +35,14 @@ from dynabert.search.front import (
 from dynabert.search.loop import Tried, run_search
 from dynabert.search.objectives import UNITS, Cost
 from dynabert.search.proposals import CROSSOVERS, MUTATIONS, Method
-from dynabert.search.search import Search, damaged_searches, list_searches, open_search
-from dynabert.search.settings import FEWEST_PERCENT, NUM_TRIALS, ask_search
+from dynabert.search.search import (
+    Search,
+    damaged_searches,
+    list_searches,
+    open_search,
+    untrained_reference,
+)
+from dynabert.search.settings import FEWEST_PERCENT, NUM_TRIALS, ask_search, exactly
 from dynabert.training.events import Working
 from dynabert.training.plan import MAX_SEED
 
@@ -51,11 +65,17 @@ def search(
         typer.Option(min=1, help="Sub-networks to try, in all. [150, or as it was begun]"),
     ] = None,
     widths: Annotated[
-        str, typer.Option(help="Width multipliers to choose from, or all: every number of heads.")
-    ] = "1",
+        str | None,
+        typer.Option(
+            help="Width multipliers to choose from, or all: every number of heads. [the recipe's largest]"
+        ),
+    ] = None,
     depths: Annotated[
-        str, typer.Option(help="Depth multipliers to choose from, or all: every number of layers.")
-    ] = "1",
+        str | None,
+        typer.Option(
+            help="Depth multipliers to choose from, or all: every number of layers. [the recipe's largest]"
+        ),
+    ] = None,
     lengths: Annotated[
         Literal["shares", "tokens", "none"],
         typer.Option(
@@ -80,7 +100,7 @@ def search(
         int | None,
         typer.Option(min=1, help="Tokens per text for cost. [as the run's own results]"),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Texts per pass, for latency.")] = 1,
+    batch: Batch = 1,
     examples: Annotated[
         int, typer.Option(min=0, help="Dev examples that quality is measured on; 0: all.")
     ] = 500,
@@ -113,7 +133,12 @@ def search(
     if show:
         _show(opened, within)
         return
-    grid = chosen_space(widths, depths, opened.config.shape)
+    own = opened.recipe_grid
+    grid = chosen_space(
+        exactly(own.width_mults[0]) if widths is None else widths,
+        exactly(own.depth_mults[0]) if depths is None else depths,
+        opened.config.shape,
+    )
     name = name or method
     begun = next((one for one in list_searches(opened) if one.name == name), None)
     settings = ask_search(
@@ -137,6 +162,8 @@ def search(
         settings,
         command=as_typed(),
     )
+    if (notice := untrained_reference(opened, settings)) is not None:
+        console.print(f"[yellow]Note:[/] {escape(notice)}", soft_wrap=True)
     loaded = load_examples(opened, data_dir)
     loaded.check_own("A search")  # trials of other examples would not compare
     model = opened.model()
@@ -179,12 +206,14 @@ def _report(run: Run, search: Search, table: pd.DataFrame, within: float) -> Non
         title_justify="left",
     )
     shown.add_column("sub-network")
-    for heading in (metric, "MACs (M)", *(_times(column) for column in columns)):
+    metrics = on_all_splits(table, (metric,))
+    for heading in (*metrics, "MACs (M)", *(_times(column) for column in columns)):
         shown.add_column(heading, justify="right")
     for row in table.sort_values("macs", ascending=False).to_dict("records"):
         shown.add_row(
             row["subnet"],
-            f"{row[metric]:.4f}",
+            marked(f"{row[metric]:.4f}", row["collapsed"]),
+            *(f"{row[name]:.4f}" for name in metrics[1:]),
             f"{row['macs'] / 1e6:.0f}",
             *(f"{row[column]:.2f} ({largest[column] / row[column]:.2f}x)" for column in columns),
         )
@@ -193,11 +222,21 @@ def _report(run: Run, search: Search, table: pd.DataFrame, within: float) -> Non
         f"MACs and latency: {settings.tokens} tokens, {escape(str(table['machine'].iloc[0]))}; (x): times as "
         "fast as the largest sub-network."
     )
+    if collapsed := int(table["collapsed"].sum()):
+        console.print(
+            f"[red]{collapsed} collapsed[/] (one answer for every example) and never recommended.",
+            soft_wrap=True,
+        )
     timed = latency_column(settings.batch_size)
     by = timed if settings.cost != "macs" and timed in columns else "macs"
     best, found = cheapest_within(table, metric=metric, cost=by, points=within)
-    loss = 100 * (largest[metric] - best[metric])
     near = f"within {within:g} point{'' if within == 1 else 's'} of the largest sub-network"
+    if best["is_reference"]:
+        console.print(
+            f"None {near}: no other on this front has a score that says anything.", soft_wrap=True
+        )
+        return
+    loss = 100 * (largest[metric] - best[metric])
     said = (
         f"The cheapest {near}: [bold]{best['subnet']}[/]"
         if found

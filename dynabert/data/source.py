@@ -9,7 +9,18 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from dynabert.data.csv_files import CsvColumns, load_csv
 from dynabert.data.loading import TaskData, load_task_data
-from dynabert.data.tasks import find_task
+from dynabert.data.tasks import Task, find_task
+from dynabert.errors import UserError
+
+
+def refuse_folder(task: Task) -> None:
+    """Refuse a folder of files for a task that has none.
+
+    Raises:
+        UserError: it has none.
+    """
+    if task.name == "teaching":
+        raise UserError("--data-dir is for GLUE tasks and squad; the teaching set is generated.")
 
 
 class CsvSource(BaseModel):
@@ -29,6 +40,18 @@ class CsvSource(BaseModel):
         return self.model_copy(
             update={"train_file": folder / self.train_file.name, "dev_file": dev_file}
         )
+
+    def arguments(self) -> list[str]:
+        """What follows `dynabert train` for these files; what is as usual left out."""
+        arguments = [str(self.train_file)]
+        if self.dev_file is not None:
+            arguments += ["--dev-file", str(self.dev_file)]
+        if self.text_columns != ("text",):
+            for column in self.text_columns:
+                arguments += ["--text-column", column]
+        if self.label_column != "label":
+            arguments += ["--label-column", self.label_column]
+        return [*arguments, "--regression"] if self.regression else arguments
 
     def load(self, seed: int) -> TaskData:
         columns = CsvColumns(
@@ -58,9 +81,31 @@ class DataSource(BaseModel):
         return self
 
     def moved(self, folder: Path) -> Self:
-        """The same examples, to be found in another folder."""
+        """The same examples, to be found in another folder.
+
+        Raises:
+            UserError: they are generated.
+        """
+        if self.task is not None:
+            refuse_folder(find_task(self.task))
         csv = self.csv and self.csv.moved(folder)
         return self.model_copy(update={"csv": csv, "data_dir": None if csv else folder})
+
+    def arguments(self) -> list[str]:
+        """What follows `dynabert train` for the same examples; what is as usual left out.
+
+        Not the augmentation, which only some recipes take.
+        """
+        if self.csv is not None:
+            arguments = self.csv.arguments()
+        else:
+            assert self.task is not None
+            arguments = [self.task]
+            if self.data_dir is not None:
+                arguments += ["--data-dir", str(self.data_dir)]
+        if self.num_train is not None:
+            arguments += ["--num-train", str(self.num_train)]
+        return [*arguments, "--seed", str(self.seed)] if self.seed else arguments
 
     def load(self) -> TaskData:
         """Read the examples.

@@ -18,6 +18,8 @@ from dynabert.evaluation.cost import PAPER_TOKENS
 from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 from dynabert.subnet import Subnet
 
+MOST_TEXTS = 1024  # of a pass that is timed: far more fit into no memory, and teach nothing new
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatencySetup:
@@ -30,6 +32,8 @@ class LatencySetup:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.batch_size > MOST_TEXTS:
+            raise UserError(f"batch_size must be at most {MOST_TEXTS}, got {self.batch_size}.")
         for name, lowest in (("tokens", 1), ("batch_size", 1), ("repeats", 2), ("warm_up", 0)):
             if getattr(self, name) < lowest:
                 raise UserError(f"{name} must be at least {lowest}, got {getattr(self, name)}.")
@@ -79,6 +83,18 @@ def measure_latency(
     )
 
 
+def check_tokens(most: int, tokens: int) -> None:
+    """Refuse texts that are longer than a model reads.
+
+    most: tokens that it has positions for.
+
+    Raises:
+        UserError: they are.
+    """
+    if tokens > most:
+        raise UserError(f"this model reads at most {most} tokens, got {tokens}.")
+
+
 def random_ids(
     model: DynaBertPreTrainedModel, batch_size: int, tokens: int, generator: torch.Generator
 ) -> Tensor:
@@ -87,8 +103,7 @@ def random_ids(
     Raises:
         UserError: more tokens than the model has positions.
     """
-    if tokens > model.config.max_tokens:
-        raise UserError(f"this model reads at most {model.config.max_tokens} tokens, got {tokens}.")
+    check_tokens(model.config.max_tokens, tokens)
     # Low ids are special tokens; RoBERTa counts positions by comparing with the padding id.
     lowest = min(1000, model.config.vocab_size - 1)
     shape = (batch_size, tokens)

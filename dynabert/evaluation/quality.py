@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,13 +26,19 @@ def evaluate(
     subnet: Subnet = FULL,
     *,
     metrics: tuple[str, ...],
+    other_splits: Mapping[str, Encoded] | None = None,
     batch_size: int | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Metrics, loss and answers of one sub-network; see `evaluate_many`."""
-    return evaluate_many(
-        model, split, [subnet], metrics=metrics, batch_size=batch_size, on_batch=on_batch
-    )[0]
+    (found,) = evaluate_many(
+        *(model, split, [subnet]),
+        metrics=metrics,
+        other_splits=other_splits,
+        batch_size=batch_size,
+        on_batch=on_batch,
+    )
+    return found
 
 
 def evaluate_many(
@@ -40,6 +47,7 @@ def evaluate_many(
     subnets: Iterable[Subnet],
     *,
     metrics: tuple[str, ...],
+    other_splits: Mapping[str, Encoded] | None = None,
     batch_size: int | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> list[Evaluation]:
@@ -48,12 +56,36 @@ def evaluate_many(
     The model's own precision is used, dropout is off, and the embeddings of a batch are computed
     once for all sub-networks. metrics: names from `dynabert.evaluation.metrics.METRICS`, of spans from
     `dynabert.evaluation.answer_scores.ANSWER_METRICS`.
+    other_splits: further ones by their names; their metrics are told beside those of the split, under
+    the names that `metric_on` gives them. Loss and answers are of the split alone.
     batch_size: None is what suits the kind of task.
-    on_batch: called with the number of examples done (by all sub-networks).
+    on_batch: called with the number of examples done (by all sub-networks), of all splits together.
     """
     subnets = list(subnets)
     tally = read_all(model, split, subnets, batch_size=batch_size, on_batch=on_batch)
-    return [tally.evaluation(number, subnet, metrics) for number, subnet in enumerate(subnets)]
+    found = [tally.evaluation(number, subnet, metrics) for number, subnet in enumerate(subnets)]
+    done = split.num_examples
+    for name, other in (other_splits or {}).items():
+        tally = read_all(
+            *(model, other, subnets),
+            batch_size=batch_size,
+            on_batch=on_batch and _beginning_at(done, on_batch),
+        )
+        for number, one in enumerate(found):
+            scores = tally.scores(number, metrics)
+            named = {metric_on(name, metric): scores[metric] for metric in metrics}
+            found[number] = replace(one, metrics=one.metrics | named)
+        done += other.num_examples
+    return found
+
+
+def metric_on(split: str, metric: str) -> str:
+    """What a metric is called on a further split of that name, for example accuracy_mismatched."""
+    return f"{metric}_{split}"
+
+
+def _beginning_at(before: int, on_batch: Callable[[int], None]) -> Callable[[int], None]:
+    return lambda done: on_batch(before + done)
 
 
 def read_all(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
@@ -21,6 +21,7 @@ def sweep(
     subnets: Iterable[Subnet] = PAPER_SPACE,
     *,
     metrics: tuple[str, ...],
+    other_splits: Mapping[str, Encoded] | None = None,
     latency: LatencySetup | None = DEFAULT_SETUP,
     batch_size: int | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
@@ -31,10 +32,13 @@ def sweep(
     each), length_config (its key, of the tokens that leave each layer; None: all), the metrics by
     name, loss, collapsed, num_examples, num_params (Transformer layers), num_params_total, tokens
     and macs (for one sentence of that many tokens), latency_ms, latency_ms_iqr, latency_batch_size.
+    other_splits: further ones by their names (of MNLI, the mismatched genres), for columns such as
+    accuracy_mismatched; everything else is of the split.
     latency: how to measure it; None leaves its columns empty.
     on_progress: called with a phase ("evaluate", "latency"), what is done, and the total.
     """
     subnets = list(subnets)
+    splits = (split, *(other_splits or {}).values())
     setup = latency or DEFAULT_SETUP
 
     def report(phase: str, total: int) -> Callable[[int], None] | None:
@@ -45,8 +49,9 @@ def sweep(
         split,
         subnets,
         metrics=metrics,
+        other_splits=other_splits,
         batch_size=batch_size,
-        on_batch=report("evaluate", split.num_examples),
+        on_batch=report("evaluate", sum(one.num_examples for one in splits)),
     )
     latencies: list[Latency | None] = [None] * len(subnets)
     if latency is not None:

@@ -21,7 +21,8 @@ def search_fronts(
     """Everything that searches (by name) tried, with the front of each: the best for any cost.
 
     tables: columns subnet, quality, cost and on_front, as from `dynabert.search.front.trial_table` or
-    `measured_table`.  scale: what the cost is divided by.  selected: key of a sub-network to mark.
+    `measured_table`, which also says what has collapsed: that is crossed.
+    scale: what the cost is divided by.  selected: key of a sub-network to mark.
     """
     figure = go.Figure()
     for number, (name, table) in enumerate(tables.items()):
@@ -44,7 +45,12 @@ def search_fronts(
                     x=rows["cost"] / scale,
                     y=rows["quality"],
                     mode="markers",
-                    marker={"color": colour, "size": size, "opacity": opacity},
+                    marker={
+                        "color": colour,
+                        "size": size,
+                        "opacity": opacity,
+                        "symbol": ["x" if gone else "circle" for gone in _collapsed(rows)],
+                    },
                     name=title,
                     showlegend=bool(title),
                     customdata=rows["subnet"],
@@ -52,7 +58,12 @@ def search_fronts(
                         f"<b>{plain(row['subnet'])}</b><br>{plain(name)}<br>"
                         f"{plain(quality_title)} {row['quality']:.4f}<br>"
                         f"{plain(cost_title)}: {row['cost'] / scale:,.4g}"
-                        for row in rows.to_dict("records")
+                        + (
+                            "<br><b>collapsed: gives every example the same answer</b>"
+                            if gone
+                            else ""
+                        )
+                        for row, gone in zip(rows.to_dict("records"), _collapsed(rows), strict=True)
                     ],
                     hoverinfo="text",
                 )
@@ -64,3 +75,8 @@ def search_fronts(
     figure.update_xaxes(title_text=plain(cost_title), rangemode="tozero")
     figure.update_yaxes(title_text=plain(quality_title))
     return finished(figure, height=430, hover="closest")
+
+
+def _collapsed(rows: pd.DataFrame) -> list[bool]:
+    """Whether each has collapsed; of trials that is not known."""
+    return [*map(bool, rows["collapsed"])] if "collapsed" in rows else [False] * len(rows)

@@ -83,7 +83,10 @@ def evaluate_missing(
     """
     examples.check_own("A choice")
     evaluations = evaluate_many(
-        model, examples.dev, missing, metrics=run.info.task.metrics, on_batch=on_batch
+        *(model, examples.dev, missing),
+        metrics=run.info.task.metrics,
+        other_splits=examples.other_dev,
+        on_batch=on_batch,
     )
     setup = LatencySetup(tokens=tokens)
     rows = pd.DataFrame([result_row(model, one, None, setup) for one in evaluations])
@@ -127,6 +130,6 @@ def _standard(run: Run) -> dict[ResolvedSubnet, Subnet]:
     """The recipe's grid; of two that keep the same the first stands for both."""
     config: DynaBertConfig = run.config
     found: dict[ResolvedSubnet, Subnet] = {}
-    for subnet in run.reported_grid:
+    for subnet in run.recipe_grid:
         found.setdefault(subnet.resolve(config.shape), subnet)
     return found

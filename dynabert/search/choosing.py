@@ -16,7 +16,13 @@ from dataclasses import replace
 import pandas as pd
 
 from dynabert.errors import UserError
-from dynabert.evaluation.latency import Latency, LatencySetup, describe_machine, measure_latency
+from dynabert.evaluation.latency import (
+    Latency,
+    LatencySetup,
+    check_tokens,
+    describe_machine,
+    measure_latency,
+)
 from dynabert.evaluation.latency_table import LatencyTable
 from dynabert.examples import RunExamples, load_examples
 from dynabert.modeling.models import TaskModel
@@ -57,15 +63,12 @@ def choose(
     Raises:
         UserError: the model reads fewer tokens, or the examples are not the run's.
     """
-    if budget.tokens > run.config.max_tokens:
-        raise UserError(
-            f"this model reads at most {run.config.max_tokens} tokens, got {budget.tokens}."
-        )
+    check_tokens(run.config.max_tokens, budget.tokens)
     if results is None:
         results = run.all_results
     if missing := missing_standard(run, results):
         examples = load_examples(run) if load is None else load()
-        total = examples.dev.num_examples
+        total = examples.num_dev
         rows = evaluate_missing(
             run,
             model,

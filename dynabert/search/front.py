@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from dynabert.analysis.pareto import pareto_front
+from dynabert.analysis.filters import front_of
 from dynabert.errors import BROKEN_FILES, UserError, first_line
 from dynabert.evaluation.latency import LatencySetup, describe_machine, measure_latency
 from dynabert.evaluation.quality import evaluate_many
@@ -99,7 +99,7 @@ def _measured(
     batch_sizes: Sequence[int],
     on_progress: OnProgress,
 ) -> pd.DataFrame:
-    settings, dev = search.settings, examples.dev
+    settings = search.settings
     space = settings.space(model.config.shape)
     trials = [trial for trial in search.trials if space.holds(trial.candidate)]
     if not trials:
@@ -110,10 +110,11 @@ def _measured(
     subnets = [largest, *(Subnet.parse(key) for key in best if key != largest.key)]
     evaluations = evaluate_many(
         model,
-        dev,
+        examples.dev,
         subnets,
         metrics=examples.data.task.metrics,
-        on_batch=lambda done: on_progress("evaluate", done, dev.num_examples),
+        other_splits=examples.other_dev,
+        on_batch=lambda done: on_progress("evaluate", done, examples.num_dev),
     )
     rows = [
         result_row(model, evaluation, None, settings.setup)
@@ -189,14 +190,14 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
 
 
 def measured_table(table: pd.DataFrame, *, metric: str, cost: str) -> pd.DataFrame:
-    """Rows of `measure_front` in the columns of `trial_table` that a picture needs."""
-    quality, costs = table[metric].astype(float), table[cost].astype(float)
+    """Rows of `measure_front` in the columns of `trial_table` that a picture needs, and `collapsed`."""
     return pd.DataFrame(
         {
             "subnet": table["subnet"],
-            "quality": quality,
-            "cost": costs,
-            "on_front": pareto_front(costs.to_numpy(), quality.to_numpy()),
+            "quality": table[metric].astype(float),
+            "cost": table[cost].astype(float),
+            "collapsed": table["collapsed"],
+            "on_front": front_of(table, metric, cost),
         }
     )
 
@@ -220,7 +221,8 @@ def read_front(search: Search) -> pd.DataFrame | None:
             Subnet.parse(key)
         if table["is_reference"].astype(bool).sum() != 1:
             raise ValueError("it has no row to compare with")
-        table["is_reference"] = table["is_reference"].astype(bool)
+        for name in ("is_reference", "collapsed"):
+            table[name] = table[name].astype(bool)
         table["machine"] = table["machine"].astype(str)
     except BROKEN_FILES as error:
         raise UserError(
@@ -259,10 +261,12 @@ def cheapest_within(
 ) -> tuple[pd.Series, bool]:
     """The cheapest row whose metric is at most so many points below the reference's.
 
-    points: hundredths of the metric, as the papers print them. Returns also whether there is such a
-    row besides the reference; the nearest miss where there is none: the row that loses least.
+    points: hundredths of the metric, as the papers print them. Collapsed rows are passed over: a score
+    of one answer for all says nothing, however near it is. Returns also whether there is such a row
+    besides the reference; the nearest miss where there is none: the row that loses least, and the
+    reference itself where no other has a score that says something.
     """
-    largest, others = reference_row(table), table[~table["is_reference"]]
+    largest, others = reference_row(table), table[~(table["is_reference"] | table["collapsed"])]
     others = others.dropna(subset=[metric])  # a correlation of equal answers
     if others.empty or pd.isna(largest[metric]):
         return largest, False

@@ -18,12 +18,13 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dynabert.errors import UserError, explain
-from dynabert.evaluation.latency import describe_machine
+from dynabert.evaluation.latency import check_tokens, describe_machine
 from dynabert.files import write_once, write_text_atomically
 from dynabert.locks import is_held
 from dynabert.runs import Run, check_run_name
 from dynabert.search.settings import FEWEST_PERCENT, SearchSettings, ask_search
 from dynabert.search.trials import Trial, TrialLog
+from dynabert.subnet import Subnet
 
 SEARCHES = "searches"
 SETTINGS = "search.json"
@@ -139,11 +140,8 @@ def open_search(run: Run, name: str, settings: SearchSettings, *, command: str =
         UserError: one of that name was begun with other settings, or they contradict each other.
     """
     ask_search(**settings.model_dump())  # `model_copy` does not ask
-    check_run_name(name, "search")
-    if settings.tokens > run.config.max_tokens:
-        raise UserError(
-            f"this model reads at most {run.config.max_tokens} tokens, got {settings.tokens}."
-        )
+    check_run_name(name, "a search")
+    check_tokens(run.config.max_tokens, settings.tokens)
     folder = run.folder / SEARCHES / name
     settings = _normal(settings, run)
     settings.space(run.config.shape)  # refuses at once
@@ -170,6 +168,22 @@ def open_search(run: Run, name: str, settings: SearchSettings, *, command: str =
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomically(folder / SETTINGS, info.model_dump_json(indent=1) + "\n")
     return Search(folder, info)
+
+
+def untrained_reference(run: Run, settings: SearchSettings) -> str | None:
+    """What must be known where the largest sub-network of a search, which its others are compared with, is
+    none that the run's recipe reports; None where it is one."""
+    shape = run.config.shape
+    largest = Subnet(max(settings.width_mults), max(settings.depth_mults))
+    own = run.recipe_grid
+    if largest.resolve(shape) in {subnet.resolve(shape) for subnet in own}:
+        return None
+    best = Subnet(own.width_mults[0], own.depth_mults[0])
+    return (
+        f"{largest.key}, the largest of this search, which the others are compared with, is none that the "
+        f"recipe {run.info.recipe.get('name')} reports: it may never have been trained. The largest that "
+        f"it reports is {best.key}."
+    )
 
 
 def _normal(settings: SearchSettings, run: Run) -> SearchSettings:

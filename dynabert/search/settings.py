@@ -27,6 +27,8 @@ _OPTIONS = {
     "num_examples": "examples",
 }
 
+_OF_THE_RUN = ("width_mults", "depth_mults")  # whose defaults are its recipe's
+
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Positive = Annotated[int, Field(ge=1)]
 
@@ -79,7 +81,10 @@ class SearchSettings(BaseModel):
         return JointSpace(shape, SearchSpace(self.width_mults, self.depth_mults), lengths)
 
     def arguments(self) -> list[str]:
-        """The options of `dynabert search` that ask for it; those that are as usual left out."""
+        """The options of `dynabert search` that ask for it; those that are as usual left out.
+
+        Widths and depths are always told: what is usual depends on the run.
+        """
         usual = SearchSettings(tokens=self.tokens)
         options = {
             "method": self.method,
@@ -96,7 +101,7 @@ class SearchSettings(BaseModel):
         }
         arguments = ["--tokens", str(self.tokens)]
         for field, value in options.items():
-            if getattr(self, field) != getattr(usual, field):
+            if field in _OF_THE_RUN or getattr(self, field) != getattr(usual, field):
                 arguments += [f"--{_OPTIONS.get(field, field.replace('_', '-'))}", str(value)]
         if self.generation != usual.generation:
             arguments += ["--generation", *map(str, self.generation)]

@@ -95,8 +95,29 @@ class Answer:
 
     @property
     def choices(self) -> np.ndarray:
-        """(B,) numbers of the answered classes."""
+        """(B,) numbers of the answered classes.
+
+        Raises:
+            UserError: they are those of a regression, which answers by `values`.
+        """
+        if self._of_regression:
+            raise UserError("a regression answers by numbers, not by classes: read answer.values.")
         return np.asarray(self.logits.argmax(-1))
+
+    @property
+    def values(self) -> np.ndarray:
+        """(B,) predicted numbers.
+
+        Raises:
+            UserError: they are those of a classifier, which answers by `choices`.
+        """
+        if not self._of_regression:
+            raise UserError("a classifier answers by classes, not by numbers: read answer.choices.")
+        return np.asarray(self.logits[:, 0])
+
+    @property
+    def _of_regression(self) -> bool:
+        return self.logits.shape[-1] == 1
 
 
 class Governor:

@@ -18,7 +18,6 @@ from accelerate.utils import broadcast_object_list
 from dynabert import __version__
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import describe_machine
-from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.table import sweep
 from dynabert.importance import Importance
 from dynabert.modeling.configuration import DynaBertConfig
@@ -309,27 +308,21 @@ class _Training:
         return time.perf_counter() - started
 
     def _evaluate(self) -> pd.DataFrame:
-        metrics = self.prepared.data.task.metrics
         (_, dev), *others = self.prepared.dev_splits.items()
 
         def progress(phase: str, done: int, total: int) -> None:
             self.on_event(Working(what=phase, done=done, total=total))
 
-        subnets = list(self.recipe.reported)
-        results = sweep(
+        return sweep(
             self.model,
             dev,
-            subnets,
-            metrics=metrics,
+            self.recipe.reported,
+            metrics=self.prepared.data.task.metrics,
+            other_splits=dict(others),  # MNLI: the mismatched genres
             # Measured by one process, while the others wait.
             latency=self.prepared.latency if self.accelerator.is_main_process else None,
             on_progress=progress,
         )
-        for name, split in others:  # MNLI: the mismatched genres
-            evaluations = evaluate_many(self.model, split, subnets, metrics=metrics)
-            for metric in metrics:
-                results[f"{metric}_{name}"] = [e.metrics[metric] for e in evaluations]
-        return results
 
     def _importance(self) -> Importance | None:
         path = self.workspace.folder / IMPORTANCE

@@ -10,6 +10,7 @@ import streamlit as st
 import torch
 
 from dynabert import Subnet
+from dynabert.data.encoding import Encoded
 from dynabert.evaluation import (
     Estimate,
     Latency,
@@ -17,6 +18,7 @@ from dynabert.evaluation import (
     evaluate_gradually,
     measure_latency,
 )
+from dynabert.evaluation.quality import metric_on
 from dynabert.evaluation.table import result_row
 from dynabert.runs import Run
 from dynabert.training.background import find_trainings
@@ -58,14 +60,15 @@ def start_evaluation(run: Run, subnet: Subnet, *, however_long: bool) -> jobs.Jo
     tokens = int(cache.results(run)["tokens"].iloc[0])
 
     def steps(job: jobs.Job) -> Iterator[None]:
-        estimates = evaluate_gradually(
-            model,
-            known.dev,
-            subnet,
-            metrics=run.info.task.metrics,
-            generator=torch.Generator().manual_seed(run.info.seed),
-            on_batch=job.check_watched,
-        )
+        def read(split: Encoded) -> Iterator[Estimate]:
+            return evaluate_gradually(
+                *(model, split, subnet),
+                metrics=run.info.task.metrics,
+                generator=torch.Generator().manual_seed(run.info.seed),
+                on_batch=job.check_watched,
+            )
+
+        estimates = read(known.dev)
         pace = _Pace()
         while True:
             pace.begin()
@@ -82,6 +85,13 @@ def start_evaluation(run: Run, subnet: Subnet, *, however_long: bool) -> jobs.Jo
         job.publish(estimate)
         store.add((same, subnet.resolve(run.config.shape)), estimate.evaluation)
         row = result_row(model, estimate.evaluation, None, LatencySetup(tokens=tokens))
+        for name, split in known.other_dev.items():
+            for estimate in read(split):
+                job.progress(f"evaluating, {name}", estimate.num_read, estimate.num_examples)
+                if estimate.evaluation is not None:
+                    scores = estimate.evaluation.metrics
+                    row |= {metric_on(name, metric): scores[metric] for metric in scores}
+                yield
         found.keep_row(run, same, row, replace=False)
         job.kept_elsewhere = True
 

@@ -101,6 +101,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def collapsed_mark(collapsed: bool | None) -> str:
+    """What follows the score or the name of a sub-network that has collapsed."""
+    return " ✕" if collapsed else ""
+
+
 def ordinal(number: int) -> str:
     """For example "1st", "12th", "22nd"."""
     ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

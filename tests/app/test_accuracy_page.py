@@ -31,7 +31,7 @@ from dynabert.examples import load_examples
 from dynabert.runs import RECIPE, Run, write_manifest
 from pages.shared import cache, found, live
 
-pytest_plugins = ["app_fixtures"]
+pytest_plugins = ["app_fixtures", "mnli_run"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -54,6 +54,16 @@ def test_a_measured_subnet_shows_its_score_and_cost(open_app, tiny):
     assert metric(at, "MACs, 8 tokens") == f"{count_macs(config, Subnet(0.5), 8) / 1e6:,.0f} M"
     assert metric(at, "Latency") == "3.0 ms"
     assert not at.button
+
+
+def test_what_the_page_evaluates_has_the_scores_of_every_dev_set(open_app, mnli):
+    finished(open_app(mnli.folder.parent, "accuracy", w="0.5", d="0.5"))
+    row = Run.load(mnli.folder).all_results.set_index("subnet").loc["w0.50-d0.50"]
+    model, examples = mnli.model(), load_examples(mnli)
+    for split, column in (("matched", "accuracy"), ("mismatched", "accuracy_mismatched")):
+        dev = examples.all_dev[split]
+        expected = evaluate(model, dev, Subnet(0.5, 0.5), metrics=("accuracy",))
+        assert row[column] == expected.metrics["accuracy"]
 
 
 def test_a_collapsed_subnet_is_marked_beside_its_score(open_app, tiny):

@@ -21,6 +21,7 @@ from dynabert.search.ose.tables import member_table, round_table
 from dynabert.search.search import open_search
 from dynabert.search.settings import SearchSettings
 from dynabert.subnet import Subnet
+from pages.shared import wording
 from pages.shared.wording import subnet_title
 
 pytest_plugins = ["app_fixtures"]
@@ -58,7 +59,7 @@ def test_the_page_says_what_the_report_says(open_app, own_run):
     at = open_app(own_run.folder.parent, "search")
     winner = report.finalist(report.best.winner)
     assert metric(at, "W") == f"{report.best.w:.3f}"
-    assert metric(at, "Dev accuracy") == f"{winner.score:.3f}"
+    assert metric(at, "Dev accuracy") == f"{winner.score:.3f}" + " ✕" * winner.collapsed
     said = " ".join(texts(at))
     assert "All **6** architectures were tried" in said
     assert "No approximation guarantee" in said
@@ -82,12 +83,28 @@ def test_the_page_says_what_the_report_says(open_app, own_run):
     ):
         assert (tiles[label].value, tiles[label].delta) == (value, f"{share:.0%} of the largest")
     judged = at.dataframe[1].value  # after that of the assumptions
-    titles = [subnet_title(Subnet.parse(one.key)) for one in report.finalists]
+    titles = [
+        subnet_title(Subnet.parse(one.key)) + " ✕" * one.collapsed for one in report.finalists
+    ]
     assert sorted(judged["key"]) == sorted(titles)
     assert "width 0.5, depth 1" in titles
+    assert "width 0.5, depth 0.5 ✕" in titles
     assumed = at.dataframe[0].value
     assert assumed["assumed"].tolist() == [1, -1, -1, 1, -1]
     assert f"± {winner.latency_ms_iqr / 2:.2f} ms" in tiles["Latency"].help
+
+
+@pytest.mark.parametrize("collapsed", [True, False, None])
+def test_a_collapsed_winner_is_called_so(open_app, own_run, collapsed):
+    report = extracted(own_run)
+    (folder,) = list_extractions(own_run, SUPERNET)
+    finalists = tuple(
+        one.model_copy(update={"collapsed": collapsed, "score": 0.6838}) for one in report.finalists
+    )
+    folder.keep_report(report.model_copy(update={"finalists": finalists}))
+    at = open_app(own_run.folder.parent, "search")
+    assert metric(at, "Dev accuracy") == ("0.684 ✕" if collapsed else "0.684")
+    assert any(wording.COLLAPSED in one.value for one in at.warning) == bool(collapsed)
 
 
 def test_what_epsilon_skips_is_told(open_app, own_run):
@@ -119,7 +136,7 @@ def test_plain_architectures_round_by_round(open_app, own_run):
             ("W", f"{one.w:.3f}", ""),
             (
                 "Dev accuracy",
-                f"{one.dev_score:.3f}",
+                f"{one.dev_score:.3f}" + " ✕" * one.collapsed,
                 f"after {one.steps} step{'s' * (number == 1)}",
             ),
             ("Parameters", f"{member.num_params / 1e6:.2f} M", f"{saved:.0%} saved"),
@@ -137,7 +154,7 @@ def test_an_extraction_is_started_watched_and_shown(open_app, own_run):
     assert "Nothing has been extracted from tiny yet" in at.info[1].value
     at.text_input(key="ose-name").set_value("../up").run()
     at.button(key="ose-start").click().run()
-    assert "cannot name a search" in at.error[0].value
+    assert "cannot name an extraction" in at.error[0].value
     at.text_input(key="ose-name").set_value("mine").run()
     at.button_group(key="ose-axes").set_value(["lengths", "per_layer"]).run()
     at.number_input(key="ose-margin").set_value(10).run()
@@ -201,7 +218,7 @@ def test_an_extraction_is_discarded_by_those_who_may(open_app, own_run, monkeypa
         at.button(key="ose-discard-second").click().run()
         assert [one.name for one in list_extractions(own_run, SUPERNET)] == ["first"]
         assert at.segmented_control(key="extraction").value == "first"
-        assert not at.warning
+        assert not [one for one in at.warning if wording.COLLAPSED not in one.value]
 
 
 def test_while_a_search_is_at_work_nothing_is_started(open_app, own_run):

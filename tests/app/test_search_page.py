@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+import yaml
 from reading import cells, charts, figure_of, metric, same, texts
 
 from dynabert.examples import load_examples
 from dynabert.export import export_command
-from dynabert.runs import Run
+from dynabert.runs import Run, write_manifest
 from dynabert.search.front import cheapest_within, measure_front, read_front
 from dynabert.search.loop import run_search
 from dynabert.search.search import Search, list_searches, open_search
 from dynabert.search.settings import SearchSettings
 from dynabert.subnet import Subnet
+from pages.shared import wording
 from pages.shared.search import asking, outcome
 
 pytest_plugins = ["app_fixtures"]
@@ -76,6 +78,23 @@ def test_a_run_without_searches_offers_one(open_app, own_run, monkeypatch):
     assert "Choose something to search among" in at.warning[0].value
 
 
+def test_a_student_of_fixed_size_is_searched_by_its_own_layers(open_app, own_run):
+    path = own_run.folder / "recipe.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values["recipe"] |= {"name": "dynamic-tinybert", "width_mults": [1.0], "depth_mults": [0.5]}
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    write_manifest(own_run.folder)
+    run = Run.load(own_run.folder)
+    searched(run, "whole", num_trials=4, width_mults=(1.0,), depth_mults=(1.0,))
+    at = open_app(own_run.folder.parent, "search")
+    command = next(code.value for code in at.code if "dynabert search" in code.value)
+    assert "--widths 1 --depths 0.5" in command
+    assert any("may never have been trained" in one.value for one in at.warning)
+    at.button_group(key="search-axes").set_value(["lengths", "depths"]).run()
+    command = next(code.value for code in at.code if "dynabert search" in code.value)
+    assert "--depths 0.5" in command
+
+
 def test_a_damaged_search_is_told(open_app, own_run):
     folder = own_run.folder / "searches" / "broken"
     folder.mkdir(parents=True)
@@ -105,9 +124,10 @@ def test_what_was_found_is_shown_and_can_be_taken(open_app, own_run):
     assert sorted(points) == sorted(trial.subnet for trial in search.trials)
     table = read_front(search)
     row, _ = cheapest_within(table, metric="accuracy", cost="macs", points=1.0)
+    mark = " ✕" if row["collapsed"] else ""
     whole = table.iloc[0]
     assert any(f"**{row['subnet']}**" in text.replace("\\", "") for text in texts(at))
-    assert metric(at, "Dev accuracy") == f"{row['accuracy']:.3f}"
+    assert metric(at, "Dev accuracy") == f"{row['accuracy']:.3f}{mark}"
     shown = {one.label: one for one in at.metric}
     assert shown["MACs for 8 tokens (million)"].value == f"{row['macs'] / 1e6:,.4g}"
     assert shown["MACs for 8 tokens (million)"].delta == (
@@ -214,6 +234,7 @@ def test_where_none_is_within_a_point_the_largest_is_shown_first(open_app, own_r
     path = search.folder / "front.parquet"
     table = pd.read_parquet(path)
     table["accuracy"] = table["is_reference"].map({True: 0.9, False: 0.7})
+    table["collapsed"] = False
     table.to_parquet(path, index=False)
     at = open_app(own_run.folder.parent, "search")
     largest = str(table.loc[table["is_reference"], "subnet"].iloc[0])
@@ -224,6 +245,34 @@ def test_where_none_is_within_a_point_the_largest_is_shown_first(open_app, own_r
     assert " million MACs" in said
     assert at.metric[0].delta == "the largest"
     assert at.metric[1].delta == ""
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_a_collapsed_one_is_marked_and_not_shown_first(open_app, own_run, sound):
+    search = searched(own_run, "first")
+    path = search.folder / "front.parquet"
+    table = pd.read_parquet(path).sort_values("macs").reset_index(drop=True)
+    table["accuracy"] = table["is_reference"].map({True: 0.9, False: 0.895})
+    table["collapsed"] = ~table["is_reference"]
+    table.loc[1, "collapsed"] = not sound  # the cheapest but one
+    table.to_parquet(path, index=False)
+    at = open_app(own_run.folder.parent, "search")
+    largest = str(table.loc[table["is_reference"], "subnet"].iloc[0])
+    assert at.select_slider(key="point").value == (str(table["subnet"][1]) if sound else largest)
+    assert not any(wording.COLLAPSED in one.value for one in at.warning)
+    nothing = [one for one in at.caption if "None of the others has a score" in one.value]
+    assert bool(nothing) is not sound
+    at.select_slider(key="point").set_value(str(table["subnet"][0])).run()
+    assert any(wording.COLLAPSED in one.value for one in at.warning)
+    assert metric(at, "Dev accuracy") == "0.895 ✕"
+    crosses = [
+        key
+        for trace in charts(at)[1]["data"]
+        if trace.get("mode") == "markers" and trace.get("customdata")
+        for key, symbol in zip(trace["customdata"], trace["marker"]["symbol"], strict=True)
+        if symbol == "x"
+    ]
+    assert sorted(crosses) == sorted(table.loc[table["collapsed"], "subnet"])
 
 
 @pytest.mark.parametrize("spread", [0.2, 0.4])

@@ -30,6 +30,27 @@ def carry_out(*arguments: str | Path) -> str:
     return done.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--copies", "10001"), "less than or equal to 10000"),
+        (("--copies", "0"), "greater than or equal to 1"),
+        (("--seed", "-1"), "greater than or equal to 0"),
+        (("--num-train", "0"), "greater than or equal to 1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(
+    glove: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    data_dir = write_glue(tmp_path / "glue", train=24, dev=8)
+    command = ("augment", "sst2", "--data-dir", data_dir, "--glove", glove, "--out", tmp_path / "o")
+    told = CliRunner().invoke(app, [*map(str, command), *arguments])
+    assert told.exit_code == 2
+    shown = " ".join(told.output.replace("│", "").split())
+    assert f"Invalid value for '{arguments[0]}': Input should be {said}" in shown
+    assert not (tmp_path / "o").exists()
+
+
 def test_augment_and_train_on_it(tiny_backbone: Path, glove: Path, tmp_path: Path) -> None:
     data_dir, out = write_glue(tmp_path / "glue", train=24, dev=8), tmp_path / "out"
     chosen = ("--data-dir", data_dir, "--num-train", "16", "--seed", "3")

@@ -43,6 +43,7 @@ def test_it_names_the_winner_of_each_epsilon_and_what_may_be_claimed(run):
     [
         (("--epsilon", "0"), "--epsilon takes whole numbers from 1"),
         (("--epsilon", "9"), "from 1 to 4, the size of the space, got 9"),
+        (("--name", "../x", "--epsilon", "1"), "'../x' cannot name an extraction: use 1 to 64"),
         (("--drops", "1"), "--drops takes shares from 0 to below 1"),
         (("--widths", "2"), "width_mults"),
         (("--depths", "1", "--widths", "1", "--epsilon", "1"), "W is 0 for each of the 1 "),
@@ -53,6 +54,31 @@ def test_bad_input_is_one_sentence(run, arguments, said):
     told = ose(run, *FAST, *arguments)
     assert told.exit_code != 0
     assert said in str(told.exception or told.output)
+
+
+def test_a_collapsed_winner_is_called_so(run):
+    assert ose(run, *FAST, "--epsilon", "1,2").exit_code == 0
+    (folder,) = list_extractions(run, SUPERNET)
+    report = folder.report()
+    for collapsed in (True, False, None):  # None: a report from before that was kept
+        finalists = tuple(
+            one.model_copy(update={"collapsed": collapsed, "score": 0.6838})
+            for one in report.finalists
+        )
+        folder.keep_report(report.model_copy(update={"finalists": finalists}))
+        told = " ".join(ose(run, "--show").output.split())
+        assert (
+            ("0.6838 collapsed" in told) == ("The winner has collapsed" in told) == bool(collapsed)
+        )
+
+
+def test_what_is_judged_says_whether_it_has_collapsed(run):
+    # The tiny run's own row of its smallest says that it has.
+    assert ose(run, *FAST, "--epsilon", "1").exit_code == 0
+    (folder,) = list_extractions(run, SUPERNET)
+    judged = {one.key: one.collapsed for one in folder.report().finalists}
+    assert judged["w0.50-d0.50"] is True
+    assert judged["w1.00-d1.00"] is False
 
 
 def test_no_extractions_yet(run):

@@ -7,9 +7,11 @@ import shlex
 import pytest
 from typer.testing import CliRunner, Result
 
+from dynabert.cli import train_command
 from dynabert.cli.main import app
 from dynabert.cli.ose_plain_command import usual_sizes
 from dynabert.cli.train_command import changed
+from dynabert.data.source import CsvSource, DataSource
 from dynabert.examples import load_examples
 from dynabert.modeling.architecture import Architecture, PlainSpace
 from dynabert.runs import Run
@@ -63,11 +65,50 @@ def test_borts_space_and_its_sizes_are_counted(run):
 
 def test_the_command_that_trains_a_winner_in_full_is_one_that_can_be_typed(run):
     words = shlex.split(training_command(run, "2-4-12-20"))
-    assert words[:5] == ["python", "-m", "dynabert", "train", "train"]
+    assert words[:4] == ["python", "-m", "dynabert", "train"]
     changes = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
     recipe = changed(RECIPES["plain-student"], changes)
     (reduce,) = [one for one in recipe.stages if isinstance(one, Reduce)]
     assert reduce == Reduce(layers=2, heads=4, hidden=12, neurons=20)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        DataSource(csv=CsvSource(train_file="/data/a b.csv")),
+        DataSource(
+            csv=CsvSource(
+                train_file="/data/reg.csv",
+                dev_file="/data/dev.csv",
+                text_columns=("one", "two"),
+                label_column="score",
+                regression=True,
+            ),
+            num_train=50,
+            seed=3,
+        ),
+        DataSource(task="cola", data_dir="/data/glue", num_train=100, seed=7),
+        DataSource(task="teaching", seed=1),
+    ],
+)
+def test_a_winner_is_trained_in_full_on_the_same_examples(run, monkeypatch, source):
+    class Asked(Exception):
+        pass
+
+    def carry_out(plan, *others):
+        raise Asked(plan)
+
+    monkeypatch.setattr(train_command, "carry_out", carry_out)
+    info = run.info.model_copy(update={"data": source})
+    named = Run(run.folder.parent / ("x" * 60), info)
+    words = shlex.split(training_command(named, "2-4-12-20"))
+    asked = CliRunner().invoke(app, words[3:]).exception
+    assert isinstance(asked, Asked), asked
+    (plan,) = asked.args
+    assert plan.data == source
+    assert plan.seed == source.seed
+    assert plan.backbone == info.backbone
+    assert plan.name == "x" * 54 + "-2-4-12-20"
 
 
 def test_what_was_found_is_printed_round_by_round(run):
@@ -93,6 +134,13 @@ def test_what_was_found_is_printed_round_by_round(run):
     low, high = last.error_range
     assert (f"lie between {low:.4f} and {high:.4f}, so close" in told) == last.errors_are_alike
     assert training_command(run, report.winner) in told
+    rounds = tuple(
+        one.model_copy(update={"dev_score": 0.6838, "collapsed": steps == 0})
+        for steps, one in enumerate(report.rounds)
+    )
+    folder.keep_report(report.model_copy(update={"rounds": rounds}))
+    told = " ".join(plain(run, "--show").output.split())
+    assert (told.count("0.6838"), told.count("0.6838 collapsed")) == (2, 1)
 
 
 def test_no_extractions_yet(run):

@@ -8,17 +8,37 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
 from dynabert.cli.main import app
 from dynabert.runs import Run
 from dynabert.search.front import read_front
-from dynabert.search.search import list_searches
+from dynabert.search.search import Search, list_searches
 
 pytest_plugins = ["searched_run"]
 ROOT = Path(__file__).resolve().parents[2]
 FAST = ("--tokens", "8", "--examples", "6")
+
+
+def with_a_front(found: Search, collapsed: tuple[bool, ...]) -> pd.DataFrame:
+    """Give a search a front of made-up scores: so many narrow ones, a point below the largest."""
+    kept = found.folder / "front.parquet"
+    largest = pd.read_parquet(kept).query("is_reference").assign(accuracy=0.9, collapsed=False)
+    rows = [
+        largest.assign(
+            subnet=f"w0.{20 + number}-d1.00",
+            is_reference=False,
+            accuracy=0.895,
+            macs=1000.0 + number,
+            collapsed=gone,
+        )
+        for number, gone in enumerate(collapsed)
+    ]
+    table = pd.concat([*rows, largest], ignore_index=True)
+    table.to_parquet(kept, index=False)
+    return table
 
 
 def search(run: Run, *arguments: str) -> Result:
@@ -40,12 +60,53 @@ def test_it_searches_measures_and_names_the_cheapest(run):
         assert key in told.output
     assert "front of 14 trials, all of dev" in told.output
     assert "8 tokens" in told.output
-    assert "The cheapest within 30 points of the largest sub-network: w" in told.output
+    with_a_front(found, (False, False))
     before = (found.folder / "front.parquet").stat().st_mtime_ns
     assert search(run, *FAST, "--trials", "14", "--widths", "1,0.5").exit_code == 0
     assert (found.folder / "front.parquet").stat().st_mtime_ns == before  # nothing new to measure
     shown = search(run, "--show", "--within", "30")
     assert "The cheapest within 30 points" in shown.output
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_a_collapsed_one_is_marked_and_not_recommended(run, sound):
+    assert search(run, *FAST, "--trials", "14", "--widths", "1,0.5").exit_code == 0
+    (found,) = list_searches(run)
+    gone = 1 if sound else 2
+    with_a_front(found, (True, not sound))
+    told = " ".join(search(run, "--show").output.split())
+    assert told.count("0.8950 collapsed") == gone
+    assert f"{gone} collapsed (one answer for every example) and never recommended." in told
+    if sound:
+        assert "The cheapest within 1 point of the largest sub-network: w0.21-d1.00," in told
+    else:
+        assert (
+            "None within 1 point of the largest sub-network: no other on this front has a" in told
+        )
+        assert "nearest" not in told
+
+
+def test_a_student_of_fixed_size_is_searched_by_its_own_layers(student):
+    told = search(student, *FAST, "--trials", "3")
+    assert told.exit_code == 0, told.output
+    (found,) = list_searches(student)
+    assert (found.settings.width_mults, found.settings.depth_mults) == ((1.0,), (0.5,))
+    assert "may never have been trained" not in told.output
+    table = read_front(found)
+    assert table.loc[table["is_reference"], "subnet"].tolist() == ["w1.00-d0.50"]
+    told = search(student, *FAST, "--trials", "3", "--depths", "1", "--name", "whole")
+    assert list_searches(student)[1].settings.depth_mults == (1.0,)  # an option wins
+    said = " ".join(told.output.split())
+    assert "Note: w1.00-d1.00, the largest of this search" in said
+    assert "is none that the recipe dynamic-tinybert reports" in said
+    assert "The largest that it reports is w1.00-d0.50." in said
+
+
+def test_other_recipes_are_searched_by_the_full_network(run):
+    told = search(run, *FAST, "--trials", "3")
+    (found,) = list_searches(run)
+    assert (found.settings.width_mults, found.settings.depth_mults) == ((1.0,), (1.0,))
+    assert "Note:" not in told.output
 
 
 def test_a_killed_search_goes_on(run):

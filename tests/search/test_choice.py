@@ -438,6 +438,7 @@ def test_with_a_steady_clock_it_is_what_a_look_at_all_finds(field, budget) -> No
         ({"floor": 0.5, "tokens": 0}, "tokens must be a whole number of at least 1, got 0"),
         ({"floor": 0.5, "tokens": 1.5}, "tokens must be a whole number"),
         ({"floor": 0.5, "batch_size": -3}, "batch_size must be a whole number"),
+        ({"floor": 0.5, "batch_size": 1025}, "batch_size must be at most 1024, got 1025"),
     ],
 )
 def test_a_bad_budget_is_refused(values, said) -> None:
@@ -515,6 +516,22 @@ def test_what_the_recipe_reports_is_evaluated_where_that_is_missing(run) -> None
         assert score == row["accuracy"]
     run.add_results(rows)
     assert run.all_results["latency_ms"].dtype.kind == "f"
+
+
+def test_of_a_student_of_fixed_size_the_full_network_is_not_standard(student) -> None:
+    results = student.all_results
+    assert results["subnet"].tolist() == ["w1.00-d0.50"]
+    assert missing_standard(student, results) == []  # the full network was never trained
+    (only,) = options_of(student, results, 8)
+    assert only.is_standard
+    assert [one.key for one in student.recipe_grid] == ["w1.00-d0.50"]
+    assert [one.key for one in student.reported_grid] == ["w1.00-d1.00", "w1.00-d0.50"]
+    swept = results.assign(
+        subnet="w1.00-d1.00", depth_mult=1.0, heads=[[6] * 4], neurons=[[60] * 4]
+    ).assign(layers=[[0, 1, 2, 3]])
+    student.add_results(swept)
+    shown = {one.key: one.is_standard for one in options_of(student, student.all_results, 8)}
+    assert shown == {"w1.00-d0.50": True, "w1.00-d1.00": False}
 
 
 def test_examples_of_other_scores_are_refused(run) -> None:

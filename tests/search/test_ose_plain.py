@@ -167,6 +167,7 @@ def test_rounds_are_the_algorithm_over_the_better_half_of_the_one_before(run):
         )
         dev = evaluate(student, load_examples(run).dev, FULL, metrics=("accuracy",))
         assert one.dev_score == dev.metrics["accuracy"]
+        assert one.collapsed == dev.collapsed
         wanted = set(sorted(ws, key=ws.get, reverse=True)[: math.ceil(len(ws) / 2)])
     assert report.rounds[0].error_before is None
     assert -1 <= report.rounds[1].w_before <= 1

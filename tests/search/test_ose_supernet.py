@@ -259,7 +259,7 @@ def test_other_settings_need_another_name(run):
     open_extraction(run, "o", settings_of(), SUPERNET)
     with pytest.raises(UserError, match=r"other settings \(seed: 4, now 5\)"):
         open_extraction(run, "o", settings_of(seed=5), SUPERNET)
-    with pytest.raises(UserError, match="cannot name a search"):
+    with pytest.raises(UserError, match="cannot name an extraction"):
         open_extraction(run, "../o", settings_of(), SUPERNET)
     with pytest.raises(UserError, match="reads at most"):
         open_extraction(run, "long", settings_of(tokens=1000), SUPERNET)

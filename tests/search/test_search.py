@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dynabert.analysis.pareto import pareto_front
@@ -20,6 +21,7 @@ from dynabert.search.front import (
     current_front,
     keep_with_run,
     measure_front,
+    measured_table,
     read_front,
     reference_row,
 )
@@ -200,6 +202,7 @@ def test_the_cheapest_within_some_points(run):
     assert table["subnet"].iloc[0] == FULL.key
     table["accuracy"] = [0.9, 0.895, 0.885, 0.85]
     table["macs"] = [100, 80, 60, 40]
+    table["collapsed"] = False
     names = table["subnet"].tolist()
 
     def named(points):
@@ -214,6 +217,33 @@ def test_the_cheapest_within_some_points(run):
     alone = table.iloc[:1]
     row, found = cheapest_within(alone, metric="accuracy", cost="macs", points=1)
     assert (row["subnet"], found) == (FULL.key, False)
+
+
+def test_a_collapsed_one_is_never_the_cheapest(run):
+    table = pd.DataFrame(
+        {
+            "subnet": ["w1.00-d1.00", "w0.75-d1.00", "w0.50-d1.00", "w0.25-d1.00"],
+            "is_reference": [True, False, False, False],
+            "accuracy": [0.7, 0.695, 0.66, 0.6838],
+            "macs": [100, 80, 60, 40],
+            "collapsed": [False, False, False, True],  # 0.6838: the share of MRPC's larger class
+        }
+    )
+
+    def named(table, points):
+        row, found = cheapest_within(table, metric="accuracy", cost="macs", points=points)
+        return row["subnet"], found
+
+    assert named(table, 2) == ("w0.75-d1.00", True)
+    assert named(table, 5) == ("w0.50-d1.00", True)
+    assert named(table.drop(index=1), 1) == ("w0.50-d1.00", False)
+    assert named(table.drop(index=[1, 2]), 2) == (
+        "w1.00-d1.00",
+        False,
+    )  # nothing else says anything
+    drawn = measured_table(table, metric="accuracy", cost="macs")
+    assert drawn["on_front"].tolist() == [True, True, True, False]
+    assert drawn["collapsed"].tolist() == table["collapsed"].tolist()
 
 
 def test_a_damaged_one_is_told_and_left_out(run):
@@ -335,6 +365,7 @@ def test_a_link_to_elsewhere_is_refused(run, tmp_path, place):
         lambda table: table.assign(is_reference=False),
         lambda table: table.assign(subnet="<b>"),
         lambda table: table.drop(columns="accuracy"),
+        lambda table: table.drop(columns="collapsed"),
         lambda table: table.assign(latency_ms_batch_1="slow"),
     ],
 )
@@ -352,6 +383,7 @@ def test_an_undefined_score_is_nobodys_nearest(run):
     search = open_search(run, "s", SETTINGS)
     do(search, run)
     table = measure_front(search, run.model(), load_examples(run), batch_sizes=(1,)).iloc[:3].copy()
+    table["collapsed"] = False
     table["accuracy"] = [0.9, float("nan"), 0.5]
     row, found = cheapest_within(table, metric="accuracy", cost="macs", points=1)
     assert (row["subnet"], found) == (table["subnet"].iloc[2], False)

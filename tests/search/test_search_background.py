@@ -125,12 +125,15 @@ def test_another_process_of_the_same_number_is_not_taken_for_it(run):
     [
         {},
         {"method": "evolution", "generation": (5, 6)},
+        {"depth_mults": (0.5,)},
         {"width_mults": (1.0, 2 / 3, 1 / 6), "depth_mults": (1.0, 0.5), "lengths": None},
         {"lengths": "tokens", "fewest": 3, "cost": "latency", "batch_size": 2},
         {"num_examples": None, "at_most": 300_000.5, "seed": 7},
     ],
 )
-def test_the_command_line_asks_for_the_same(run, changes):
+@pytest.mark.parametrize("kind", ["run", "student"])
+def test_the_command_line_asks_for_the_same(request, kind, changes):
+    run = request.getfixturevalue(kind)
     settings = SETTINGS.model_copy(update={"num_trials": 1} | changes)
     arguments = ["search", "tiny", "--name", "s", *settings.arguments()]
     told = CliRunner().invoke(app, [*arguments, "--runs-dir", str(run.folder.parent)])

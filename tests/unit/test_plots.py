@@ -192,6 +192,10 @@ def test_fronts_of_searches_are_told_apart():
     assert figure.data[-1].name == "chosen"
     assert list(figure.data[-1].x) == [3]
     assert len(plots.search_fronts({}, **titles).data) == 0
+    crossed = plots.search_fronts({"x": table.assign(collapsed=[False, False, True])}, **titles)
+    (gone,) = [trace for trace in crossed.data if "x" in (trace.marker.symbol or ())]
+    assert list(gone.customdata) == ["<i>c</i>"]
+    assert "collapsed" in gone.hovertext[0]
 
 
 def test_a_grid_of_scores_leaves_out_counts_by_layer():

@@ -176,6 +176,33 @@ def test_added_rows_replace_earlier_ones(copy: Path) -> None:
     assert len(after) == len(before) + 1
 
 
+def test_what_a_later_row_does_not_say_stays(copy: Path) -> None:
+    run = Run.load(copy)
+    both = run.results.iloc[[0, 1]].assign(accuracy_mismatched=[0.4, 0.6])
+    run.add_results(both)
+    new = both.iloc[[0]].drop(columns="accuracy_mismatched")
+    run.add_results(new.assign(accuracy=0.123, latency_ms=float("nan"), latency_ms_iqr=7.0))
+    for found in (Run.load(copy).results, pd.read_parquet(copy / "measured.parquet")):
+        first = found.set_index("subnet").loc[both["subnet"].iloc[0]]
+        assert first["accuracy"] == 0.123
+        assert first["accuracy_mismatched"] == 0.4
+        assert (first["latency_ms"], first["latency_ms_iqr"]) == (both["latency_ms"].iloc[0], 7.0)
+        assert list(first["heads"]) == list(both["heads"].iloc[0])
+        assert found["subnet"].is_unique
+    assert list(Run.load(copy).results.columns) == [*both.columns]
+    assert len(Run.load(copy).results) == len(both) + 2
+
+
+def test_a_latency_of_other_texts_does_not_stay(copy: Path) -> None:
+    run = Run.load(copy)
+    row = run.results.iloc[[0]]
+    times = {name: float("nan") for name in ("latency_ms", "latency_ms_iqr", "latency_batch_size")}
+    run.add_results(row.assign(tokens=row["tokens"] + 1, **times))
+    found = Run.load(copy).results.set_index("subnet")
+    assert found.loc[row["subnet"], [*times]].isna().all(axis=None)
+    assert found["latency_ms"].notna().sum() == len(found) - 1
+
+
 def test_results_of_networks_that_drop_tokens_are_apart(copy: Path) -> None:
     run = Run.load(copy)
     before = run.results

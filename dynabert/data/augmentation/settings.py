@@ -29,10 +29,13 @@ class Resource(_Value):
     sha256: str
 
 
+MOST_COPIES = 10_000
+
+
 class Settings(_Value):
     """The numbers of the algorithm."""
 
-    copies: Annotated[int, Field(ge=1, le=10_000)]  # N: tries for each text
+    copies: Annotated[int, Field(ge=1, le=MOST_COPIES)]  # N: tries for each text
     candidates: Annotated[int, Field(ge=1, le=1000)] = 15  # M, of each word
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.4  # p_t: how often a word is replaced
     seed: Annotated[int, Field(ge=0)] = 0

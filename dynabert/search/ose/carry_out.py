@@ -266,7 +266,11 @@ def _judge(
         row = _known_row(results, find_row(results, resolved), run)
         if row is None:
             evaluation = evaluate(model, examples.dev, subnet, metrics=(metric,))
-            row = {metric: evaluation.metrics[metric], "loss": evaluation.loss}
+            row = {
+                metric: evaluation.metrics[metric],
+                "loss": evaluation.loss,
+                "collapsed": evaluation.collapsed,
+            }
         judged.append((subnet, row))
     setup = replace(LatencySetup(tokens=settings.tokens), batch_size=settings.batch_size)
     times = measure_latency(
@@ -283,6 +287,7 @@ def _judge(
             is_winner=subnet.resolve(shape) in chosen,
             is_standard=subnet.resolve(shape) in usual,
             score=defined(float(row[metric])),
+            collapsed=bool(row["collapsed"]),
             dev_loss=float(row["loss"]),
             num_params=num_params_total(model, subnet),
             macs=count_macs(model, subnet, settings.tokens),

@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from dynabert.errors import UserError, explain
+from dynabert.evaluation.latency import check_tokens
 from dynabert.files import write_text_atomically
 from dynabert.locks import alone, is_held
 from dynabert.runs import Run, check_run_name
@@ -164,11 +165,8 @@ def open_extraction(
     Raises:
         UserError: one of that name was begun with other settings, or nothing can be written.
     """
-    check_run_name(name, "search")
-    if settings.tokens > run.config.max_tokens:
-        raise UserError(
-            f"this model reads at most {run.config.max_tokens} tokens, got {settings.tokens}."
-        )
+    check_run_name(name, "an extraction")
+    check_tokens(run.config.max_tokens, settings.tokens)
     folder = run.folder / kind.folder / name
     if (folder / SETTINGS).exists():
         begun = load_extraction(folder, kind).settings

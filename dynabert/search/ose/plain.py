@@ -93,7 +93,7 @@ def _carry_out(
         )
         going_on = max(1, math.ceil(settings.going_on * len(ranked)))
         survivors = [one.member for one in ranked[:going_on]]
-    dev_scores = _judge(run, examples, training, rounds, on_progress)
+    judged = _judge(run, examples, training, rounds, on_progress)
     report = PlainReport(
         settings=settings,
         command=command,
@@ -104,7 +104,7 @@ def _carry_out(
         maximum_params=maximum.num_params,
         maximum_inference=maximum.inference,
         members=tuple(_member_rows(members, maximum, settings)),
-        rounds=_round_rows(rounds, settings, dev_scores),
+        rounds=_round_rows(rounds, settings, judged),
     )
     folder.keep_report(report)
     return report
@@ -217,18 +217,19 @@ def _judge(
     training: ShortTraining,
     rounds: Sequence[tuple[int, Extraction, float]],
     on_progress: OnProgress,
-) -> list[float | None]:
-    """The winner of each round on all of dev, after the steps of that round."""
-    metric, scores = run.info.task.metric, []
+) -> list[tuple[float | None, bool]]:
+    """The winner of each round on all of dev, after the steps of that round; whether it has collapsed."""
+    metric, judged = run.info.task.metric, []
     for number, (steps, found, _) in enumerate(rounds):
         on_progress("dev", number, len(rounds))
         architecture = Architecture.parse(found.winner.member.key)
         student = training.trained(architecture, _rate_of(found.winner, training.settings), steps)
-        score = math.nan
+        score, collapsed = math.nan, False
         if student is not None:
-            score = evaluate(student, examples.dev, FULL, metrics=(metric,)).metrics[metric]
-        scores.append(defined(score))
-    return scores
+            evaluation = evaluate(student, examples.dev, FULL, metrics=(metric,))
+            score, collapsed = evaluation.metrics[metric], evaluation.collapsed
+        judged.append((defined(score), collapsed))
+    return judged
 
 
 def _rate_of(tried: Tried, settings: PlainSettings) -> float:
@@ -254,10 +255,10 @@ def _member_rows(
 def _round_rows(
     rounds: Sequence[tuple[int, Extraction, float]],
     settings: PlainSettings,
-    dev_scores: Sequence[float | None],
+    judged: Sequence[tuple[float | None, bool]],
 ) -> tuple[Round, ...]:
     rows: list[Round] = []
-    for (steps, found, seconds), score in zip(rounds, dev_scores, strict=True):
+    for (steps, found, seconds), (score, collapsed) in zip(rounds, judged, strict=True):
         chosen = [best(of) for of in _by_member(found.tried).values()]
         assumed = check_assumptions(chosen)
         tried = tuple(
@@ -285,6 +286,7 @@ def _round_rows(
                 ),
                 w_before=defined(rank_agreement([a.w for a, _ in both], [b.w for _, b in both])),
                 dev_score=score,
+                collapsed=collapsed,
                 seconds=seconds,
             )
         )

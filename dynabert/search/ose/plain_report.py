@@ -40,6 +40,9 @@ class Round(_Value):
     error_before: float | None
     w_before: float | None
     dev_score: float | None  # of the winner after these steps, on all of dev
+    collapsed: bool | None = (
+        None  # it gives one answer then; None: an older report, which did not say
+    )
     seconds: float  # of training and judging them
 
     @property

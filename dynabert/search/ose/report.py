@@ -59,6 +59,9 @@ class Finalist(_Value):
     is_winner: bool
     is_standard: bool  # one of those that the run's recipe reports
     score: float | None  # the task's metric on all of dev; None where it is not defined
+    collapsed: bool | None = (
+        None  # one answer for all of dev; None: an older report, which did not say
+    )
     dev_loss: float
     num_params: int
     macs: int

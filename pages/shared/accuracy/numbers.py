@@ -15,10 +15,6 @@ from pages.shared import jobs, wording
 Row = dict[str, Any]
 
 
-def collapsed_mark(row: Row | None) -> str:
-    return " ✕" if row is not None and row["collapsed"] else ""
-
-
 class Numbers:
     """A tile for each metric and each cost; those that are measured now can be drawn again."""
 
@@ -97,7 +93,7 @@ class Numbers:
             differs = abs(change) >= 0.0005
             slot.metric(
                 wording.capital(wording.metric_title(metric)),
-                f"{row[metric]:.3f}{collapsed_mark(row)}",
+                f"{row[metric]:.3f}{wording.collapsed_mark(row['collapsed'])}",
                 f"{change:+.3f} vs full" if differs else "as the full",
                 "normal" if differs and not row["collapsed"] else "off",
                 delta_arrow="auto" if differs else "off",

@@ -93,7 +93,7 @@ def offer(run: Run, *, taken: set[str], may_start: bool) -> None:
 
 def _start(run: Run, name: str, settings: SupernetSettings) -> None:
     try:
-        check_run_name(name, "search")
+        check_run_name(name, "an extraction")
         run.check_writable()
     except UserError as error:
         st.error(wording.sentence(error), icon=":material/error:")

@@ -51,7 +51,9 @@ def show(run: Run, folder: ExtractionFolder[SupernetSettings, Report], report: R
     if chosen.zoomed_winner != chosen.winner:
         said.append(
             f"With the members around it tried as well (ours, not the paper's): "
-            f"**{_named(chosen.zoomed_winner)}**, W {chosen.zoomed_w:.3f}."
+            f"**{_named(chosen.zoomed_winner)}"
+            f"{wording.collapsed_mark(report.finalist(chosen.zoomed_winner).collapsed)}**, "
+            f"W {chosen.zoomed_w:.3f}."
         )
     same = chosen.frozen_winner == chosen.winner
     said.append(
@@ -94,8 +96,9 @@ def _show_winner(run: Run, report: Report, winner: Finalist, w: float) -> None:
             )
             st.metric(
                 f"Dev {metric}",
-                f"{winner.score:.3f}",
+                f"{winner.score:.3f}{wording.collapsed_mark(winner.collapsed)}",
                 delta,
+                "off" if winner.collapsed else "normal",
                 border=True,
                 height="stretch",
                 help="Against the largest.",
@@ -133,6 +136,12 @@ def _show_winner(run: Run, report: Report, winner: Finalist, w: float) -> None:
                 height="stretch",
                 help=about,
             )
+    if winner.collapsed:
+        st.warning(
+            f"This sub-network {wording.COLLAPSED}, so its score says nothing about the task. W weighs "
+            "the mean loss, and does not see that.",
+            icon=":material/warning:",
+        )
     st.page_link(
         "pages/accuracy.py",
         label="Open it on the page Accuracy and size",
@@ -187,14 +196,16 @@ def _show_judged(report: Report) -> None:
             table[
                 ["key", "is_winner", "w", "score", "dev_loss", "num_params", "macs", "latency_ms"]
             ].assign(
-                key=table["key"].map(_titled),
+                key=table["key"].map(_titled) + table["collapsed"].map(wording.collapsed_mark),
                 num_params=table["num_params"] / 1e6,
                 macs=table["macs"] / 1e6,
             ),
             hide_index=True,
             placeholder="–",
             column_config={
-                "key": "sub-network",
+                "key": st.column_config.Column(
+                    "sub-network", help="✕: collapsed, the same answer for every dev example."
+                ),
                 "is_winner": "wins for some ε",
                 "w": st.column_config.NumberColumn("W", format="%.3f"),
                 "score": st.column_config.NumberColumn(

@@ -59,7 +59,7 @@ def show(
                 {
                     "steps": one.steps,
                     "tried": len(one.tried),
-                    "winner": _named(one.winner),
+                    "winner": _named(one.winner) + wording.collapsed_mark(one.collapsed),
                     "dev": one.dev_score,
                     "errors": one.error_before,
                     "w": one.w_before,
@@ -72,6 +72,9 @@ def show(
         hide_index=True,
         placeholder="–",
         column_config={
+            "winner": st.column_config.Column(
+                help="✕: collapsed, the same answer for every dev example."
+            ),
             "dev": st.column_config.NumberColumn(f"its dev {metric} then", format="%.3f"),
             "errors": st.column_config.NumberColumn(
                 "τ of errors", format="%.2f", help="Kendall's, with the round before."
@@ -104,7 +107,9 @@ def _show_winner(run: Run, report: PlainReport, this: Round) -> None:
             ("W", f"{this.w:.3f}", None),
             (
                 f"Dev {wording.metric_title(report.metric)}",
-                "–" if this.dev_score is None else f"{this.dev_score:.3f}",
+                "–"
+                if this.dev_score is None
+                else f"{this.dev_score:.3f}{wording.collapsed_mark(this.collapsed)}",
                 f"after {wording.count(this.steps, 'step')}",
             ),
             (
@@ -119,6 +124,11 @@ def _show_winner(run: Run, report: PlainReport, this: Round) -> None:
             ),
         ):
             st.metric(name, value, below, "off", delta_arrow="off", border=True, height="stretch")
+    if this.collapsed:
+        st.warning(
+            f"After so many steps it has {wording.COLLAPSED}, so its score says nothing about the task.",
+            icon=":material/warning:",
+        )
     if this.errors_are_alike:
         low, high = this.error_range
         st.warning(

@@ -123,13 +123,13 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
         placeholder=(suggested := _free_name(run, str(method))),
         help="Letters, digits, '.', '_' and '-'.",
     )
-    full = (1.0,)
+    widths, depths = _mults(run, "width_mult"), _mults(run, "depth_mult")
     try:
         settings = ask_search(
             method=method,
             num_trials=int(num_trials),
-            width_mults=_mults(run, "width_mult") if "widths" in axes else full,
-            depth_mults=_mults(run, "depth_mult") if "depths" in axes else full,
+            width_mults=widths if "widths" in axes else widths[:1],
+            depth_mults=depths if "depths" in axes else depths[:1],
             lengths="shares" if "lengths" in axes else None,
             fewest=int(fewest) if "lengths" in axes and fewest != FEWEST_PERCENT else None,
             cost=cost,
@@ -146,8 +146,8 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
 
 
 def _mults(run: Run, name: str) -> tuple[float, ...]:
-    """Those that the recipe trained, the full one with them."""
-    return tuple(sorted({1.0, *controls.reported_mults(run, name)}, reverse=True))
+    """Those that the recipe trained, largest first."""
+    return tuple(sorted({*controls.reported_mults(run, name)}, reverse=True)) or (1.0,)
 
 
 def _free_name(run: Run, method: str) -> str:

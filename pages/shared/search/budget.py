@@ -8,6 +8,7 @@ import streamlit as st
 
 from dynabert import plots
 from dynabert.errors import UserError
+from dynabert.evaluation.latency import MOST_TEXTS
 from dynabert.export import export_command
 from dynabert.runs import Run
 from dynabert.search.budget import Budget
@@ -106,7 +107,7 @@ def _ask(run: Run, tokens: int) -> Budget | None:
             "Texts per pass",
             "budget_batch",
             1,
-            4096,
+            MOST_TEXTS,
             "That latency is measured with; also called batch.",
             usual=1,
         )

@@ -24,7 +24,7 @@ from dynabert.search.front import (
     trial_table,
     widest_spread,
 )
-from dynabert.search.search import Search
+from dynabert.search.search import Search, untrained_reference
 from pages.shared import cache, controls, links, state, wording
 from pages.shared.search.progress import MILLION, cost_axis, quality_title
 
@@ -143,6 +143,8 @@ def _show_measured(run: Run, search: Search, table: pd.DataFrame, beside: Sequen
         latency_column(size): f"latency (ms, batch {size})" for size in batch_sizes_of(table)
     }
     st.subheader("The best, measured again on all of dev and by the clock")
+    if (notice := untrained_reference(run, search.settings)) is not None:
+        st.warning(wording.escape(notice), icon=":material/warning:")
     cost = controls.choose_one(
         "Cost", "search_cost", list(columns), format_option=lambda name: columns[name]
     )
@@ -209,7 +211,10 @@ def _choose_point(table: pd.DataFrame, metric: str, cost: str, scale: float) -> 
     unit = "million MACs" if cost == "macs" else "ms"
     # The slider tells its steps apart by what they are called.
     names = {
-        str(row["subnet"]): f"{place}: {row[metric]:.3f}, {row[cost] / scale:,.4g} {unit}"
+        str(
+            row["subnet"]
+        ): f"{place}: {row[metric]:.3f}{wording.collapsed_mark(row['collapsed'])}, "
+        f"{row[cost] / scale:,.4g} {unit}"
         for place, row in enumerate(ordered.to_dict("records"), start=1)
     }
     key = keys[0]
@@ -220,10 +225,13 @@ def _choose_point(table: pd.DataFrame, metric: str, cost: str, scale: float) -> 
             key="point",
             on_change=take,
             format_func=names.__getitem__,
-            help="Score and cost, from the dearest to the cheapest. First shown is the cheapest that loses "
-            "at most one point against the largest; where none does, the largest.",
+            help="Score and cost, from the dearest to the cheapest; ✕: collapsed. First shown is the "
+            "cheapest that loses at most one point against the largest and has not collapsed; where none "
+            "does, the largest.",
         )
-        if not is_within:
+        if best["is_reference"]:
+            st.caption("None of the others has a score that says anything.")
+        elif not is_within:
             st.caption(
                 "None of the others is within one point of the largest; the nearest, "
                 f"{names[str(best['subnet'])]}, loses "
@@ -243,9 +251,9 @@ def _show_point(
     with st.container(horizontal=True):
         st.metric(
             f"Dev {wording.metric_title(metric)}",
-            f"{row[metric]:.3f}",
+            f"{row[metric]:.3f}{wording.collapsed_mark(row['collapsed'])}",
             "the largest" if is_largest else f"{100 * (row[metric] - largest[metric]):+.1f} points",
-            "off" if is_largest else "normal",
+            "off" if is_largest or row["collapsed"] else "normal",
             delta_arrow="off" if is_largest else "auto",
             border=True,
             height="stretch",
@@ -267,6 +275,11 @@ def _show_point(
                 height="stretch",
                 help=about,
             )
+    if row["collapsed"]:
+        st.warning(
+            f"This sub-network {wording.COLLAPSED}, so its score says nothing about the task.",
+            icon=":material/warning:",
+        )
     name = export_name(run, subnet)
     st.download_button(
         "Take it away (.zip)",
