@@ -23,6 +23,8 @@ from dynabert.examples import load_examples
 from dynabert.export import export_bytes
 from dynabert.export.onnx_file import quantize_onnx, write_onnx
 from dynabert.export.onnx_network import OnnxNetwork, evaluate_onnx, time_beside
+from dynabert.files import write_text_atomically
+from dynabert.reproduction.collect import current_commit
 from dynabert.runs import Run
 from dynabert.training.memory import limit_kernel_caches
 
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=40)
     arguments = parser.parse_args()
     limit_kernel_caches()
+    arguments.out.mkdir(parents=True, exist_ok=True)
     run = Run.load(arguments.run)
     model, dev, task = run.model(), load_examples(run).dev, run.info.task
     settings = " | ".join(f"{tokens} x {texts}, ms" for tokens, texts in SETTINGS)
@@ -46,8 +49,9 @@ def main() -> None:
         "",
         f"`{this_command()}`  ",
         f"{describe_machine(torch.device('cpu'))}, {datetime.date.today()}; run `{run.name}`, seed "
-        f"{run.info.seed}. Median of {arguments.repeats} passes, tokens x texts; in brackets how many "
-        f"times as fast as PyTorch in 32 bits. Dev {task.metric} on all {dev.num_examples:,} examples, by "
+        f"{run.info.seed}; commit {current_commit()}. "
+        f"Median of {arguments.repeats} passes, tokens x texts; in brackets how many times as fast as PyTorch "
+        f"in 32 bits. Dev {task.metric} on all {dev.num_examples:,} examples, by "
         "the file itself.",
         "",
         f"| sub-network | way | MB | dev {task.metric} | other answers | {settings} |",
@@ -86,7 +90,7 @@ def main() -> None:
                     f"{' | '.join(cells)} |"
                 )
                 print(lines[-1], flush=True)
-    (arguments.out / "exported_speed.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            write_text_atomically(arguments.out / "exported_speed.md", "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

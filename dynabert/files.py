@@ -54,7 +54,7 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `path` when all is written; if that fails, nothing stays.
+    """A folder to write into, which becomes `path` when all is written; if that fails, it is gone.
 
     Raises:
         UserError: there is something of that name, or no folder to hold it.

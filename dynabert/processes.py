@@ -22,6 +22,7 @@ from dynabert.errors import UserError
 _SAME_START_SECONDS = 2.0  # the clock may have been set meanwhile
 _STARTING = ".training.lock"  # in the runs folder
 _LOOK_SECONDS = 0.2
+_END_SECONDS = 10.0  # for a process that was asked to end
 _NICENESS = 5  # whoever uses the machine, the app first of all, comes before such work
 
 
@@ -84,10 +85,15 @@ def run_apart(arguments: Sequence[str], *, on_line: Callable[[str], None]) -> st
         finally:
             if process.poll() is None:
                 process.terminate()
-                process.wait()
+                try:
+                    process.wait(_END_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
         if process.returncode:
-            said_last = log_tail(said, 1) or f"it ended with exit code {process.returncode}"
-            raise UserError(said_last.removeprefix("Error: "))
+            lines = said.read_text(encoding="utf-8", errors="replace").splitlines()
+            last = lines[-1] if lines else f"it ended with exit code {process.returncode}"
+            raise UserError(last.removeprefix("Error: "))
         return printed.read_text(encoding="utf-8")
 
 

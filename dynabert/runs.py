@@ -43,6 +43,7 @@ from dynabert.data.source import DataSource
 from dynabert.data.squad.windows import DEFAULT_STRIDE
 from dynabert.data.tasks import TaskKind
 from dynabert.errors import BROKEN_FILES, UserError, explain, first_line
+from dynabert.evaluation.metrics import METRICS as KNOWN_METRICS
 from dynabert.evaluation.retiming import TIMES
 from dynabert.files import file_sha256, write_text_atomically
 from dynabert.importance import Importance
@@ -450,13 +451,22 @@ def _renamed_when_complete(target: Path) -> Iterator[Path]:
 
 
 def _latest(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row for each sub-network, the last; what that does not say is taken from those before it."""
-    # The key says all about lengths: there None is no gap, and stays as it is written.
-    of_subnet = rows.drop(columns="length_config", errors="ignore").groupby("subnet", sort=False)
-    told = rows.assign(**of_subnet.ffill())
-    if (
-        rows["tokens"].nunique() > 1
-    ):  # a latency is of so many tokens, and says nothing about others
-        times = [name for name in TIMES if name in rows]
-        told[times] = rows.groupby(["subnet", "tokens"], sort=False)[times].ffill()
+    """A row for each sub-network, the last; what that may leave out is taken from those before it."""
+    told = rows.copy()
+    for columns, of_same in (
+        (_of_further_splits(rows), ["subnet"]),
+        # A latency is of so many tokens, and says nothing about others.
+        ([name for name in TIMES if name in rows], ["subnet", "tokens"]),
+    ):
+        told[columns] = rows.groupby(of_same, sort=False)[columns].ffill()
     return told.drop_duplicates("subnet", keep="last", ignore_index=True)
+
+
+def _of_further_splits(rows: pd.DataFrame) -> list[str]:
+    """The columns of metrics on dev splits beside the first, for example accuracy_mismatched."""
+    metrics = [name for name in KNOWN_METRICS if name in rows]
+    return [
+        name
+        for name in rows.columns
+        if name not in KNOWN_METRICS and any(name.startswith(f"{metric}_") for metric in metrics)
+    ]

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from dynabert.cli.display import console
+from dynabert.cli.display import console, finite, marked
 from dynabert.cli.options import (
     RUNS_DIR,
     AsJson,
@@ -69,32 +69,41 @@ def extract(
     chosen = chosen_subnet(width, depth, subnet)
     if half and form != "transformers":
         raise UserError(f"--half is for --format transformers, got --format {form}.")
+    if form != "onnx-int8" and (data_dir is not None or not score):
+        raise UserError(
+            "--data-dir and --no-score are about the score of an 8-bit file (--format onnx-int8), got "
+            f"--format {form}."
+        )
     opened = find_run(run, runs_dir)
     check_data_dir(opened, data_dir)
     if out.exists():
         raise UserError(f"{out} exists already; give a folder that does not.")
     model = opened.model()
-    facts = None
+    facts, not_scored = None, None
     if form == "transformers":
         export_subnet(opened, chosen, out, model=model, half=half)
     else:
-        dev = _own_dev(opened, data_dir) if form == "onnx-int8" and score else None
+        dev = None
+        if form == "onnx-int8" and score:
+            dev, not_scored = _own_dev(opened, data_dir)
         facts = _extract_onnx(opened, chosen, out, model, form, dev)
     if as_json:
-        console.print_json(json.dumps(_values(model, chosen, form, facts)))
-    else:
-        _tell(opened, model, chosen, out, facts)
+        values = _values(model, chosen, form, facts) | {"not_scored": not_scored}
+        console.print_json(json.dumps(values))
+        return
+    _tell(opened, model, chosen, out, facts)
+    if not_scored is not None:
+        console.print(f"[yellow]Not scored:[/] {escape(not_scored)}", soft_wrap=True)
 
 
-def _own_dev(run: Run, data_dir: Path | None) -> Encoded | None:
-    """The run's dev examples to score a file on, or None where they are not at hand."""
+def _own_dev(run: Run, data_dir: Path | None) -> tuple[Encoded | None, str | None]:
+    """The run's dev examples to score a file on, or why they are not at hand."""
     try:
         examples = load_examples(run, data_dir)
         examples.check_own("A score on the card")
     except UserError as error:
-        said.print(f"[yellow]Not scored:[/] {escape(str(error))}", soft_wrap=True)
-        return None
-    return examples.dev
+        return None, str(error)
+    return examples.dev, None
 
 
 def _extract_onnx(
@@ -134,7 +143,8 @@ def _values(
         found = facts.evaluation
         values |= {
             "bytes": facts.num_bytes,
-            "metrics": None if found is None else found.metrics,
+            "metrics": None if found is None else finite(found.metrics),
+            "collapsed": None if found is None else found.collapsed,
             "num_examples": None if found is None else found.num_examples,
             "tokens": facts.setup.tokens,
             "latency_ms": facts.beside.onnx.median_ms,
@@ -153,14 +163,18 @@ def _tell(run: Run, model: TaskModel, subnet: Subnet, out: Path, facts: OnnxFact
         f"{count_macs(model, subnet) / 1e6:,.0f} million MACs at {PAPER_TOKENS} tokens"
     )
     if facts is None:
-        console.print(f"Written to {out}. Load it: import dynabert; {loading(run, str(out))}")
+        console.print(
+            f"Written to {escape(str(out))}. Load it: import dynabert; {escape(loading(run, str(out)))}"
+        )
         return
     beside = facts.beside
     console.print(
         f"{facts.num_bytes / 1e6:.1f} MB; {beside.onnx.median_ms:.2f} ms for {facts.setup.tokens} tokens, "
-        f"in PyTorch {beside.torch.median_ms:.2f} ms ({facts.machine})"
+        f"in PyTorch {beside.torch.median_ms:.2f} ms ({escape(facts.machine)})"
     )
     if (found := facts.evaluation) is not None:
         scores = "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
-        console.print(f"dev, {found.num_examples} examples, by the file itself: {scores}")
-    console.print(f"Written to {out}; its {CARD} says how to use it.")
+        console.print(
+            f"dev, {found.num_examples} examples, by the file itself: {marked(scores, found.collapsed)}"
+        )
+    console.print(f"Written to {escape(str(out))}; its {CARD} says how to use it.")

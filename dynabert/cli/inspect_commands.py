@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +15,7 @@ from rich.table import Table
 
 from dynabert.analysis.head_ablation import HeadAblation, ablate_heads, rank_correlation
 from dynabert.analysis.survivors import dropping
-from dynabert.cli.display import TrainingDisplay, console, marked, results_table
+from dynabert.cli.display import TrainingDisplay, console, finite, marked, results_table
 from dynabert.cli.options import (
     ALL_DEPTHS,
     ALL_WIDTHS,
@@ -91,11 +90,7 @@ def evaluate(
             "num_examples": result.num_examples,
             "num_params": num_params(model, chosen),
         }
-        finite = {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in values.items()  # JSON knows no NaN
-        }
-        console.print_json(json.dumps(finite))
+        console.print_json(json.dumps(finite(values)))
         return
     console.print(f"{opened.name}, {chosen.key}: {resolved}")
     scores = "  ".join(f"{name} {result.metrics[name]:.4f}" for name in metrics)

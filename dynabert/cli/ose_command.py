@@ -114,9 +114,9 @@ def ose(
         exponents=exponents,
         seed=seed,
     )
+    loaded = own_examples(opened, data_dir)
     folder = open_extraction(opened, name, settings, SUPERNET)
     with folder.at_work():
-        loaded = own_examples(opened, data_dir)
         with TrainingDisplay() as display:
             report = carry_out(
                 folder,

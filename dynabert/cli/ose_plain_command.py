@@ -126,9 +126,9 @@ def ose_plain(
         exponents=exponents,
         seed=seed,
     )
+    loaded = own_examples(opened, data_dir)
     folder = open_extraction(opened, name, settings, PLAIN)
     with folder.at_work():
-        loaded = own_examples(opened, data_dir)
         with TrainingDisplay() as display:
             report = carry_out_plain(
                 folder,

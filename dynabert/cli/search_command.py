@@ -156,6 +156,8 @@ def search(
         generation=generation,
         seed=seed,
     )
+    loaded = load_examples(opened, data_dir)
+    loaded.check_own("A search")  # trials of other examples would not compare
     found = open_search(
         opened,
         name,
@@ -164,8 +166,6 @@ def search(
     )
     if (notice := untrained_reference(opened, settings)) is not None:
         console.print(f"[yellow]Note:[/] {escape(notice)}", soft_wrap=True)
-    loaded = load_examples(opened, data_dir)
-    loaded.check_own("A search")  # trials of other examples would not compare
     model = opened.model()
     with TrainingDisplay() as display:
 
@@ -232,9 +232,10 @@ def _report(run: Run, search: Search, table: pd.DataFrame, within: float) -> Non
     best, found = cheapest_within(table, metric=metric, cost=by, points=within)
     near = f"within {within:g} point{'' if within == 1 else 's'} of the largest sub-network"
     if best["is_reference"]:
-        console.print(
-            f"None {near}: no other on this front has a score that says anything.", soft_wrap=True
-        )
+        why = "no other on this front has a score that says anything"
+        if pd.isna(largest[metric]):
+            why = "that one has no score to compare with"
+        console.print(f"None {near}: {why}.", soft_wrap=True)
         return
     loss = 100 * (largest[metric] - best[metric])
     said = (

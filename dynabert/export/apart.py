@@ -26,17 +26,27 @@ class OnnxArchive:
     content: bytes
     card: str
     num_bytes: int  # of the ONNX file
-    metrics: dict[str, float] | None  # of the file on dev; None: it was not scored
+    metrics: (
+        dict[str, float | None] | None
+    )  # of the file on dev; None: it was not scored, or has none
+    collapsed: bool | None  # gives every dev example the same answer; None: it was not scored
+    not_scored: str | None  # why, where it was to be
     tokens: int
     latency_ms: float
     latency_ms_torch: float
 
 
 def onnx_archive(
-    run: Run, subnet: Subnet, form: Format, *, on_line: Callable[[str], None]
+    run: Run,
+    subnet: Subnet,
+    form: Format,
+    *,
+    scored: bool = True,
+    on_line: Callable[[str], None],
 ) -> OnnxArchive:
     """The files of `export_onnx` in a zip archive, in one folder named after run and sub-network.
 
+    scored: score an 8-bit file on dev.
     on_line: called several times a second with what is at work; what it raises ends the process.
 
     Raises:
@@ -51,6 +61,8 @@ def onnx_archive(
             card=(folder / CARD).read_text(encoding="utf-8"),
             num_bytes=found["bytes"],
             metrics=found["metrics"],
+            collapsed=found["collapsed"],
+            not_scored=found["not_scored"],
             tokens=found["tokens"],
             latency_ms=found["latency_ms"],
             latency_ms_torch=found["latency_ms_torch"],

@@ -21,6 +21,7 @@ from dynabert.task_models import HUB_TASKS
 CARD = "README.md"
 ONNX_FILE = "model.onnx"
 FOLDER = "path/to/this/folder"
+_COLLAPSED = "; **collapsed**: it gives every example the same answer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ def onnx_card(run: Run, model: TaskModel, subnet: Subnet, made: OnnxFacts) -> st
     row, form = _row(run, model, subnet), made.form
     if made.evaluation is not None:
         scores = _scores(run, made.evaluation.metrics, made.evaluation.num_examples)
-        scores += ", measured with this file"
+        scores += ", measured with this file" + _COLLAPSED * made.evaluation.collapsed
     elif row is not None:
         scores = _run_scores(run, row)
         scores += ", measured with the run's own weights" if form == "onnx-int8" else ""
@@ -117,9 +118,7 @@ def _row(run: Run, model: TaskModel, subnet: Subnet) -> Mapping[str, Any] | None
 
 def _run_scores(run: Run, row: Mapping[str, Any]) -> str:
     scores = _scores(run, row, row["num_examples"])
-    if row["collapsed"]:
-        scores += "; **collapsed**: it gives every example the same answer"
-    return scores
+    return scores + _COLLAPSED * bool(row["collapsed"])
 
 
 def _scores(run: Run, values: Mapping[str, Any], num_examples: int) -> str:

@@ -48,7 +48,11 @@ def zip_subnet(
     model: TaskModel | None = None,
     half: bool = False,
 ) -> bytes:
-    """The files of `export_subnet` in a zip archive, in one folder named after run and sub-network."""
+    """The files of `export_subnet` in a zip archive, in one folder named after run and sub-network.
+
+    Raises:
+        UserError: the run's tokenizer or weights cannot be read any more.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / export_name(run, subnet)
         export_subnet(run, subnet, folder, model=model, half=half)

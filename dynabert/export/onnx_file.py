@@ -59,7 +59,7 @@ def write_onnx(model: TaskModel, path: Path, inputs: Sequence[str] = INPUTS) -> 
     Raises:
         UserError: the packages that this needs are not installed.
     """
-    _check_installed()
+    check_installed()
     small = copy.deepcopy(model).float().cpu().eval()
     names = [name for name in INPUTS if name in inputs]
     batch = torch.full((2, 7), min(5, small.config.vocab_size - 1))
@@ -91,7 +91,7 @@ def quantize_onnx(source: Path, path: Path) -> None:
     Raises:
         UserError: the packages that this needs are not installed.
     """
-    _check_installed()
+    check_installed()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _quietly():
@@ -100,7 +100,12 @@ def quantize_onnx(source: Path, path: Path) -> None:
         )
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """Refuse to begin without the packages that ONNX files need.
+
+    Raises:
+        UserError: some are not installed.
+    """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(

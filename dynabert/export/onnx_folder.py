@@ -10,10 +10,16 @@ import numpy as np
 import torch
 
 from dynabert.data.encoding import Encoded
+from dynabert.errors import UserError
 from dynabert.evaluation.latency import LatencySetup, describe_machine
 from dynabert.export.card import CARD, ONNX_FILE, OnnxFacts, onnx_card
 from dynabert.export.naming import Format
-from dynabert.export.onnx_file import output_names, quantize_onnx, write_onnx
+from dynabert.export.onnx_file import (
+    check_installed,
+    output_names,
+    quantize_onnx,
+    write_onnx,
+)
 from dynabert.export.onnx_network import Beside, OnnxNetwork, evaluate_onnx, time_beside
 from dynabert.files import new_folder
 from dynabert.modeling.models import TaskModel
@@ -44,8 +50,10 @@ def export_onnx(
     on_phase: called with what is at work.  on_batch: with the number of examples scored.
 
     Raises:
-        UserError: the folder exists, or packages are missing.
+        UserError: the folder exists, packages are missing, or the graph answers otherwise.
+        ValueError: another form.
     """
+    check_installed()
     if form == "transformers":
         raise ValueError("form must be onnx or onnx-int8, got 'transformers': use export_subnet.")
     phase = on_phase or (lambda what: None)
@@ -92,8 +100,17 @@ def largest_difference(network: OnnxNetwork, model: TaskModel, subnet: Subnet) -
     """Of a file's logits to those of the sub-network it was made from, on made-up texts.
 
     Raises:
-        RuntimeError: it is more than rounding explains.
+        UserError: it is more than rounding explains.
     """
+    was_training = model.training
+    model.eval()
+    try:
+        return _largest_difference(network, model, subnet)
+    finally:
+        model.train(was_training)
+
+
+def _largest_difference(network: OnnxNetwork, model: TaskModel, subnet: Subnet) -> float:
     config, generator = model.config, torch.Generator().manual_seed(0)
     largest = 0.0
     for sizes in ((1,), (3, 17, 9), (12, 12)):
@@ -108,12 +125,12 @@ def largest_difference(network: OnnxNetwork, model: TaskModel, subnet: Subnet) -
         padding = config.pad_token_id or 0
         batch = {"input_ids": ids.where(mask == 1, padding), "attention_mask": mask}
         with torch.inference_mode():
-            out = model.eval()(**batch, subnet=subnet)
+            out = model(**batch, subnet=subnet)
             expected = model.logits_of(out, mask)
         for logits, got in zip(expected, network(batch), strict=True):
             wanted = logits.float().numpy()
             if not np.allclose(got, wanted, rtol=TOLERANCE, atol=TOLERANCE):
-                raise RuntimeError(
+                raise UserError(
                     f"the ONNX graph of {subnet.key} answers otherwise than the network: logits differ by "
                     f"up to {np.abs(got - wanted).max():.3g}. Nothing was written."
                 )

@@ -34,6 +34,7 @@ class TracedTokens(Tokens):
         return cls(tokens.hidden, tokens.real, most=most)
 
     def remaining(self, length: Length | None) -> Tensor | None:  # type: ignore[override]  # tensors
+        """(B) how many of each text's tokens leave a layer with that entry; None: all of them."""
         if length is None:
             return None
         sizes, left = self._counts()

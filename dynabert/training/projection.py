@@ -18,7 +18,7 @@ def check_comparable(stage: Train, student: DynaBertConfig, teacher: DynaBertCon
         UserError: the student has more layers than the teacher, or more heads in one.
     """
     ours, theirs = student.shape, teacher.shape
-    if stage.looks_inside and ours.num_layers > theirs.num_layers:
+    if stage.compares_layers and ours.num_layers > theirs.num_layers:
         raise UserError(
             f"stage {stage.name!r} compares hidden states or attention, but its student has "
             f"{ours.num_layers} layers and the teacher {theirs.num_layers}: learn its answers only "
@@ -44,9 +44,9 @@ def new_projection(
     ours, theirs = student.config.hidden_size, teacher.config.hidden_size
     if ours == theirs or not stage.compares_states:
         return None
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        projection = nn.Linear(ours, theirs)
-        nn.init.normal_(projection.weight, std=student.config.initializer_range)
-        nn.init.zeros_(projection.bias)
+    projection = nn.utils.skip_init(nn.Linear, ours, theirs)
+    assert isinstance(projection, nn.Linear)
+    generator = torch.Generator().manual_seed(seed)
+    nn.init.normal_(projection.weight, std=student.config.initializer_range, generator=generator)
+    nn.init.zeros_(projection.bias)
     return projection.to(device=student.device, dtype=student.dtype)

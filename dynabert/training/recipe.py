@@ -152,6 +152,11 @@ class Train(_Value):
         return any(one.compares_states for one in self._all_losses)
 
     @property
+    def compares_layers(self) -> bool:
+        """Whether a term compares layer by layer, not the last layers only."""
+        return any(one.hidden or one.attention for one in self._all_losses)
+
+    @property
     def looks_inside(self) -> bool:
         """Whether a term compares more of the teacher than its answers."""
         return any(one.need_states for one in self._all_losses)

@@ -85,6 +85,8 @@ def start_evaluation(run: Run, subnet: Subnet, *, however_long: bool) -> jobs.Jo
         job.publish(estimate)
         store.add((same, subnet.resolve(run.config.shape)), estimate.evaluation)
         row = result_row(model, estimate.evaluation, None, LatencySetup(tokens=tokens))
+        if known.other_dev:  # nothing is lost where its visitor leaves meanwhile
+            found.keep_row(run, same, row, replace=False)
         for name, split in known.other_dev.items():
             for estimate in read(split):
                 job.progress(f"evaluating, {name}", estimate.num_read, estimate.num_examples)
@@ -92,7 +94,7 @@ def start_evaluation(run: Run, subnet: Subnet, *, however_long: bool) -> jobs.Jo
                     scores = estimate.evaluation.metrics
                     row |= {metric_on(name, metric): scores[metric] for metric in scores}
                 yield
-        found.keep_row(run, same, row, replace=False)
+        found.keep_row(run, same, row, replace=bool(known.other_dev))
         job.kept_elsewhere = True
 
     return _start(evaluation_key(run, subnet), f"{subnet.key} of {run.name}", steps, alone=False)

@@ -1,60 +1,60 @@
-"""ONNX files that visitors have asked for: made one at a time, the latest few kept."""
+"""ONNX files that visitors have asked for: made one at a time while nothing else runs, the latest kept."""
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
-from collections.abc import Callable
 
 import streamlit as st
 
 from dynabert import Subnet
 from dynabert.export import Format, OnnxArchive, onnx_archive
 from dynabert.runs import Run
-from pages.shared import cache
+from pages.shared import cache, jobs
 
-MOST_KEPT = 3  # of up to a hundred megabytes each
-_LOOK_SECONDS = 0.5
+MOST_BYTES = 500_000_000  # of those that are kept; the latest always is
+MOST_SCORED = 3000  # examples of dev: of more, scoring would take minutes
 
 _Key = tuple[tuple[str, int], str, Format]
 
 
-class _Archives:
-    def __init__(self) -> None:
-        self.made: OrderedDict[_Key, OnnxArchive] = OrderedDict()
-        self.at_work = threading.Lock()
-
-
 @st.cache_resource(show_spinner=False)
-def _archives() -> _Archives:
-    return _Archives()
+def _made() -> OrderedDict[_Key, OnnxArchive]:
+    return OrderedDict()
 
 
 def made(run: Run, subnet: Subnet, form: Format) -> OnnxArchive | None:
     """The archive, where it has been made for this run as it is now."""
-    return _archives().made.get(_key(run, subnet, form))
+    return _made().get((cache.run_key(run), subnet.key, form))
 
 
-def make(run: Run, subnet: Subnet, form: Format, *, on_line: Callable[[str], None]) -> OnnxArchive:
-    """Make it now, when no other is being made.
-
-    on_line: called several times a second with what is at work.
-
-    Raises:
-        UserError: it failed.
-    """
-    archives, key = _archives(), _key(run, subnet, form)
-    while not archives.at_work.acquire(timeout=_LOOK_SECONDS):
-        on_line("waiting for another visitor's file")
-    try:
-        if key not in archives.made:
-            archives.made[key] = onnx_archive(run, subnet, form, on_line=on_line)
-        while len(archives.made) > MOST_KEPT:
-            archives.made.popitem(last=False)
-        return archives.made[key]
-    finally:
-        archives.at_work.release()
+def is_scored(run: Run, form: Format) -> bool:
+    """Whether the file of that form is scored when it is made here."""
+    info = run.info.task
+    return form == "onnx-int8" and info.kind != "spans" and info.num_dev <= MOST_SCORED
 
 
-def _key(run: Run, subnet: Subnet, form: Format) -> _Key:
-    return cache.run_key(run), subnet.key, form
+def job_key(run: Run, subnet: Subnet, form: Format) -> str:
+    return f"onnx {cache.run_key(run)} {subnet.key} {form}"
+
+
+def start(run: Run, subnet: Subnet, form: Format) -> None:
+    """Make it, when no other work is under way: the file is timed. It goes on when nobody watches."""
+    key, archives, scored = (cache.run_key(run), subnet.key, form), _made(), is_scored(run, form)
+
+    def work(job: jobs.Job) -> None:
+        archive = onnx_archive(
+            *(run, subnet, form),
+            scored=scored,
+            on_line=lambda line: job.progress(line.rstrip(" …") or "starting", 0, 1),
+        )
+        cache.check_same(run, key[0])
+        archives[key] = archive
+        while len(archives) > 1 and _num_bytes(archives) > MOST_BYTES:
+            archives.popitem(last=False)
+        job.kept_elsewhere = True
+
+    jobs.start_alone(job_key(run, subnet, form), f"{subnet.key} of {run.name} as ONNX", work)
+
+
+def _num_bytes(archives: OrderedDict[_Key, OnnxArchive]) -> int:
+    return sum(len(one.content) for one in archives.values())

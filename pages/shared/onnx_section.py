@@ -5,10 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from dynabert import Subnet
-from dynabert.errors import UserError
 from dynabert.export import Format, OnnxArchive, export_command, export_name, onnx_usage
 from dynabert.runs import Run
-from pages.shared import onnx_archives, wording
+from pages.shared import jobs, live, onnx_archives, wording
 
 
 def show(run: Run, subnet: Subnet, form: Format, score: float | None) -> None:
@@ -19,12 +18,12 @@ def show(run: Run, subnet: Subnet, form: Format, score: float | None) -> None:
     name = export_name(run, subnet, form)
     archive = onnx_archives.made(run, subnet, form)
     if archive is None:
-        archive = _make(run, subnet, form)
-    if archive is not None:
+        _offer(run, subnet, form)
+    else:
         _measured(run, archive, score)
         st.download_button(
             wording.escape(f"{name}.zip"),
-            archive.content,
+            lambda: archive.content,
             f"{name}.zip",
             "application/zip",
             key=f"onnx-zip-{name}",
@@ -41,32 +40,37 @@ def show(run: Run, subnet: Subnet, form: Format, score: float | None) -> None:
             st.code(archive.card, language="markdown", wrap_lines=True)
 
 
-def _make(run: Run, subnet: Subnet, form: Format) -> OnnxArchive | None:
-    """The archive, if it was asked for and could be made."""
-    place = st.empty()
-    if not place.button(
+def _offer(run: Run, subnet: Subnet, form: Format) -> None:
+    """Make the file when asked, or show how far it is."""
+    key = onnx_archives.job_key(run, subnet, form)
+    if jobs.watch(key):
+        job = jobs.find(key)
+        if job is not None and job.asked_to_stop:
+            st.caption("It stops.")
+        elif st.button("Stop", key="stop-onnx", icon=":material/stop_circle:"):
+            jobs.stop(key)
+            st.rerun()
+        return
+    busy = live.training_under_way()
+    about = "It takes about half a minute. Its answers are compared with the network's before you get it"
+    if onnx_archives.is_scored(run, form):
+        about += ", and it is scored on the dev examples."
+    elif form == "onnx-int8":
+        about += ". Scoring it on dev would take long: the command below does that."
+    else:
+        about += "."
+    if busy is not None:
+        about = f"Not while {wording.escape(busy)} is being trained: the file is timed, too."
+    if st.button(
         "Write the file",
         key="write-onnx",
         type="primary",
         icon=":material/deployed_code:",
-        help="It takes about half a minute. Its answers are compared with the network's before you get it"
-        + (", and it is scored on the dev examples." if form == "onnx-int8" else "."),
+        help=about,
+        disabled=busy is not None,
     ):
-        return None
-    with place.status("Starting …") as status:
-        try:
-            archive = onnx_archives.make(
-                run, subnet, form, on_line=lambda line: status.update(label=_heading(line))
-            )
-        except UserError as error:
-            status.update(label=wording.escape(str(error)), state="error")
-            return None
-    place.empty()
-    return archive
-
-
-def _heading(line: str) -> str:
-    return wording.escape(wording.capital(line)) if line else "Starting …"
+        onnx_archives.start(run, subnet, form)
+        st.rerun()
 
 
 def _measured(run: Run, archive: OnnxArchive, score: float | None) -> None:
@@ -91,9 +95,13 @@ def _measured(run: Run, archive: OnnxArchive, score: float | None) -> None:
             found = archive.metrics[task.metric]
             st.metric(
                 f"Dev {wording.metric_title(task.metric)} of the file",
-                f"{found:.3f}",
-                None if score is None else f"{found - score:+.3f}",
+                "–" if found is None else f"{found:.3f}{wording.collapsed_mark(archive.collapsed)}",
+                None if score is None or found is None else f"{found - score:+.3f}",
                 help="Scored by ONNX Runtime, against the sub-network in PyTorch.",
                 border=True,
                 height="stretch",
             )
+    if archive.collapsed:
+        st.warning(f"This file {wording.COLLAPSED}.", icon=":material/warning:")
+    if archive.not_scored is not None:
+        st.caption(f"It was not scored: {wording.escape(archive.not_scored)}")

@@ -82,7 +82,7 @@ def test_a_graph_that_answers_otherwise_is_not_kept(
         right(model, path, inputs)
 
     monkeypatch.setattr(onnx_folder, "write_onnx", wrong)
-    with pytest.raises(RuntimeError, match=r"differ by up to 0\.01\. Nothing was written"):
+    with pytest.raises(UserError, match=r"differ by up to 0\.01\. Nothing was written"):
         export_onnx(run, Subnet(0.5, 0.5), tmp_path / "small")
     assert not list(tmp_path.iterdir())
     (tmp_path / "there").mkdir()
@@ -111,6 +111,7 @@ def test_the_command_scores_eight_bits_by_the_file_itself(run: Run, tmp_path: Pa
 @pytest.mark.parametrize(
     ("more", "said"),
     [
+        (("--format", "onnx", "--no-score"), "--no-score are about the score of an 8-bit file"),
         (("--format", "onnx", "--half"), "--half is for --format transformers, got --format onnx"),
         (("--format", "openvino"), "'openvino' is not one of"),
     ],
@@ -139,14 +140,18 @@ def test_an_archive_is_made_in_a_process_of_its_own(run: Run, tmp_path: Path) ->
 
 
 def test_an_archive_that_cannot_be_made_says_why(run: Run) -> None:
-    with pytest.raises(UserError, match="no more tokens can leave a layer than entered it"):
+    """The whole sentence, however long it is."""
+    with pytest.raises(UserError) as raised:
         onnx_archive(run, _Rising(), "onnx", on_line=lambda line: None)  # type: ignore[arg-type]
+    said = " ".join(str(raised.value).split())
+    assert said.startswith("no more tokens can leave a layer than entered it, got (2, 3, 3")
+    assert len(said) > 300
 
 
 class _Rising:
     """A sub-network that there is none of."""
 
-    key = "w1.00-d1.00-l2.3"
+    key = "w1.00-d1.00-l2" + ".3" * 150
 
 
 def test_whoever_watches_may_end_it(run: Run) -> None:

@@ -79,10 +79,11 @@ class Passage:
     def letters_of(self, first: int, last: int) -> tuple[int, int]:
         """The first letter of a first token, and the one after the last of a last token.
 
-        Marks that combine with that letter belong to it: uncased tokenizers leave them out of all tokens.
+        Marks that stand on that letter (Unicode's Mn) belong to it: uncased tokenizers leave them out of
+        all tokens.
         """
         end = int(self.offsets[last, 1])
-        while end < len(self.text) and unicodedata.combining(self.text[end]):
+        while end < len(self.text) and unicodedata.category(self.text[end]) == "Mn":
             end += 1
         return int(self.offsets[first, 0]), end
 

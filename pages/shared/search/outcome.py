@@ -229,7 +229,9 @@ def _choose_point(table: pd.DataFrame, metric: str, cost: str, scale: float) -> 
             "cheapest that loses at most one point against the largest and has not collapsed; where none "
             "does, the largest.",
         )
-        if best["is_reference"]:
+        if pd.isna(largest[metric]):
+            st.caption("The largest has no score to compare the others with.")
+        elif best["is_reference"]:
             st.caption("None of the others has a score that says anything.")
         elif not is_within:
             st.caption(
