@@ -50,8 +50,8 @@ def main() -> None:
         f"`{this_command()}`  ",
         f"{describe_machine(torch.device('cpu'))}, {datetime.date.today()}; run `{run.name}`, seed "
         f"{run.info.seed}; commit {current_commit()}. "
-        f"Median of {arguments.repeats} passes, tokens x texts; in brackets how many times as fast as PyTorch "
-        f"in 32 bits. Dev {task.metric} on all {dev.num_examples:,} examples, by "
+        f"Median of {arguments.repeats} passes, tokens x texts; in brackets how many times as fast as "
+        f"PyTorch in 32 bits. Dev {task.metric} on all {dev.num_examples:,} examples, by "
         "the file itself.",
         "",
         f"| sub-network | way | MB | dev {task.metric} | other answers | {settings} |",
