@@ -69,13 +69,13 @@ def extract(
     chosen = chosen_subnet(width, depth, subnet)
     if half and form != "transformers":
         raise UserError(f"--half is for --format transformers, got --format {form}.")
+    opened = find_run(run, runs_dir)
+    check_data_dir(opened, data_dir)
     if form != "onnx-int8" and (data_dir is not None or not score):
         raise UserError(
             "--data-dir and --no-score are about the score of an 8-bit file (--format onnx-int8), got "
             f"--format {form}."
         )
-    opened = find_run(run, runs_dir)
-    check_data_dir(opened, data_dir)
     if out.exists():
         raise UserError(f"{out} exists already; give a folder that does not.")
     model = opened.model()
