@@ -149,6 +149,7 @@ def _values(
             "tokens": facts.setup.tokens,
             "latency_ms": facts.beside.onnx.median_ms,
             "latency_ms_torch": facts.beside.torch.median_ms,
+            "was_busy": facts.was_busy,
             "machine": facts.machine,
         }
     return values
@@ -172,6 +173,8 @@ def _tell(run: Run, model: TaskModel, subnet: Subnet, out: Path, facts: OnnxFact
         f"{facts.num_bytes / 1e6:.1f} MB; {beside.onnx.median_ms:.2f} ms for {facts.setup.tokens} tokens, "
         f"in PyTorch {beside.torch.median_ms:.2f} ms ({escape(facts.machine)})"
     )
+    if facts.was_busy:
+        console.print("[yellow]The machine was busy:[/] the passes took very different times.")
     if (found := facts.evaluation) is not None:
         scores = "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
         console.print(

@@ -34,6 +34,7 @@ class OnnxArchive:
     tokens: int
     latency_ms: float
     latency_ms_torch: float
+    was_busy: bool  # the machine, while it was timed
 
 
 def onnx_archive(
@@ -66,4 +67,5 @@ def onnx_archive(
             tokens=found["tokens"],
             latency_ms=found["latency_ms"],
             latency_ms_torch=found["latency_ms_torch"],
+            was_busy=found["was_busy"],
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from dynabert.analysis.choices import find_row
 from dynabert.evaluation.cost import count_macs, num_params, num_params_total
-from dynabert.evaluation.latency import LatencySetup
+from dynabert.evaluation.latency import WIDE, LatencySetup
 from dynabert.evaluation.tally import Evaluation
 from dynabert.export.naming import Format, export_command, export_name
 from dynabert.export.onnx_network import Beside
@@ -37,6 +37,11 @@ class OnnxFacts:
     setup: LatencySetup
     machine: str
     num_bytes: int
+
+    @property
+    def was_busy(self) -> bool:
+        """Whether its passes, or PyTorch's, took so different times that neither says much."""
+        return max(self.beside.onnx.spread, self.beside.torch.spread) > WIDE
 
 
 def _lengths(resolved: ResolvedSubnet) -> list[tuple[str, str]]:
@@ -91,6 +96,7 @@ def onnx_card(run: Run, model: TaskModel, subnet: Subnet, made: OnnxFacts) -> st
     if form == "onnx-int8":
         weights = "8-bit; activations are quantized as they come, by the whole batch"
     beside, setup = made.beside, made.setup
+    machine = f"{made.machine}, busy meanwhile" if made.was_busy else made.machine
     facts = [
         *_facts(run, model, subnet, scores=scores),
         ("Weights", weights),
@@ -100,7 +106,7 @@ def onnx_card(run: Run, model: TaskModel, subnet: Subnet, made: OnnxFacts) -> st
         (
             "Latency",
             f"{beside.onnx.median_ms:.2f} ms at {setup.tokens} tokens, batch {setup.batch_size}; "
-            f"{beside.torch.median_ms:.2f} ms in PyTorch, in 32 bits ({made.machine})",
+            f"{beside.torch.median_ms:.2f} ms in PyTorch, in 32 bits ({machine})",
         ),
     ]
     return _page(

@@ -101,6 +101,8 @@ def _measured(run: Run, archive: OnnxArchive, score: float | None) -> None:
                 border=True,
                 height="stretch",
             )
+    if archive.was_busy:
+        st.caption("The machine was busy while it was timed: the passes took very different times.")
     if archive.collapsed:
         st.warning(f"This file {wording.COLLAPSED}.", icon=":material/warning:")
     if archive.not_scored is not None:
