@@ -2,7 +2,7 @@
 
     python benchmarks/exported_speed.py runs/demo --out benchmarks/results
 
-All three ways of one sub-network are timed in turn on the same inputs, in a new random order each time.
+All three ways of one sub-network are timed on the same inputs, in turns of several passes and a random order.
 Scores are of the files themselves, on all of dev.
 """
 
@@ -42,7 +42,8 @@ def main() -> None:
     limit_kernel_caches()
     arguments.out.mkdir(parents=True, exist_ok=True)
     run = Run.load(arguments.run)
-    model, dev, task = run.model(), load_examples(run).dev, run.info.task
+    model, tokenizer = run.model(), run.tokenizer()
+    dev, task = load_examples(run).dev, run.info.task
     settings = " | ".join(f"{tokens} x {texts}, ms" for tokens, texts in SETTINGS)
     lines = [
         "# Sub-networks as ONNX files",
@@ -60,7 +61,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for subnet in SUBNETS:
             exact, small = Path(scratch) / "exact.onnx", Path(scratch) / "small.onnx"
-            write_onnx(model.extract(subnet), exact, run.tokenizer().model_input_names)
+            taken = model.extract(subnet)
+            write_onnx(taken, exact, tokenizer.model_input_names)
             quantize_onnx(exact, small)
             networks = OnnxNetwork(exact), OnnxNetwork(small)
             found = [
@@ -69,8 +71,7 @@ def main() -> None:
             ]
             times = [
                 time_beside(
-                    model,
-                    subnet,
+                    taken,
                     networks,
                     LatencySetup(tokens=tokens, batch_size=texts, repeats=arguments.repeats),
                 )

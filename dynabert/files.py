@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -53,25 +52,27 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, *, otherwise: str = "give a folder that does not") -> Iterator[Path]:
     """A folder to write into, which becomes `path` when all is written; if that fails, it is gone.
 
+    What a process that was killed has left of it is written over.
+    otherwise: what to do where there is something of that name, as the end of a sentence.
+
     Raises:
-        UserError: there is something of that name, or no folder to hold it.
+        UserError: there is, or no folder can hold it.
     """
     if os.path.lexists(path):
-        raise UserError(f"{path} exists already; give a folder that does not.")
+        raise UserError(f"{path} exists already; {otherwise}.")
     parent = path.absolute().parent
     if parent.exists() and not parent.is_dir():
         raise UserError(f"{path} cannot be written: {parent} is no folder.")
-    parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=parent))
+    partial = parent / f".{path.name}.writing"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     try:
-        yield scratch
-        # As one would have them: safetensors files come readable by their owner alone, as this folder does.
-        for file in scratch.iterdir():
-            file.chmod(0o644)
-        scratch.chmod(0o755)
-        scratch.rename(path)
+        yield partial
+        for file in partial.iterdir():
+            file.chmod(0o644)  # safetensors files come readable by their owner alone
+        partial.rename(path)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)

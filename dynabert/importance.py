@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from dynabert.labels import IGNORED_LABEL
 from dynabert.modeling.encoder import ElasticLayer
+from dynabert.modeling.evaluating import evaluating
 from dynabert.modeling.models import TaskModel
 from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 
@@ -112,7 +113,7 @@ def compute_importance(
     )
     weight_sum = 0
     seen = 0
-    with _evaluating(model), _captured(model) as captured:
+    with evaluating(model), torch.enable_grad(), _captured(model) as captured:
         for batch in batches:
             inputs = {name: value.to(model.device) for name, value in batch.items()}
             # From a detached embedding output on, so that no gradient runs into the vocabulary
@@ -212,14 +213,3 @@ def _captured(model: DynaBertPreTrainedModel) -> Iterator[list[_LayerCapture]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.enable_grad():
-            yield
-    finally:
-        model.train(was_training)

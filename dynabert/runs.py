@@ -22,8 +22,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,8 +43,9 @@ from dynabert.data.squad.windows import DEFAULT_STRIDE
 from dynabert.data.tasks import TaskKind
 from dynabert.errors import BROKEN_FILES, UserError, explain, first_line
 from dynabert.evaluation.metrics import METRICS as KNOWN_METRICS
+from dynabert.evaluation.quality import further_metrics
 from dynabert.evaluation.retiming import TIMES
-from dynabert.files import file_sha256, write_text_atomically
+from dynabert.files import file_sha256, new_folder, write_text_atomically
 from dynabert.importance import Importance
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import TaskModel
@@ -411,7 +411,7 @@ def write_run(
         UserError: there is already a run of that name.
     """
     target = runs_dir / check_run_name(name)
-    with _renamed_when_complete(target) as folder:
+    with new_folder(target, otherwise="choose another name or remove it first") as folder:
         save_model(folder)
         if importance is not None:
             importance.save(folder / IMPORTANCE)
@@ -419,10 +419,7 @@ def write_run(
         results.to_parquet(folder / RESULTS, index=False)
         text = yaml.safe_dump(info.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         (folder / RECIPE).write_text(text, encoding="utf-8")
-        for path in folder.iterdir():
-            path.chmod(0o644)  # safetensors files come readable by their owner alone
         write_manifest(folder)
-        (folder / MANIFEST).chmod(0o644)
     return Run.load(target)
 
 
@@ -436,37 +433,13 @@ def write_manifest(folder: Path) -> None:
     write_text_atomically(folder / MANIFEST, json.dumps(digests, indent=1) + "\n")
 
 
-@contextmanager
-def _renamed_when_complete(target: Path) -> Iterator[Path]:
-    if os.path.lexists(target):
-        raise UserError(f"{target} exists already; choose another name or remove it first.")
-    partial = target.with_name(f".{target.name}.writing")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
 def _latest(rows: pd.DataFrame) -> pd.DataFrame:
     """A row for each sub-network, the last; what that may leave out is taken from those before it."""
-    told = rows.copy()
+    told, metrics = rows.copy(), [name for name in KNOWN_METRICS if name in rows]
     for columns, of_same in (
-        (_of_further_splits(rows), ["subnet"]),
+        (further_metrics(rows.columns, metrics), ["subnet"]),
         # A latency is of so many tokens, and says nothing about others.
         ([name for name in TIMES if name in rows], ["subnet", "tokens"]),
     ):
         told[columns] = rows.groupby(of_same, sort=False)[columns].ffill()
     return told.drop_duplicates("subnet", keep="last", ignore_index=True)
-
-
-def _of_further_splits(rows: pd.DataFrame) -> list[str]:
-    """The columns of metrics on dev splits beside the first, for example accuracy_mismatched."""
-    metrics = [name for name in KNOWN_METRICS if name in rows]
-    return [
-        name
-        for name in rows.columns
-        if name not in KNOWN_METRICS and any(name.startswith(f"{metric}_") for metric in metrics)
-    ]

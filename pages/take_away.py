@@ -82,15 +82,8 @@ elif row["collapsed"]:
 
 if form == "transformers":
     name = export_name(run, subnet)
-    st.download_button(
-        wording.escape(f"{name}.zip"),
-        lambda: zip_subnet(run, subnet, model=model, half=half),
-        f"{name}.zip",
-        "application/zip",
-        key=f"zip-{name}-{half}",
-        type="primary",
-        icon=":material/download:",
-        on_click="ignore",
+    controls.download_zip(
+        name, lambda: zip_subnet(run, subnet, model=model, half=half), f"zip-{name}-{half}"
     )
     st.markdown("The same from the command line:")
     st.code(export_command(run, subnet, half=half), language="bash", wrap_lines=True)

@@ -26,6 +26,7 @@ from dynabert.data.encoding import Encoded, drawn_rows, sorted_batches
 from dynabert.errors import UserError
 from dynabert.evaluation.quality import new_tally
 from dynabert.importance import compute_importance, in_original_order
+from dynabert.modeling.evaluating import evaluating
 from dynabert.modeling.models import TaskModel
 from dynabert.subnet import FULL, check_keeps_all_tokens
 
@@ -127,10 +128,8 @@ def ablate_heads(
     part = split.select(drawn_rows(total, num_examples, seed))
     full, without = new_tally(model, part, 1), new_tally(model, part, len(places))
     importance = np.zeros(size)
-    was_training = model.training
-    model.eval()
     done = 0
-    try:
+    with evaluating(model):
         # Estimate and removal of a batch together: progress is of both.
         for rows in sorted_batches(part.lengths, batch_size or full.batch_size):
             batch = part.batch(rows)
@@ -142,8 +141,6 @@ def ablate_heads(
             done += len(rows)
             if on_progress is not None:
                 on_progress(done * part.num_examples // len(part), part.num_examples)
-    finally:
-        model.train(was_training)
 
     base_losses, base_score = full.losses(0), full.scores(0, (metric,))[metric]
     maps = {name: np.full(size, np.nan) for name in _MAPS}

@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 
 from dynabert.analysis.choices import resolved_row
+from dynabert.evaluation.quality import further_metrics
 from dynabert.training.events import (
     Advanced,
     Evaluated,
@@ -186,12 +187,7 @@ def results_table(results: pd.DataFrame, metrics: tuple[str, ...], title: str) -
 
 def on_all_splits(results: pd.DataFrame, metrics: tuple[str, ...]) -> tuple[str, ...]:
     """The columns of some metrics: of MNLI also of its other dev set, such as accuracy_mismatched."""
-    others = (
-        str(column)
-        for column in results.columns
-        if column not in metrics and any(str(column).startswith(f"{name}_") for name in metrics)
-    )
-    return (*metrics, *others)
+    return (*metrics, *further_metrics(map(str, results.columns), metrics))
 
 
 def marked(text: str, collapsed: bool | None) -> str:

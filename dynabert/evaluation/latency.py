@@ -15,10 +15,21 @@ from torch import Tensor
 
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import PAPER_TOKENS
+from dynabert.modeling.evaluating import evaluating
 from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 from dynabert.subnet import Subnet
 
 MOST_TEXTS = 1024  # of a pass that is timed: far more fit into no memory, and teach nothing new
+
+
+def check_texts(batch_size: int) -> None:
+    """Refuse more texts at once than can be timed.
+
+    Raises:
+        UserError: they are.
+    """
+    if batch_size > MOST_TEXTS:
+        raise UserError(f"batch_size must be at most {MOST_TEXTS}, got {batch_size}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +43,7 @@ class LatencySetup:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch_size > MOST_TEXTS:
-            raise UserError(f"batch_size must be at most {MOST_TEXTS}, got {self.batch_size}.")
+        check_texts(self.batch_size)
         for name, lowest in (("tokens", 1), ("batch_size", 1), ("repeats", 2), ("warm_up", 0)):
             if getattr(self, name) < lowest:
                 raise UserError(f"{name} must be at least {lowest}, got {getattr(self, name)}.")
@@ -159,9 +169,7 @@ def time_in_turn(
     falls on all of them alike.
     """
     times = np.zeros((repeats, len(calls)))
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for repeat in range(-warm_up, repeats):
             for number in torch.randperm(len(calls), generator=generator).tolist():
                 _finish(model.device)
@@ -172,8 +180,6 @@ def time_in_turn(
                     times[repeat, number] = 1000 * (time.perf_counter() - start)
             if on_repeat is not None and repeat >= 0:
                 on_repeat(repeat + 1)
-    finally:
-        model.train(was_training)
     return times
 
 

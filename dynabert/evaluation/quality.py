@@ -15,6 +15,7 @@ from dynabert.evaluation.linear_kernel import fastest_linear
 from dynabert.evaluation.masked_tokens import MaskedTally
 from dynabert.evaluation.spans import SpanTally
 from dynabert.evaluation.tally import Evaluation, Tally
+from dynabert.modeling.evaluating import evaluating
 from dynabert.modeling.models import TaskModel
 from dynabert.modeling.pretrained import key_mask
 from dynabert.subnet import FULL, Subnet
@@ -84,6 +85,15 @@ def metric_on(split: str, metric: str) -> str:
     return f"{metric}_{split}"
 
 
+def further_metrics(columns: Iterable[str], metrics: Sequence[str]) -> list[str]:
+    """Of a table's columns those that `metric_on` has named for some metrics."""
+    return [
+        name
+        for name in columns
+        if name not in metrics and any(name.startswith(metric_on("", one)) for one in metrics)
+    ]
+
+
 def _beginning_at(before: int, on_batch: Callable[[int], None]) -> Callable[[int], None]:
     return lambda done: on_batch(before + done)
 
@@ -98,9 +108,7 @@ def read_all(
 ) -> Tally:
     """What sub-networks answer to every row of a split, not yet judged; arguments as of `evaluate_many`."""
     tally = new_tally(model, split, len(subnets))
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         read_rows(
             tally,
             split,
@@ -108,8 +116,6 @@ def read_all(
             batch_size=batch_size,
             on_batch=on_batch,
         )
-    finally:
-        model.train(was_training)
     return tally
 
 

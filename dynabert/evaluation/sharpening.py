@@ -12,6 +12,7 @@ from dynabert.data.encoding import Encoded, sorted_batches
 from dynabert.evaluation.intervals import Interval
 from dynabert.evaluation.quality import batch_logits, new_tally
 from dynabert.evaluation.tally import Evaluation, Tally
+from dynabert.modeling.evaluating import evaluating
 from dynabert.modeling.models import TaskModel
 from dynabert.subnet import FULL, Subnet
 
@@ -84,13 +85,9 @@ def _read_block(
     on_batch: Callable[[], None] | None,
 ) -> None:
     """Fill in the answers to the rows of a block."""
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for places in sorted_batches(split.lengths[block], batch_size):
             rows = block[places].tolist()
             tally.add(rows, batch_logits(model, split.batch(rows), [subnet]))
             if on_batch is not None:
                 on_batch()
-    finally:
-        model.train(was_training)

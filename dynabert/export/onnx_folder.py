@@ -22,6 +22,7 @@ from dynabert.export.onnx_file import (
 )
 from dynabert.export.onnx_network import Beside, OnnxNetwork, evaluate_onnx, time_beside
 from dynabert.files import new_folder
+from dynabert.modeling.evaluating import evaluating
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
 from dynabert.subnet import Subnet
@@ -62,7 +63,8 @@ def export_onnx(
     with new_folder(folder) as scratch:
         file, exact = scratch / ONNX_FILE, scratch / "exact.onnx"
         phase("writing the graph")
-        write_onnx(whole.extract(subnet), exact, tokenizer.model_input_names)
+        small = whole.extract(subnet)
+        write_onnx(small, exact, tokenizer.model_input_names)
         phase("comparing its answers")
         difference = largest_difference(OnnxNetwork(exact), whole, subnet)
         if form == "onnx-int8":
@@ -86,7 +88,7 @@ def export_onnx(
             outputs=output_names(whole),
             difference=difference,
             evaluation=evaluation,
-            beside=Beside(*time_beside(whole, subnet, [network], setup)),
+            beside=Beside(*time_beside(small, [network], setup)),
             setup=setup,
             machine=describe_machine(torch.device("cpu")),
             num_bytes=file.stat().st_size,
@@ -102,12 +104,8 @@ def largest_difference(network: OnnxNetwork, model: TaskModel, subnet: Subnet) -
     Raises:
         UserError: it is more than rounding explains.
     """
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         return _largest_difference(network, model, subnet)
-    finally:
-        model.train(was_training)
 
 
 def _largest_difference(network: OnnxNetwork, model: TaskModel, subnet: Subnet) -> float:

@@ -82,18 +82,17 @@ class Beside(NamedTuple):
 
 
 def time_beside(
-    model: TaskModel, subnet: Subnet, networks: Sequence[OnnxNetwork], setup: LatencySetup
+    model: TaskModel, networks: Sequence[OnnxNetwork], setup: LatencySetup
 ) -> list[Latency]:
-    """A pass of the sub-network in PyTorch, and of each file that was made from it, timed in turns of
-    several passes.
+    """A pass of a network in PyTorch, and of each file that was made from it, timed in turns of several
+    passes.
 
     Raises:
         UserError: more tokens than the model has positions.
     """
     generator = torch.Generator().manual_seed(setup.seed)
     batch = {"input_ids": random_ids(model, setup.batch_size, setup.tokens, generator)}
-    small = model.extract(subnet)
-    calls: list[Callable[[], object]] = [partial(small, **batch)]
+    calls: list[Callable[[], object]] = [partial(model, **batch)]
     calls += [partial(one, batch) for one in networks]
     times = [list[np.ndarray]() for _ in calls]
     for _ in range(_ROUNDS):
@@ -101,7 +100,7 @@ def time_beside(
             time.sleep(_SETTLE_SECONDS)
             times[number].append(
                 time_in_turn(
-                    small,
+                    model,
                     [calls[number]],
                     repeats=math.ceil(setup.repeats / _ROUNDS),
                     warm_up=setup.warm_up,

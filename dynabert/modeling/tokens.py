@@ -75,6 +75,10 @@ class Tokens:
             return real
         return real.new_zeros(batch, length).scatter(1, self.positions, real)
 
+    def positions_of(self, rows: Tensor) -> Tensor:
+        """(B, K) where rows (B, K) of those at work stood in the text."""
+        return rows if self.positions is None else self.positions.gather(1, rows)
+
     def after(self, hidden: Tensor) -> Tokens:
         """The same rows as a layer left them, (B, R, D)."""
         return replace(self, hidden=hidden)
@@ -117,14 +121,11 @@ class Tokens:
 
         hidden: (B, K, D), the layer's output for the rows that leave it.
         """
-        positions = leaving.rows
-        if self.positions is not None:
-            positions = self.positions.gather(1, positions)
         return Tokens(
             hidden=hidden,
             real=None if min(remaining) == max(remaining) else leaving.real,
             counted=Counts(self.counts().sizes, remaining),
-            positions=positions,
+            positions=self.positions_of(leaving.rows),
             whole=self.restored,
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import PAPER_TOKENS
-from dynabert.evaluation.latency import MOST_TEXTS
+from dynabert.evaluation.latency import check_texts
 
 # Costs that can be limited, the one that a choice is told in first.
 COSTS = ("latency_ms", "num_params", "macs")
@@ -50,8 +50,7 @@ class Budget:
             whole = isinstance(count, numbers.Integral) and not isinstance(count, bool)
             if not whole or count < 1:
                 raise UserError(f"{name} must be a whole number of at least 1, got {count!r}.")
-        if self.batch_size > MOST_TEXTS:
-            raise UserError(f"batch_size must be at most {MOST_TEXTS}, got {self.batch_size}.")
+        check_texts(self.batch_size)
         if not self.limits and self.floor is None:
             raise UserError(
                 "a budget needs a limit: latency_ms, num_params or macs at most, or a floor of quality."

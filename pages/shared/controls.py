@@ -85,6 +85,20 @@ def preferred_mults(run: Run, results: pd.DataFrame, name: str) -> list[float]:
     return [*reported_mults(run, name), *map(float, dict.fromkeys(results[name]))]
 
 
+def download_zip(name: str, content: Callable[[], bytes], key: str) -> None:
+    """The button for what is taken away.  content: made when it is pressed.  key: of the button."""
+    st.download_button(
+        wording.escape(f"{name}.zip"),
+        content,
+        f"{name}.zip",
+        "application/zip",
+        key=key,
+        type="primary",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
 def reported_mults(run: Run, name: str) -> list[float]:
     """The width_mults or depth_mults that the run's recipe reports."""
     return [float(mult) for mult in run.info.recipe.get(f"{name}s") or []]

@@ -252,6 +252,16 @@ def stop(key: str) -> None:
         job.asked_to_stop = True
 
 
+def offer_stop(key: str, widget: str) -> None:
+    """A button, of that key, which asks the work of a key to end; then that it does."""
+    job = find(key)
+    if job is not None and job.asked_to_stop:
+        st.caption("It stops.")
+    elif st.button("Stop", icon=":material/stop_circle:", key=widget):
+        stop(key)
+        st.rerun()
+
+
 def forget(key: str) -> None:
     """Let go of finished work and what it found."""
     jobs = _jobs()

@@ -7,7 +7,7 @@ import streamlit as st
 from dynabert import Subnet
 from dynabert.export import Format, OnnxArchive, export_command, export_name, onnx_usage
 from dynabert.runs import Run
-from pages.shared import jobs, live, onnx_archives, wording
+from pages.shared import controls, jobs, live, onnx_archives, wording
 
 
 def show(run: Run, subnet: Subnet, form: Format, score: float | None) -> None:
@@ -21,16 +21,7 @@ def show(run: Run, subnet: Subnet, form: Format, score: float | None) -> None:
         _offer(run, subnet, form)
     else:
         _measured(run, archive, score)
-        st.download_button(
-            wording.escape(f"{name}.zip"),
-            lambda: archive.content,
-            f"{name}.zip",
-            "application/zip",
-            key=f"onnx-zip-{name}",
-            type="primary",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        controls.download_zip(name, lambda: archive.content, f"onnx-zip-{name}")
     st.markdown("The same from the command line:")
     st.code(export_command(run, subnet, form=form), language="bash", wrap_lines=True)
     st.markdown("Then, with `onnxruntime` and `transformers` installed, and nothing else:")
@@ -44,12 +35,7 @@ def _offer(run: Run, subnet: Subnet, form: Format) -> None:
     """Make the file when asked, or show how far it is."""
     key = onnx_archives.job_key(run, subnet, form)
     if jobs.watch(key):
-        job = jobs.find(key)
-        if job is not None and job.asked_to_stop:
-            st.caption("It stops.")
-        elif st.button("Stop", key="stop-onnx", icon=":material/stop_circle:"):
-            jobs.stop(key)
-            st.rerun()
+        jobs.offer_stop(key, "stop-onnx")
         return
     busy = live.training_under_way()
     about = "It takes about half a minute. Its answers are compared with the network's before you get it"

@@ -14,7 +14,7 @@ from conftest import WORDS, make_hf
 from safetensors.torch import load_file
 from small_data import write_csv
 from test_reduction import FINE_TUNE, recipe
-from test_resume import Killed, kill_at
+from test_resume import Killed, kill_at, through_kills
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from dynabert import DynaBertForMaskedLM
@@ -148,16 +148,10 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(
     monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0.0)
     wanted = plan(tiny_backbone, text, start=start)
     whole = pretrain(wanted, tmp_path / "whole")
-    kills = 0
-    for number in (4, 8, 11, 3, 7, 5, 9):
-        try:
-            broken = pretrain(wanted, tmp_path / "broken", on_event=kill_at(number))
-        except Killed:
-            kills += 1
-        else:
-            break
-    else:
-        broken = pretrain(wanted, tmp_path / "broken")
+    broken, kills = through_kills(
+        lambda watch: pretrain(wanted, tmp_path / "broken", on_event=watch),
+        (4, 8, 11, 3, 7, 5, 9),
+    )
     assert kills >= 3
     assert (broken.student, broken.teacher) == (whole.student, whole.teacher)
     ours, theirs = (

@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from small_data import write_csv
-from test_resume import Killed, kill_at
+from test_resume import through_kills
 
 from dynabert import DynaBertForSequenceClassification
 from dynabert.data.source import CsvSource, DataSource
@@ -134,16 +134,10 @@ def test_killed_at_any_moment_it_ends_with_the_same_numbers(
     whole = train(plan(data, tiny_backbone, used), tmp_path / "whole")
     assert whole.importance is not None
     assert whole.importance.heads.shape == (2, 2)
-    kills = 0
-    for number in (3, 9, 10, 12, 2, 4, 6, 3, 8):
-        try:
-            run = train(plan(data, tiny_backbone, used), tmp_path / "broken", kill_at(number))
-        except Killed:
-            kills += 1
-        else:
-            break
-    else:
-        run = train(plan(data, tiny_backbone, used), tmp_path / "broken")
+    run, kills = through_kills(
+        lambda watch: train(plan(data, tiny_backbone, used), tmp_path / "broken", watch),
+        (3, 9, 10, 12, 2, 4, 6, 3, 8),
+    )
     assert kills >= 3
     pd.testing.assert_frame_equal(run.results, whole.results)
     ours, theirs = weights(run), weights(whole)
@@ -252,16 +246,10 @@ def test_a_smaller_student_learns_layer_by_layer_through_a_projection(
         if record["event"] == "step" and record["stage"] == "intermediate"
     ]
     assert losses[-1] < losses[0]
-    kills = 0
-    for number in (12, 3, 2, 4, 3, 8, 9):
-        try:
-            run = train(plan(data, tiny_backbone, used), tmp_path / "broken", kill_at(number))
-        except Killed:
-            kills += 1
-        else:
-            break
-    else:
-        run = train(plan(data, tiny_backbone, used), tmp_path / "broken")
+    run, kills = through_kills(
+        lambda watch: train(plan(data, tiny_backbone, used), tmp_path / "broken", watch),
+        (12, 3, 2, 4, 3, 8, 9),
+    )
     assert kills >= 3
     assert all(weights(run)[name].equal(value) for name, value in weights(whole).items())
 

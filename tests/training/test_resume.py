@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pytest
@@ -70,6 +71,9 @@ RECIPE = Recipe(
 )
 
 
+Result = TypeVar("Result")
+
+
 class Killed(BaseException):
     """Like a kill: nothing in the code catches it."""
 
@@ -109,6 +113,22 @@ def kill_at(number: int) -> Any:
             raise Killed
 
     return watch
+
+
+def through_kills(
+    go_on: Callable[[Callable[[Event], None]], Result], numbers: Iterable[int]
+) -> tuple[Result, int]:
+    """What work comes to that is killed again and again, at those events, and how often it was.
+
+    go_on: begins it or goes on with it, under a watcher.
+    """
+    kills = 0
+    for number in numbers:
+        try:
+            return go_on(kill_at(number)), kills
+        except Killed:
+            kills += 1
+    return go_on(lambda event: None), kills
 
 
 def assert_same(run: Run, other: Run) -> None:

@@ -43,10 +43,32 @@ def _distilbert(depth_mult: float) -> Recipe:
     )
 
 
+def _layers_then_answers(student: Grid) -> tuple[Train, Train]:
+    """TinyBERT's two stages, after a stage "rewire", which teaches."""
+    teacher = Teacher(stage="rewire", width="full")
+    return (
+        Train(
+            name="intermediate",
+            subnets=student,
+            losses=Losses(hidden=1.0, attention=1.0),
+            teacher=teacher,
+            epochs=_EPOCHS - _PREDICTION_EPOCHS,
+            evaluations=1,
+            keep="last",  # no loss here knows the answers
+        ),
+        Train(
+            name="prediction",
+            subnets=student,
+            losses=Losses(prediction=1.0),
+            teacher=teacher,
+            epochs=_PREDICTION_EPOCHS,
+        ),
+    )
+
+
 def _tinybert(width_mult: float, depth_mult: float) -> Recipe:
     size = Grid(width_mults=(width_mult,), depth_mults=(depth_mult,))
     name = f"d{depth_mult:.2f}" if width_mult == 1 else f"w{width_mult:.2f}-d{depth_mult:.2f}"
-    teacher = Teacher(stage="rewire", width="full")
     return Recipe(
         name=f"tinybert-{name}",
         about="TinyBERT's two stages, first attention and hidden states of every layer, then answers, on a "
@@ -54,22 +76,7 @@ def _tinybert(width_mult: float, depth_mult: float) -> Recipe:
         stages=(
             FINE_TUNE,
             REWIRE,  # a narrow student keeps what matters
-            Train(
-                name="intermediate",
-                subnets=size,
-                losses=Losses(hidden=1.0, attention=1.0),
-                teacher=teacher,
-                epochs=_EPOCHS - _PREDICTION_EPOCHS,
-                evaluations=1,
-                keep="last",  # no loss here knows the answers
-            ),
-            Train(
-                name="prediction",
-                subnets=size,
-                losses=Losses(prediction=1.0),
-                teacher=teacher,
-                epochs=_PREDICTION_EPOCHS,
-            ),
+            *_layers_then_answers(size),
         ),
         width_mults=(width_mult,),
         depth_mults=(depth_mult,),
@@ -107,20 +114,7 @@ _TINYBERT_PLAIN = Recipe(
         FINE_TUNE,
         REWIRE,  # a narrow student keeps what matters
         Reduce(),
-        Train(
-            name="intermediate",
-            losses=Losses(hidden=1.0, attention=1.0),
-            teacher=Teacher(stage="rewire", width="full"),
-            epochs=_EPOCHS - _PREDICTION_EPOCHS,
-            evaluations=1,
-            keep="last",  # no loss here knows the answers
-        ),
-        Train(
-            name="prediction",
-            losses=Losses(prediction=1.0),
-            teacher=Teacher(stage="rewire", width="full"),
-            epochs=_PREDICTION_EPOCHS,
-        ),
+        *_layers_then_answers(Grid()),
     ),
     width_mults=(1.0,),
     depth_mults=(1.0,),

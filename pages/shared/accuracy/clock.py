@@ -77,7 +77,7 @@ class Clock:
         if self.is_own or (setup := _setup(self.run)) is None:
             return
         if jobs.watch(self._key):
-            self._offer_stop()
+            jobs.offer_stop(self._key, "time-stop")
             return
         trained = wording.escape(self.run.info.machine)
         again = "Measure again" if self.is_here else "Measure on this machine"
@@ -106,14 +106,6 @@ class Clock:
             ):
                 self._start(setup)
                 st.rerun()
-
-    def _offer_stop(self) -> None:
-        job = jobs.find(self._key)
-        if job is not None and job.asked_to_stop:
-            st.caption("It stops.")
-        elif st.button("Stop", icon=":material/stop_circle:", key="time-stop"):
-            jobs.stop(self._key)
-            st.rerun()
 
     def _how_quiet(self) -> str:
         assert self._times is not None

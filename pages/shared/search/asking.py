@@ -14,7 +14,7 @@ from dynabert.search.proposals import METHODS, Method
 from dynabert.search.search import SEARCHES
 from dynabert.search.settings import FEWEST_PERCENT, NUM_TRIALS, SearchSettings, ask_search
 from dynabert.training.plan import MAX_SEED
-from pages.shared import cache, controls, state, wording
+from pages.shared import cache, state, wording
 
 _METHODS: dict[Method, str] = {
     "tpe": "Tree-structured Parzen estimator (Optuna)",
@@ -123,7 +123,8 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
         placeholder=(suggested := _free_name(run, str(method))),
         help="Letters, digits, '.', '_' and '-'.",
     )
-    widths, depths = _mults(run, "width_mult"), _mults(run, "depth_mult")
+    own = run.recipe_grid
+    widths, depths = own.width_mults, own.depth_mults
     try:
         settings = ask_search(
             method=method,
@@ -143,11 +144,6 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
         st.error(wording.sentence(error), icon=":material/error:")
         return None
     return typed.strip() or suggested, settings
-
-
-def _mults(run: Run, name: str) -> tuple[float, ...]:
-    """Those that the recipe trained, largest first."""
-    return tuple(sorted({*controls.reported_mults(run, name)}, reverse=True)) or (1.0,)
 
 
 def _free_name(run: Run, method: str) -> str:
