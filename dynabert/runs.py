@@ -49,7 +49,7 @@ from dynabert.files import file_sha256, new_folder, write_text_atomically
 from dynabert.importance import Importance
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import TaskModel
-from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace
+from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace, Subnet
 from dynabert.task_models import model_class
 
 MANIFEST = "manifest.json"
@@ -289,10 +289,9 @@ class Run:
         )
 
     @property
-    def reported_grid(self) -> SearchSpace:
-        """The widths and depths that the recipe reports, the full network's with them."""
-        own = self.recipe_grid
-        return SearchSpace((1.0, *own.width_mults), (1.0, *own.depth_mults))
+    def largest(self) -> Subnet:
+        """The largest sub-network of `recipe_grid`: what the others are compared with."""
+        return next(iter(self.recipe_grid))
 
     def add_results(self, rows: pd.DataFrame) -> None:
         """Keep rows measured later with the run; they replace earlier ones of the same sub-networks.

@@ -117,7 +117,7 @@ if atlas.num_cut:
         + (" The answers below are looked for in all of it." if task.kind == "spans" else ""),
         icon=":material/content_cut:",
     )
-view = atlas_view.show(atlas)
+view = atlas_view.show(atlas, run.largest)
 subnet = view.subnet
 full, small = (cache.attention(run, texts, one) for one in (Subnet(), subnet))
 if atlas.block > 1:

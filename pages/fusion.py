@@ -181,7 +181,7 @@ def show_fusion(text: str | None, subnet: Subnet, fusion: Fusion) -> None:
 
 def offer_page(text: str | None, chosen: Subnet) -> None:
     """Measure all sub-networks that the run reports, and offer what came of it as one file."""
-    reported = controls.reported_grid(run)
+    reported = tuple(run.recipe_grid)
     key = f"fusion page {cache.run_key(run)} {text!r} {chosen.key}"
     if jobs.watch(key):
         return

@@ -14,6 +14,8 @@ controls.header(
 )
 st.subheader("Guided tour")
 st.markdown("A box above the page asks; look for yourself before you open the answer.")
+if not run.largest.is_full:
+    st.info(tour.NEEDS_FAMILY, icon=":material/info:")
 if st.button("Start the tour", type="primary", icon=":material/tour:"):
     tour.go_to(1)
 with st.container(gap="xxsmall"):

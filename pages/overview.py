@@ -23,7 +23,7 @@ controls.header(
 
 with st.container(horizontal=True):
     st.metric(
-        f"Dev {metric_title}, full network",
+        f"Dev {metric_title}, {'full network' if run.largest.is_full else 'largest sub-network'}",
         f"{full[task.metric]:.3f}" + (" ✕" if full["collapsed"] else ""),
         border=True,
         help=wording.metric_help(task.metric, task.kind),

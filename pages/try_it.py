@@ -13,14 +13,15 @@ if task.kind == "spans":
     try_spans.show(run)
     state.end_page()
 results = cache.results(run)
+largest = wording.one_size(run.largest)
 
 controls.header(
     "What does every sub-network answer?",
     "One text, all sub-networks: what they answer, how sure they are, and how long it takes them. "
     + (
-        "Blue answers as the full network does, orange answers otherwise."
+        f"Blue answers as {largest} does, orange answers otherwise."
         if task.labels
-        else f"Blue is the full network's number, orange one that is {plots.FAR:g} or more away."
+        else f"Blue is the number of {largest}, orange one that is {plots.FAR:g} or more away."
     ),
 )
 
@@ -41,24 +42,24 @@ def show_verdict(answers: list[Answer], task: TaskInfo) -> None:
         values = [float(answer.logits[0]) for answer in answers]
         between = f"; all {len(values)} lie between **{min(values):.2f}** and **{max(values):.2f}**"
         st.markdown(
-            f"The full network answers **{values[0]:.2f}**{between if len(values) > 1 else ''}."
+            f"{wording.capital(largest)} answers **{values[0]:.2f}**{between if len(values) > 1 else ''}."
         )
         return
     full, first = answers[0], first_to_disagree(answers)
     said = f"**{wording.escape(label_of(full, task))}** ({_sure(full)})"
     if len(answers) == 1:
-        st.markdown(f"The full network answers {said}; the run reports no other.")
+        st.markdown(f"{wording.capital(largest)} answers {said}; the run reports no other.")
         return
     if first is None:
         st.markdown(
-            f"All {len(answers)} sub-networks answer **{wording.escape(label_of(full, task))}** (the full "
-            f"network with {_sure(full)})."
+            f"All {len(answers)} sub-networks answer **{wording.escape(label_of(full, task))}** ("
+            f"{largest} with {_sure(full)})."
         )
         return
     others = sum(answer.choice != full.choice for answer in answers)
     st.markdown(
-        f"The full network answers {said}. {others} of {len(answers)} answer otherwise; the largest of "
-        f"them is width {first.subnet.width_mult:.3g}, depth {first.subnet.depth_mult:.3g}, which says "
+        f"{wording.capital(largest)} answers {said}. {others} of {len(answers)} answer otherwise; the "
+        f"largest of them is {wording.subnet_title(first.subnet)}, which says "
         f"**{wording.escape(label_of(first, task))}** ({_sure(first)})."
     )
 
@@ -67,7 +68,7 @@ texts = controls.choose_texts(run)
 if not all(text.strip() for text in texts):
     st.info("Type a text to see what the sub-networks answer.", icon=":material/edit:")
     state.end_page()
-answers, num_cut = cache.answers(run, texts, controls.reported_grid(run))
+answers, num_cut = cache.answers(run, texts, tuple(run.recipe_grid))
 if num_cut:
     st.warning(
         f"The text is longer than the {run.info.max_tokens} tokens this model was trained to read: the "

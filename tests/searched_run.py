@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
-import yaml
-from tiny_run import copy_run, write_tiny_run
+from tiny_run import as_student, copy_run, write_tiny_run
 
-from dynabert.runs import RESULTS, Run, write_manifest
+from dynabert.runs import Run
 
 
 @pytest.fixture(scope="session")
@@ -21,15 +19,7 @@ def searchable(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) ->
 @pytest.fixture
 def student(run: Run) -> Run:
     """The same, as if its recipe had trained a student of half the layers, and never the full network."""
-    path = run.folder / "recipe.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    values["recipe"] |= {"name": "dynamic-tinybert", "width_mults": [1.0], "depth_mults": [0.5]}
-    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-    results = pd.read_parquet(run.folder / RESULTS)
-    results = results[results["subnet"] == "w1.00-d0.50"]
-    results.to_parquet(run.folder / RESULTS, index=False)
-    write_manifest(run.folder)
-    return Run.load(run.folder)
+    return as_student(run)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from small_data import write_csv
 from transformers import AutoTokenizer
 
@@ -18,7 +19,7 @@ from dynabert.data.source import CsvSource, DataSource
 from dynabert.evaluation import LatencySetup, describe_machine, sweep
 from dynabert.importance import Importance
 from dynabert.rewiring import rewire_
-from dynabert.runs import Run, RunInfo, TaskInfo, write_run
+from dynabert.runs import RECIPE, RESULTS, Run, RunInfo, TaskInfo, write_manifest, write_run
 from dynabert.training.presets import RECIPES
 from dynabert.training.recipe import Recipe, Rewire
 
@@ -153,6 +154,18 @@ def records(recipe: Recipe) -> list[dict[str, object]]:
             }
         )
     return lines
+
+
+def as_student(run: Run) -> Run:
+    """The run changed, as if its recipe had trained half of its layers alone, and never the full network."""
+    path = run.folder / RECIPE
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values["recipe"] |= {"name": "dynamic-tinybert", "width_mults": [1.0], "depth_mults": [0.5]}
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    results = pd.read_parquet(run.folder / RESULTS)
+    results[results["subnet"] == "w1.00-d0.50"].to_parquet(run.folder / RESULTS, index=False)
+    write_manifest(run.folder)
+    return Run.load(run.folder)
 
 
 def copy_run(run: Run, runs_dir: Path, name: str | None = None) -> Run:

@@ -10,6 +10,7 @@ import streamlit as st
 from dynabert.analysis.choices import closest
 from dynabert.analysis.map_atlas import MapAtlas
 from dynabert.analysis.rollout import MAP_KINDS
+from dynabert.subnet import Subnet
 from dynabert.web import AtlasView, atlas_component, packed_atlas
 from dynabert.web.atlas_page import Hidden
 from pages.shared import controls, notices, state
@@ -31,10 +32,10 @@ _component = st.components.v2.component(
 )
 
 
-def show(atlas: MapAtlas) -> AtlasView:
-    """Draw the atlas; what the visitor has chosen in it."""
+def show(atlas: MapAtlas, first: Subnet) -> AtlasView:
+    """Draw the atlas; what the visitor has chosen in it.  first: shown until something is chosen."""
     _take_report()
-    view = _view(atlas)
+    view = _view(atlas, first)
     if st.session_state.get(_TOKENS, atlas.tokens) != atlas.tokens:
         view = replace(view, token=0)  # it was one of another text
     st.session_state[_TOKENS] = atlas.tokens
@@ -80,7 +81,7 @@ def _is_sound(name: str, value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _view(atlas: MapAtlas) -> AtlasView:
+def _view(atlas: MapAtlas, first: Subnet) -> AtlasView:
     """What the view names, or what is nearest to it here."""
 
     def place(name: str, lowest: int, highest: int) -> int:
@@ -91,9 +92,9 @@ def _view(atlas: MapAtlas) -> AtlasView:
             notices.fell_back(name, given, f"{lowest} is shown" if lowest else "none is shown")
         return lowest
 
-    def mult(name: str, mults: tuple[float, ...]) -> float:
+    def mult(name: str, mults: tuple[float, ...], default: float) -> float:
         given, wanted = state.recall(name), state.recall_number(name)
-        nearest = closest(mults, 1.0 if wanted is None else wanted)
+        nearest = closest(mults, default if wanted is None else wanted)
         if given is not None and (wanted is None or abs(wanted - nearest) > controls.ROUNDING):
             notices.fell_back(_MULTS[name], given, f"{nearest:.3g} is shown")
         return nearest
@@ -106,8 +107,8 @@ def _view(atlas: MapAtlas) -> AtlasView:
 
     layers, heads = atlas.size
     return AtlasView(
-        w=mult("w", atlas.width_mults),
-        d=mult("d", atlas.depth_mults),
+        w=mult("w", atlas.width_mults, first.width_mult),
+        d=mult("d", atlas.depth_mults, first.depth_mult),
         layer=place("layer", 1, layers),
         head=place("head", 1, heads),
         map=word("map"),

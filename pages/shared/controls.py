@@ -73,6 +73,8 @@ def _describe(run: Run) -> None:
     )
     if wording.trained_nothing(info):
         st.warning(wording.NOTHING_TRAINED, icon=":material/warning:")
+    elif not run.largest.is_full:
+        st.info(wording.not_trained(run.largest), icon=":material/info:")
 
 
 def header(question: str, about: str) -> None:
@@ -104,11 +106,6 @@ def reported_mults(run: Run, name: str) -> list[float]:
     return [float(mult) for mult in run.info.recipe.get(f"{name}s") or []]
 
 
-def reported_grid(run: Run) -> tuple[Subnet, ...]:
-    """The sub-networks that the run's recipe reports, the full network first."""
-    return tuple(run.reported_grid)
-
-
 def choose_width(run: Run, results: pd.DataFrame) -> float:
     shape = run.config.shape
     choices = width_choices(shape, preferred_mults(run, results, "width_mult"))
@@ -117,7 +114,7 @@ def choose_width(run: Run, results: pd.DataFrame) -> float:
         heads = Subnet(width_mult=mult).resolve(shape).heads
         return f"{mult:.3g} ({max(heads)}/{max(shape.heads)} heads)"
 
-    return _mult_slider("Width", "w", choices, label, WIDTH_HELP)
+    return _mult_slider("Width", "w", choices, run.largest.width_mult, label, WIDTH_HELP)
 
 
 def choose_depth(run: Run, results: pd.DataFrame) -> float:
@@ -128,7 +125,7 @@ def choose_depth(run: Run, results: pd.DataFrame) -> float:
         layers = Subnet(depth_mult=mult).resolve(shape).layers
         return f"{mult:.3g} ({len(layers)}/{shape.num_layers} layers)"
 
-    return _mult_slider("Depth", "d", choices, label, DEPTH_HELP)
+    return _mult_slider("Depth", "d", choices, run.largest.depth_mult, label, DEPTH_HELP)
 
 
 def choose_subnet(run: Run, results: pd.DataFrame) -> Subnet:
@@ -147,11 +144,12 @@ def _mult_slider(
     label: str,
     name: str,
     choices: Sequence[float],
+    default: float,
     format_mult: Callable[[float], str],
     about: str,
 ) -> float:
     given, wanted = state.recall(name), state.recall_number(name)
-    nearest = closest(choices, 1.0 if wanted is None else wanted)
+    nearest = closest(choices, default if wanted is None else wanted)
     if given is not None and (wanted is None or abs(wanted - nearest) > ROUNDING):
         notices.fell_back(label.lower(), given, f"{format_mult(nearest)} is shown")
     take = state.show(name, nearest)

@@ -17,6 +17,10 @@ from pages.shared import cache, controls, notices, state, wording
 NARROW, NARROW_AND_SHALLOW = Subnet(0.25), Subnet(0.25, 0.5)
 CLAUSE = "The author that the guards like laughs."
 CLAUSE_WRONG = "The author that the guards like laugh."
+NEEDS_FAMILY = (
+    "The tour asks about the full network and smaller ones beside it, and this run trained one of fixed "
+    "size. Choose another run in the sidebar."
+)
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def narrow_or_shallow(run: Run) -> str:
 def who_disagrees_first(run: Run) -> str:
     columns = run.info.task.text_columns
     if run.info.task.kind == "spans":
-        subnets = controls.reported_grid(run)
+        subnets = tuple(run.recipe_grid)
         answers = cache.span_answers(run, CLAUSE, CLAUSE_WRONG, subnets)
         others = sum(one.text != answers[0].text for one in answers)
         return (
@@ -124,7 +128,7 @@ def who_disagrees_first(run: Run) -> str:
             f"{others} take another part of this one than the full network does."
         )
     texts = (CLAUSE,) if len(columns) == 1 else (CLAUSE, CLAUSE_WRONG)
-    answers, _ = cache.answers(run, texts, controls.reported_grid(run))
+    answers, _ = cache.answers(run, texts, tuple(run.recipe_grid))
     labels = run.info.task.labels
     if labels is None:
         values = [float(answer.logits[0]) for answer in answers]
@@ -224,7 +228,8 @@ def show(page: str) -> None:
         answer = st.expander("Show the answer", key=f"tour-answer-{number}", on_change="rerun")
         if answer.open:
             with answer, st.spinner("Measuring …"):
-                st.markdown(step.answer(controls.open_run()))
+                run = controls.open_run()
+                st.markdown(step.answer(run) if run.largest.is_full else NEEDS_FAMILY)
         with st.container(horizontal=True):
             if (page or "overview") != step.page and st.button(
                 f"Back to {step.title}", key="tour-return", icon=":material/undo:"

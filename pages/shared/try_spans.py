@@ -25,8 +25,8 @@ def show(run: Run) -> None:
     controls.header(
         "What does every sub-network answer?",
         "One question about one passage, all sub-networks: which part of the passage they take for the "
-        "answer, how sure they are, and how long it takes them. Blue answers as the full network does, "
-        "orange answers otherwise.",
+        "answer, how sure they are, and how long it takes them. Blue answers as "
+        f"{wording.one_size(run.largest)} does, orange answers otherwise.",
     )
     question, passage = controls.choose_texts(run)
     if not question.strip() or not passage.strip():
@@ -35,7 +35,7 @@ def show(run: Run) -> None:
             icon=":material/edit:",
         )
         state.end_page()
-    subnets = controls.reported_grid(run)
+    subnets = tuple(run.recipe_grid)
     answers = cache.span_answers(run, question, passage, subnets)
     if num_cut := cache.question_tokens_cut(run, question):
         st.warning(
@@ -80,22 +80,23 @@ def _sureness(answer: SpanAnswer) -> str:
 
 def _verdict(run: Run, answers: Sequence[SpanAnswer]) -> str:
     full, first = answers[0], first_to_differ(answers, run)
+    largest = wording.one_size(run.largest)
     if len(answers) == 1:
-        return f"The full network answers {in_words(full)}; the run reports no other."
+        return f"{wording.capital(largest)} answers {in_words(full)}; the run reports no other."
     if first is None:
         return (
-            f"All {len(answers)} sub-networks answer {_said(full)} (the full network with "
+            f"All {len(answers)} sub-networks answer {_said(full)} ({largest} with "
             f"{_sureness(full)})."
         )
     others = sum(one.text != full.text for one in answers)
     return (
-        f"The full network answers {in_words(full)}. {others} of {len(answers)} answer otherwise; the "
-        f"largest of them is {wording.subnet_title(first.subnet)}, which says {in_words(first)}."
+        f"{wording.capital(largest)} answers {in_words(full)}. {others} of {len(answers)} answer otherwise; "
+        f"the largest of them is {wording.subnet_title(first.subnet)}, which says {in_words(first)}."
     )
 
 
 def _marked(passage: str, answers: Sequence[SpanAnswer]) -> str:
-    """The passage as HTML with its line ends, the full network's answer in blue, others' in orange."""
+    """The passage as HTML with its line ends, the largest sub-network's answer in blue, others' in orange."""
     full = answers[0].text
     shown = []
     for text, numbers in marked_pieces(passage, answers):

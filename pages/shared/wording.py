@@ -181,6 +181,14 @@ def recipe_of(info: RunInfo) -> Recipe | None:
         return None
 
 
+def not_trained(largest: Subnet) -> str:
+    """That of a run of fixed size the full network is nothing to look at."""
+    return (
+        f"This run trained {one_size(largest)}, and nothing larger: what its recipe left behind, and with "
+        "it the full network that some pages show beside it, has not learned the task."
+    )
+
+
 def trained_nothing(info: RunInfo) -> bool:
     """Whether no stage of the recipe changed a weight."""
     stages = info.recipe.get("stages") or []
@@ -254,11 +262,12 @@ def _trained(stage: Train) -> str:
     if isinstance(chosen, Sandwich):
         return _sandwich(chosen, " × ".join(parts))
     if len(chosen.judged) == 1:
-        return f"Train {_one_size(chosen.judged[0])}"
+        return f"Train {one_size(chosen.judged[0])}"
     return f"Train {len(chosen.judged)} sub-networks together ({' × '.join(parts)})"
 
 
-def _one_size(subnet: Subnet) -> str:
+def one_size(subnet: Subnet) -> str:
+    """For example "the full network"."""
     if subnet.is_full:
         return "the full network"
     return f"the sub-network of width {subnet.width_mult:g} and depth {subnet.depth_mult:g}"
@@ -271,7 +280,7 @@ def _sandwich(chosen: Sandwich, sizes: str) -> str:
         f"ones {between} ({sizes})"
     )
     if not sizes:
-        said = f"Train, {2 + chosen.num_random} times in each step, {_one_size(chosen.judged[0])}"
+        said = f"Train, {2 + chosen.num_random} times in each step, {one_size(chosen.judged[0])}"
     if chosen.length_drop:
         said += (
             f", whole, with {chosen.length_drop:.0%} of the tokens dropped in every layer, and with random "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-import yaml
 from reading import cells, charts, figure_of, metric, same, texts
+from tiny_run import as_student
 
 from dynabert.examples import load_examples
 from dynabert.export import export_command
-from dynabert.runs import Run, write_manifest
+from dynabert.runs import Run
 from dynabert.search.front import cheapest_within, measure_front, read_front
 from dynabert.search.loop import run_search
 from dynabert.search.search import Search, list_searches, open_search
@@ -79,12 +79,7 @@ def test_a_run_without_searches_offers_one(open_app, own_run, monkeypatch):
 
 
 def test_a_student_of_fixed_size_is_searched_by_its_own_layers(open_app, own_run):
-    path = own_run.folder / "recipe.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    values["recipe"] |= {"name": "dynamic-tinybert", "width_mults": [1.0], "depth_mults": [0.5]}
-    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-    write_manifest(own_run.folder)
-    run = Run.load(own_run.folder)
+    run = as_student(own_run)
     searched(run, "whole", num_trials=4, width_mults=(1.0,), depth_mults=(1.0,))
     at = open_app(own_run.folder.parent, "search")
     command = next(code.value for code in at.code if "dynabert search" in code.value)

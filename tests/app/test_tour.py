@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from reading import texts
+from tiny_run import as_student
 
 from pages.shared.glossary import GLOSSARY
-from pages.shared.tour import STEPS
+from pages.shared.tour import NEEDS_FAMILY, STEPS
 
 pytest_plugins = ["app_fixtures"]
 
@@ -70,3 +71,13 @@ def test_on_another_page_the_tour_leads_back(open_app, tiny):
 def test_the_glossary_is_in_alphabetical_order():
     words = [word.lower() for word, _, _ in GLOSSARY]
     assert words == sorted(words)
+
+
+def test_the_tour_needs_a_family(open_app, own_run):
+    as_student(own_run)
+    at = open_app(own_run.folder.parent, "learn")
+    assert NEEDS_FAMILY in [one.value for one in at.info]
+    at = open_app(own_run.folder.parent, "overview", tour="1")
+    at.session_state["tour-answer-1"] = True
+    at.run()
+    assert NEEDS_FAMILY in texts(at)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from reading import charts, texts
+from tiny_run import as_student
 
 from dynabert import SearchSpace
 from dynabert.analysis.answers import answer_all
@@ -40,3 +42,20 @@ def test_hostile_text_and_no_text(open_app, tiny):
     assert "Type a text" in at.info[0].value
     at.text_input(key="text").set_value("good " * 100).run()
     assert "tokens this model was trained to read" in at.warning[0].value
+
+
+def test_a_student_of_fixed_size_answers_alone(open_app, own_run):
+    as_student(own_run)
+    at = open_app(own_run.folder.parent, "try_it", text="the cat is good.")
+    assert at.dataframe[0].value["subnet"].tolist() == ["w1.00-d0.50"]
+    assert "the full network that some pages show beside it, has not learned" in at.info[0].value
+    name = "he sub-network of width 1 and depth 0.5"
+    assert any(text.startswith(f"T{name} answers **") for text in texts(at))
+    assert any(f"Blue answers as t{name} does" in text for text in texts(at))
+
+
+@pytest.mark.parametrize("page", ["attention", "fusion", "accuracy", "take_away"])
+def test_pages_open_with_the_student_that_was_trained(open_app, own_run, page):
+    as_student(own_run)
+    at = open_app(own_run.folder.parent, page)
+    assert float(at.session_state["view"]["d"]) == 0.5
