@@ -115,6 +115,13 @@ def ose(
         seed=seed,
     )
     loaded = own_examples(opened, data_dir)
+    if not opened.largest.is_full:
+        console.print(
+            f"[yellow]Note:[/] {escape(opened.name)} trained {opened.largest.key} and nothing larger; "
+            "architectures that are not part of what it trained have not learned the task. "
+            "--widths and --depths narrow the space.",
+            soft_wrap=True,
+        )
     folder = open_extraction(opened, name, settings, SUPERNET)
     with folder.at_work():
         with TrainingDisplay() as display:

@@ -133,10 +133,10 @@ def search(
     if show:
         _show(opened, within)
         return
-    own = opened.recipe_grid
+    largest = opened.largest
     grid = chosen_space(
-        exactly(own.width_mults[0]) if widths is None else widths,
-        exactly(own.depth_mults[0]) if depths is None else depths,
+        exactly(largest.width_mult) if widths is None else widths,
+        exactly(largest.depth_mult) if depths is None else depths,
         opened.config.shape,
     )
     name = name or method

@@ -178,11 +178,10 @@ def untrained_reference(run: Run, settings: SearchSettings) -> str | None:
     own = run.recipe_grid
     if largest.resolve(shape) in {subnet.resolve(shape) for subnet in own}:
         return None
-    best = Subnet(own.width_mults[0], own.depth_mults[0])
     return (
         f"{largest.key}, the largest of this search, which the others are compared with, is none that the "
         f"recipe {run.info.recipe.get('name')} reports: it may never have been trained. The largest that "
-        f"it reports is {best.key}."
+        f"it reports is {run.largest.key}."
     )
 
 

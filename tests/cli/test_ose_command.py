@@ -83,3 +83,11 @@ def test_what_is_judged_says_whether_it_has_collapsed(run):
 
 def test_no_extractions_yet(run):
     assert "has no such extractions yet" in ose(run, "--show").output
+
+
+def test_what_a_student_of_fixed_size_was_not_trained_for_is_said(student):
+    told = ose(student, *FAST, "--epsilon", "1")
+    assert told.exit_code == 0, told.output
+    assert "Note: tiny trained w1.00-d0.50 and nothing larger" in " ".join(told.output.split())
+    (folder,) = list_extractions(student, SUPERNET)
+    assert [one.key for one in folder.report().finalists if one.is_standard] == ["w1.00-d0.50"]

@@ -40,7 +40,7 @@ from dynabert.search.ose.objective import (
 from dynabert.search.ose.report import Agreement, Finalist, MemberRow, Outcome, Report
 from dynabert.search.ose.settings import SupernetSettings
 from dynabert.search.ose.supernet import Calibration, members_of, subnets_of
-from dynabert.subnet import FULL, SearchSpace, Subnet
+from dynabert.subnet import Subnet
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -255,11 +255,10 @@ def _judge(
     on_progress: OnProgress,
     settings: SupernetSettings,
 ) -> tuple[Finalist, ...]:
-    """Winners, the standard sub-networks and the full one, on all of dev and by the clock."""
+    """Winners and the standard sub-networks, on all of dev and by the clock."""
     shape, metric = model.config.shape, run.info.task.metric
-    widths, depths = (run.info.recipe.get(f"{axis}_mults") or (1.0,) for axis in ("width", "depth"))
-    standard = [*SearchSpace(tuple(widths), tuple(depths))]
-    named = {subnet.resolve(shape): subnet for subnet in (*standard, FULL, *winners)}
+    standard = [*run.recipe_grid]
+    named = {subnet.resolve(shape): subnet for subnet in (*standard, *winners)}
     results, judged = run.all_results, []
     for number, (resolved, subnet) in enumerate(named.items()):
         on_progress("dev", number, len(named))
