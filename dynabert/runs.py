@@ -261,7 +261,10 @@ class Run:
         """Those of `results`, and of sub-networks that drop tokens."""
         results = pd.read_parquet(self.folder / RESULTS)
         later = self._measured()
-        return results if later is None else _latest(pd.concat([results, later], ignore_index=True))
+        if later is not None:
+            results = _latest(pd.concat([results, later], ignore_index=True))
+        # Where nothing was timed, a file has no numbers at all there.
+        return results.astype({name: float for name in TIMES if name in results})
 
     @property
     def reported_results(self) -> pd.DataFrame:

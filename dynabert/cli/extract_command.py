@@ -24,10 +24,9 @@ from dynabert.cli.options import (
     check_data_dir,
     chosen_subnet,
 )
-from dynabert.data.encoding import Encoded
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import PAPER_TOKENS, count_macs, num_params, num_params_total
-from dynabert.examples import load_examples
+from dynabert.examples import RunExamples, load_examples
 from dynabert.export import CARD, Format, OnnxFacts, export_onnx, export_subnet, loading
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run, find_run
@@ -83,10 +82,10 @@ def extract(
     if form == "transformers":
         export_subnet(opened, chosen, out, model=model, half=half)
     else:
-        dev = None
+        examples = None
         if form == "onnx-int8" and score:
-            dev, not_scored = _own_dev(opened, data_dir)
-        facts = _extract_onnx(opened, chosen, out, model, form, dev)
+            examples, not_scored = _own_examples(opened, data_dir)
+        facts = _extract_onnx(opened, chosen, out, model, form, examples)
     if as_json:
         values = _values(model, chosen, form, facts) | {"not_scored": not_scored}
         console.print_json(json.dumps(values))
@@ -96,27 +95,32 @@ def extract(
         console.print(f"[yellow]Not scored:[/] {escape(not_scored)}", soft_wrap=True)
 
 
-def _own_dev(run: Run, data_dir: Path | None) -> tuple[Encoded | None, str | None]:
-    """The run's dev examples to score a file on, or why they are not at hand."""
+def _own_examples(run: Run, data_dir: Path | None) -> tuple[RunExamples | None, str | None]:
+    """The run's examples to score a file on, or why they are not at hand."""
     try:
         examples = load_examples(run, data_dir)
         examples.check_own("A score on the card")
     except UserError as error:
         return None, str(error)
-    return examples.dev, None
+    return examples, None
 
 
 def _extract_onnx(
-    run: Run, subnet: Subnet, out: Path, model: TaskModel, form: Format, dev: Encoded | None
+    run: Run,
+    subnet: Subnet,
+    out: Path,
+    model: TaskModel,
+    form: Format,
+    examples: RunExamples | None,
 ) -> OnnxFacts:
     told = 0.0
 
     def tell(done: int) -> None:
         nonlocal told
-        assert dev is not None
+        assert examples is not None
         if time.monotonic() - told > TELL_SECONDS:
             told = time.monotonic()
-            said.print(f"scored {done:,} of {dev.num_examples:,} examples")
+            said.print(f"scored {done:,} of {examples.num_dev:,} examples")
 
     return export_onnx(
         run,
@@ -124,7 +128,7 @@ def _extract_onnx(
         out,
         form=form,
         model=model,
-        dev=dev,
+        examples=examples,
         on_phase=lambda what: said.print(f"{what} …"),
         on_batch=tell,
     )

@@ -63,15 +63,33 @@ def evaluate_many(
     on_batch: called with the number of examples done (by all sub-networks), of all splits together.
     """
     subnets = list(subnets)
-    tally = read_all(model, split, subnets, batch_size=batch_size, on_batch=on_batch)
+    return evaluate_read(
+        lambda part, told: read_all(model, part, subnets, batch_size=batch_size, on_batch=told),
+        *(split, subnets),
+        metrics=metrics,
+        other_splits=other_splits,
+        on_batch=on_batch,
+    )
+
+
+def evaluate_read(
+    read: Callable[[Encoded, Callable[[int], None] | None], Tally],
+    split: Encoded,
+    subnets: Sequence[Subnet],
+    *,
+    metrics: tuple[str, ...],
+    other_splits: Mapping[str, Encoded] | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> list[Evaluation]:
+    """What `evaluate_many` says of networks, however they are run.
+
+    read: what they answer to every row of a split, told the number of examples done.
+    """
+    tally = read(split, on_batch)
     found = [tally.evaluation(number, subnet, metrics) for number, subnet in enumerate(subnets)]
     done = split.num_examples
     for name, other in (other_splits or {}).items():
-        tally = read_all(
-            *(model, other, subnets),
-            batch_size=batch_size,
-            on_batch=on_batch and _beginning_at(done, on_batch),
-        )
+        tally = read(other, on_batch and _beginning_at(done, on_batch))
         for number, one in enumerate(found):
             scores = tally.scores(number, metrics)
             named = {metric_on(name, metric): scores[metric] for metric in metrics}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from dynabert.analysis.choices import find_row
 from dynabert.evaluation.cost import count_macs, num_params, num_params_total
 from dynabert.evaluation.latency import WIDE, LatencySetup
+from dynabert.evaluation.quality import further_metrics
 from dynabert.evaluation.tally import Evaluation
 from dynabert.export.naming import Format, export_command, export_name
 from dynabert.export.onnx_network import Beside
@@ -128,8 +130,14 @@ def _run_scores(run: Run, row: Mapping[str, Any]) -> str:
 
 
 def _scores(run: Run, values: Mapping[str, Any], num_examples: int) -> str:
-    scores = ", ".join(f"{name} {values[name]:.4f}" for name in run.info.task.metrics)
-    return f"{scores} on {num_examples:,} dev examples"
+    metrics = run.info.task.metrics
+    scores = ", ".join(f"{name} {values[name]:.4f}" for name in metrics)
+    others = "".join(
+        f"; {name} {values[name]:.4f}"
+        for name in further_metrics(values, metrics)
+        if not math.isnan(values[name])
+    )
+    return f"{scores} on {num_examples:,} dev examples{others}"
 
 
 def _facts(run: Run, model: TaskModel, subnet: Subnet, *, scores: str) -> list[tuple[str, str]]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dynabert.data.encoding import Encoded
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import LatencySetup, describe_machine
+from dynabert.examples import RunExamples
 from dynabert.export.card import CARD, ONNX_FILE, OnnxFacts, onnx_card
 from dynabert.export.naming import Format
 from dynabert.export.onnx_file import (
@@ -39,7 +39,7 @@ def export_onnx(
     *,
     form: Format = "onnx",
     model: TaskModel | None = None,
-    dev: Encoded | None = None,
+    examples: RunExamples | None = None,
     on_phase: Callable[[str], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> OnnxFacts:
@@ -47,7 +47,7 @@ def export_onnx(
 
     The graph's answers are compared with the network's before anything is kept.
     form: "onnx" or "onnx-int8".  model: the run's, where it is loaded already.
-    dev: examples to score the file on; left out, its card has the run's own scores.
+    examples: those whose dev splits the file is scored on; left out, its card has the run's own scores.
     on_phase: called with what is at work.  on_batch: with the number of examples scored.
 
     Raises:
@@ -75,13 +75,17 @@ def export_onnx(
             exact.rename(file)
         _sign(file, run, subnet)
         network, evaluation = OnnxNetwork(file), None
-        if dev is not None:
+        if examples is not None:
             phase("scoring")
             evaluation = evaluate_onnx(
-                network, whole, subnet, dev, metrics=run.info.task.metrics, on_batch=on_batch
+                *(network, whole, subnet, examples.dev),
+                metrics=run.info.task.metrics,
+                other_splits=examples.other_dev,
+                on_batch=on_batch,
             )
         phase("timing")
-        setup = LatencySetup(tokens=int(run.results["tokens"].iloc[0]))
+        usual = int(run.results["tokens"].iloc[0])
+        setup = LatencySetup(tokens=min(usual, whole.config.max_tokens))
         facts = OnnxFacts(
             form=form,
             inputs=network.inputs,

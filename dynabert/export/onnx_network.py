@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dynabert.data.encoding import Encoded
 from dynabert.evaluation.latency import Latency, LatencySetup, latencies, random_ids, time_in_turn
-from dynabert.evaluation.quality import new_tally, read_rows
-from dynabert.evaluation.tally import Evaluation
+from dynabert.evaluation.quality import evaluate_read, new_tally, read_rows
+from dynabert.evaluation.tally import Evaluation, Tally
 from dynabert.modeling.models import TaskModel
 from dynabert.subnet import Subnet
 
@@ -58,20 +58,23 @@ def evaluate_onnx(
     split: Encoded,
     *,
     metrics: tuple[str, ...],
+    other_splits: Mapping[str, Encoded] | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Metrics, loss and answers of a file on a labelled split.
+    """Metrics, loss and answers of a file on a labelled split, as `evaluate` gives them.
 
-    model, subnet: what it was made from.  on_batch: called with the number of examples done.
+    model, subnet: what it was made from.
     """
-    tally = new_tally(model, split, 1)
-    read_rows(
-        tally,
-        split,
-        lambda batch: [logits[None] for logits in network(batch)],
-        on_batch=on_batch,
+
+    def read(part: Encoded, told: Callable[[int], None] | None) -> Tally:
+        tally = new_tally(model, part, 1)
+        read_rows(tally, part, lambda batch: [one[None] for one in network(batch)], on_batch=told)
+        return tally
+
+    (found,) = evaluate_read(
+        *(read, split, [subnet]), metrics=metrics, other_splits=other_splits, on_batch=on_batch
     )
-    return tally.evaluation(0, subnet, metrics)
+    return found
 
 
 class Beside(NamedTuple):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -11,6 +13,8 @@ from dynabert import Subnet
 from dynabert.cli.main import app
 from dynabert.evaluation import evaluate
 from dynabert.examples import load_examples
+from dynabert.export.card import CARD, ONNX_FILE
+from dynabert.export.onnx_network import OnnxNetwork, evaluate_onnx
 from dynabert.runs import Run
 from dynabert.search.candidates import evaluate_missing
 
@@ -45,6 +49,28 @@ def test_every_verb_tells_and_keeps_both_scores(mnli: Run) -> None:
             dev = examples.all_dev[split]
             again = evaluate(model, dev, Subnet.parse(key), metrics=("accuracy",))
             assert after[column][key] == again.metrics["accuracy"]
+
+
+@pytest.mark.parametrize("form", ["transformers", "onnx", "onnx-int8"])
+def test_a_card_has_both_scores(mnli: Run, tmp_path: Path, form: str) -> None:
+    said(mnli, "extract", "--width", "1", "--format", form, "--out", str(tmp_path / "small"))
+    card = (tmp_path / "small" / CARD).read_text(encoding="utf-8")
+    (row,) = (line for line in card.splitlines() if line.startswith("| Scores |"))
+    found = re.fullmatch(
+        r"\| Scores \| accuracy [\d.]+ on 18 dev examples; accuracy_mismatched ([\d.]+)([,;] .*)? \|",
+        row,
+    )
+    assert found is not None, row
+    network, examples = mnli.model(), load_examples(mnli)
+    if form == "onnx-int8":
+        file = OnnxNetwork(tmp_path / "small" / ONNX_FILE)
+        other = examples.other_dev["mismatched"]
+        score = evaluate_onnx(file, network, Subnet(), other, metrics=("accuracy",)).metrics
+        assert float(found[1]) == pytest.approx(score["accuracy"], abs=5e-5)
+        assert "measured with this file" in row
+    else:
+        known = mnli.all_results.set_index("subnet").loc["w1.00-d1.00"]
+        assert float(found[1]) == pytest.approx(known["accuracy_mismatched"], abs=5e-5)
 
 
 def test_what_a_choice_evaluates_has_both_scores(mnli: Run) -> None:

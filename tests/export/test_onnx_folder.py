@@ -36,15 +36,18 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Run:
 def test_the_file_is_scored_as_the_sub_network_and_its_card_says_how_to_use_it(
     run: Run, tmp_path: Path
 ) -> None:
-    dev, phases, done = load_examples(run).dev, list[str](), list[int]()
+    examples, phases, done = load_examples(run), list[str](), list[int]()
     facts = export_onnx(
-        run, SUBNET, tmp_path / "small", dev=dev, on_phase=phases.append, on_batch=done.append
+        *(run, SUBNET, tmp_path / "small"),
+        examples=examples,
+        on_phase=phases.append,
+        on_batch=done.append,
     )
     assert phases == ["writing the graph", "comparing its answers", "scoring", "timing"]
-    assert done[-1] == dev.num_examples
+    assert done[-1] == examples.num_dev
     assert facts.difference < 1e-5
     metrics = run.info.task.metrics
-    expected = evaluate(run.model(), dev, SUBNET, metrics=metrics)
+    expected = evaluate(run.model(), examples.dev, SUBNET, metrics=metrics)
     assert facts.evaluation is not None
     assert facts.evaluation.metrics == expected.metrics
     assert facts.evaluation.loss == pytest.approx(expected.loss, abs=1e-5)
