@@ -23,6 +23,8 @@ from dynabert.task_models import HUB_TASKS
 CARD = "README.md"
 ONNX_FILE = "model.onnx"
 FOLDER = "path/to/this/folder"
+# What Markdown reads in the middle of a line; a point or a colon only where it could join up a link.
+_MARKUP = re.compile(r"[\\`*_{}\[\]<>()#!|~$&@]|[.:](?=[^\W\d]|/)")
 _COLLAPSED = "; **collapsed**: it gives every example the same answer"
 
 
@@ -255,4 +257,4 @@ def example_input(run: Run) -> str:
 
 def _plain(text: object) -> str:
     """Text inside a table cell, shown letter by letter."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+\-.!|~$:&@])", r"\\\1", " ".join(str(text).split()))
+    return _MARKUP.sub(r"\\\g<0>", " ".join(str(text).split()))
