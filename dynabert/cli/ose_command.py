@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from dynabert.cli.display import TrainingDisplay, console, marked
+from dynabert.cli.display import console, marked
 from dynabert.cli.options import (
     RUNS_DIR,
     Batch,
@@ -16,7 +16,6 @@ from dynabert.cli.options import (
     Drops,
     RunName,
     RunsDir,
-    as_typed,
     chosen_drops,
     chosen_space,
     whole_numbers,
@@ -30,6 +29,7 @@ from dynabert.cli.ose_options import (
     WExponents,
     own_examples,
     show_found,
+    with_progress,
 )
 from dynabert.export import export_command
 from dynabert.runs import Run, find_run
@@ -39,7 +39,6 @@ from dynabert.search.ose.folder import SUPERNET, open_extraction
 from dynabert.search.ose.report import Outcome, Report
 from dynabert.search.ose.settings import CALIBRATION, EPSILONS, Counted, ask_ose
 from dynabert.subnet import Subnet
-from dynabert.training.events import Working
 from dynabert.training.plan import MAX_SEED
 
 _PHASES = {"costs": "latency", "errors": "losses on train", "dev": "evaluate", "latency": "latency"}
@@ -123,19 +122,7 @@ def ose(
             soft_wrap=True,
         )
     folder = open_extraction(opened, name, settings, SUPERNET)
-    with folder.at_work():
-        with TrainingDisplay() as display:
-            report = carry_out(
-                folder,
-                opened,
-                opened.model(),
-                loaded,
-                command=as_typed(),
-                on_progress=lambda phase, done, total: display(
-                    Working(what=_PHASES[phase], done=done, total=total)
-                ),
-            )
-    _print(opened, name, report)
+    _print(opened, name, with_progress(carry_out, folder, opened, loaded, _PHASES))
 
 
 def _print(run: Run, name: str, report: Report) -> None:

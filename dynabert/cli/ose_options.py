@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from dynabert.cli.display import console
+from dynabert.cli.display import TrainingDisplay, console
+from dynabert.cli.options import as_typed
 from dynabert.errors import UserError
 from dynabert.examples import RunExamples, load_examples
 from dynabert.runs import Run
-from dynabert.search.ose.folder import Kind, ReportT, SettingsT, list_extractions
+from dynabert.search.ose.folder import (
+    ExtractionFolder,
+    Kind,
+    ReportT,
+    SettingsT,
+    list_extractions,
+)
+from dynabert.training.events import Working
 
 ExtractionName = Annotated[
     str, typer.Option(help="What the extraction is called; a folder of the run.")
@@ -48,6 +57,30 @@ def own_examples(run: Run, data_dir: Path | None) -> RunExamples:
     loaded = load_examples(run, data_dir)
     loaded.check_own("An extraction")
     return loaded
+
+
+def with_progress(
+    carry_out: Callable[..., ReportT],
+    folder: ExtractionFolder[SettingsT, ReportT],
+    run: Run,
+    examples: RunExamples,
+    phases: Mapping[str, str] = MappingProxyType({}),
+) -> ReportT:
+    """What an extraction comes to, while a display tells how far it is.
+
+    phases: what those that `carry_out` names are called; left out, as it names them.
+    """
+    with TrainingDisplay() as display:
+        return carry_out(
+            folder,
+            run,
+            run.model(),
+            examples,
+            command=as_typed(),
+            on_progress=lambda phase, done, total: display(
+                Working(what=phases.get(phase, phase), done=done, total=total)
+            ),
+        )
 
 
 def show_found(

@@ -8,8 +8,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from dynabert.cli.display import TrainingDisplay, console, marked
-from dynabert.cli.options import RUNS_DIR, DataDir, RunName, RunsDir, as_typed, whole_numbers
+from dynabert.cli.display import console, marked
+from dynabert.cli.options import RUNS_DIR, DataDir, RunName, RunsDir, whole_numbers
 from dynabert.cli.ose_options import (
     ExtractionName,
     Margin,
@@ -19,6 +19,7 @@ from dynabert.cli.ose_options import (
     WExponents,
     own_examples,
     show_found,
+    with_progress,
 )
 from dynabert.errors import UserError
 from dynabert.modeling.architecture import (
@@ -37,7 +38,6 @@ from dynabert.search.ose.plain_report import PlainReport
 from dynabert.search.ose.plain_settings import STEPS, ask_plain
 from dynabert.search.ose.settings import CALIBRATION
 from dynabert.subnet import NetworkShape
-from dynabert.training.events import Working
 from dynabert.training.plan import MAX_SEED
 
 
@@ -128,19 +128,7 @@ def ose_plain(
     )
     loaded = own_examples(opened, data_dir)
     folder = open_extraction(opened, name, settings, PLAIN)
-    with folder.at_work():
-        with TrainingDisplay() as display:
-            report = carry_out_plain(
-                folder,
-                opened,
-                opened.model(),
-                loaded,
-                command=as_typed(),
-                on_progress=lambda phase, done, total: display(
-                    Working(what=phase, done=done, total=total)
-                ),
-            )
-    _print(opened, name, report)
+    _print(opened, name, with_progress(carry_out_plain, folder, opened, loaded))
 
 
 def usual_sizes(shape: NetworkShape, hidden_size: int) -> dict[str, tuple[int, ...]]:

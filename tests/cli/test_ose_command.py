@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dynabert.cli.main import app
+from dynabert.errors import UserError
 from dynabert.export import export_command
 from dynabert.runs import Run
 from dynabert.search.ose.folder import SUPERNET, list_extractions
@@ -91,3 +92,19 @@ def test_what_a_student_of_fixed_size_was_not_trained_for_is_said(student):
     assert "Note: tiny trained w1.00-d0.50 and nothing larger" in " ".join(told.output.split())
     (folder,) = list_extractions(student, SUPERNET)
     assert [one.key for one in folder.report().finalists if one.is_standard] == ["w1.00-d0.50"]
+
+
+def test_a_finished_extraction_is_told_from_a_folder_that_cannot_be_written(run, monkeypatch):
+    first = ose(run, *FAST, "--epsilon", "1,2")
+    assert first.exit_code == 0, first.output
+    (folder,) = list_extractions(run, SUPERNET)
+    before = (folder.path / "report.json").read_bytes()
+
+    def refuse(self: Run) -> None:
+        raise UserError("cannot write")
+
+    monkeypatch.setattr(Run, "check_writable", refuse)
+    again = ose(run, *FAST, "--epsilon", "1,2")
+    assert again.exit_code == 0, again.output
+    assert (folder.path / "report.json").read_bytes() == before
+    assert ose(run, *FAST, "--epsilon", "1,2,4").exit_code == 1  # more is to be done

@@ -61,10 +61,9 @@ def carry_out(
     Raises:
         UserError: W would be 0 for every member, an epsilon is larger than the space, ...
     """
-    if (kept := folder.report()) is not None:
-        return kept
-    with folder.at_work():
-        return _carry_out(folder, run, model, examples, command, on_progress)
+    return folder.carried_out(
+        lambda: _carry_out(folder, run, model, examples, command, on_progress)
+    )
 
 
 def _carry_out(
@@ -101,7 +100,7 @@ def _carry_out(
     )
     w_of = {one.member.key: one.w for pair in by_epsilon.values() for x in pair for one in x.tried}
     finalists = tuple(one.model_copy(update={"w": w_of.get(one.key)}) for one in finalists)
-    report = Report(
+    return Report(
         settings=settings,
         command=command,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -119,8 +118,6 @@ def _carry_out(
         seconds=memory.seconds,
         steps=0,
     )
-    folder.keep_report(report)
-    return report
 
 
 class _Errors:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -65,7 +65,6 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
     path: Path
     settings: SettingsT
     kind: Kind[SettingsT, ReportT]
-    _at_work: list[bool] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -75,20 +74,24 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
     def at_work(self) -> Iterator[None]:
         """While this goes on, everybody sees that it is being carried out, and nobody else does.
 
-        May be entered again by who is in it.
+        Raises:
+            UserError: another process is at work on it.
+        """
+        with alone(self.path / _LOCK, f"extraction {self.name} is being carried out already."):
+            yield
+
+    def carried_out(self, work: Callable[[], ReportT]) -> ReportT:
+        """The report that is there, or what the work comes to, which is kept.
 
         Raises:
             UserError: another process is at work on it.
         """
-        if self._at_work:
-            yield
-            return
-        with alone(self.path / _LOCK, f"extraction {self.name} is being carried out already."):
-            self._at_work.append(True)
-            try:
-                yield
-            finally:
-                self._at_work.clear()
+        if (kept := self.report()) is not None:
+            return kept
+        with self.at_work():
+            report = self.report() or work()  # another process may have ended just now
+            self.keep_report(report)
+        return report
 
     @property
     def is_under_way(self) -> bool:
@@ -169,13 +172,15 @@ def open_extraction(
     check_tokens(run.config.max_tokens, settings.tokens)
     folder = run.folder / kind.folder / name
     if (folder / SETTINGS).exists():
-        begun = load_extraction(folder, kind).settings
-        if different := begun.first_difference(settings):
+        begun = load_extraction(folder, kind)
+        if different := begun.settings.first_difference(settings):
             raise UserError(
                 f"{run.name} has an extraction {name!r} with other settings ({different}: "
-                f"{getattr(begun, different)}, now {getattr(settings, different)}); give the same ones to go "
-                "on, or another name."
+                f"{getattr(begun.settings, different)}, now {getattr(settings, different)}); give the same "
+                "ones to go on, or another name."
             )
+        if begun.settings == settings and begun.report() is not None:
+            return begun  # nothing more is written
     run.check_writable()
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomically(folder / SETTINGS, settings.model_dump_json(indent=1) + "\n")

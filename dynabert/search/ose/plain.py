@@ -50,10 +50,9 @@ def carry_out_plain(
     Raises:
         UserError: W would be 0 for every architecture, one is larger than what it would be cut from, ...
     """
-    if (kept := folder.report()) is not None:
-        return kept
-    with folder.at_work():
-        return _carry_out(folder, run, model, examples, command, on_progress)
+    return folder.carried_out(
+        lambda: _carry_out(folder, run, model, examples, command, on_progress)
+    )
 
 
 def _carry_out(
@@ -94,7 +93,7 @@ def _carry_out(
         going_on = max(1, math.ceil(settings.going_on * len(ranked)))
         survivors = [one.member for one in ranked[:going_on]]
     judged = _judge(run, examples, training, rounds, on_progress)
-    report = PlainReport(
+    return PlainReport(
         settings=settings,
         command=command,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -106,8 +105,6 @@ def _carry_out(
         members=tuple(_member_rows(members, maximum, settings)),
         rounds=_round_rows(rounds, settings, judged),
     )
-    folder.keep_report(report)
-    return report
 
 
 class _Errors:

@@ -198,21 +198,20 @@ def _extract(
 ) -> None:
     """In a model that no visitor looks into meanwhile."""
     folder = open_extraction(run, name, settings, SUPERNET)
-    with folder.at_work():
-        known = load_examples(run)
-        if known.notices:
-            raise UserError(f"nothing was extracted: {'; '.join(known.notices)}.")
-        cache.check_same(run, same)
-        carry_out(
-            folder,
-            run,
-            run.model(),
-            known,
-            command=shlex.join(
-                ["python", "-m", "dynabert", "ose", run.name, "--name", name, *settings.arguments()]
-            ),
-            on_progress=lambda phase, done, total: report(_PHASES[phase], done, total),
-        )
+    known = load_examples(run)
+    if known.notices:
+        raise UserError(f"nothing was extracted: {'; '.join(known.notices)}.")
+    cache.check_same(run, same)
+    carry_out(
+        folder,
+        run,
+        run.model(),
+        known,
+        command=shlex.join(
+            ["python", "-m", "dynabert", "ose", run.name, "--name", name, *settings.arguments()]
+        ),
+        on_progress=lambda phase, done, total: report(_PHASES[phase], done, total),
+    )
 
 
 def _free_name(taken: set[str]) -> str:
