@@ -21,9 +21,10 @@ controls.header(
     f"starting from **{wording.escape(info.backbone)}**.",
 )
 
+whose = ", full network" if run.largest.is_full else ", largest" * (len(results) > 1)
 with st.container(horizontal=True):
     st.metric(
-        f"Dev {metric_title}, {'full network' if run.largest.is_full else 'largest sub-network'}",
+        f"Dev {metric_title}{whose}",
         f"{full[task.metric]:.3f}" + (" ✕" if full["collapsed"] else ""),
         border=True,
         help=wording.metric_help(task.metric, task.kind),
