@@ -69,8 +69,8 @@ class TrainingDisplay:
         self._task: TaskID | None = None
         self._described = ""
         self._last_line = time.monotonic()
-        # Of work that is no training: what it is, since when it is told of, and how far it was then.
-        self._work, self._first_told, self._done_at_first = "", 0.0, 0
+        # Of work that is no training: what it is, since when it is told of, how far it was then and is now.
+        self._work, self._first_told, self._done_at_first, self._done = "", 0.0, 0, 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -124,8 +124,9 @@ class TrainingDisplay:
     def _time_left(self, event: Working) -> str:
         """Of one kind of work, by how fast it went since it was first told of."""
         now = time.monotonic()
-        if event.what != self._work or event.done < self._done_at_first:
+        if event.what != self._work or event.done < self._done:  # the same may come again, later
             self._work, self._first_told, self._done_at_first = event.what, now, event.done
+        self._done = event.done
         gone = event.done - self._done_at_first
         if gone == 0 or now - self._first_told < _FEWEST_SECONDS:
             return ""

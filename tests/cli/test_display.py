@@ -36,3 +36,19 @@ def test_other_work_has_a_time_of_its_own(clock, capsys):
     display(Working(what="latency", done=6, total=11))
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert lines == ["measuring latency: 1 of 11", "measuring latency: 6 of 11  0:50 left"]
+
+
+def test_the_same_work_done_again_later_is_timed_from_its_own_beginning(clock, capsys):
+    display = shown.TrainingDisplay()
+    for begun in (1000.0, 5000.0):  # training goes on between the two
+        for number in range(1, 5):
+            clock[0] = begun + 40 * number
+            display(Working(what="score", done=100 * number, total=1000))
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    once = [
+        "scoring on dev: 100 of 1000",
+        "scoring on dev: 200 of 1000  5:20 left",
+        "scoring on dev: 300 of 1000  4:40 left",
+        "scoring on dev: 400 of 1000  4:00 left",
+    ]
+    assert lines == [*once, *once]
