@@ -177,8 +177,10 @@ def write_readme(folder: Path) -> None:
             some = [one for one in found if (one["run"], one["space"]) == (run, space)]
             if some:
                 lines += [f"## {run}: {space}", "", *_table(some), ""]
-    for one in found[:1]:
-        lines += [f"`{one['command']}`, {one['created']}, {one['machine']}.", ""]
+    for said in dict.fromkeys(
+        f"`{one['command']}`, {one['created']}, {one['machine']}." for one in found
+    ):
+        lines += [said, ""]
     write_text_atomically(folder / "README.md", "\n".join(lines))
 
 

@@ -127,7 +127,7 @@ def write_readme(out: Path) -> None:
         "What it is: [docs](../../../docs/optimal_subarchitecture_extraction.md). W weighs parameters, "
         "multiply-accumulate operations and a loss on training examples; scores are of all of dev, which "
         "no search has seen. No approximation guarantee is claimed: a Transformer's loss is not strongly "
-        "convex.",
+        "convex. Which trainings the runs are of is told there too; the seed draws the training examples.",
     ]
     for path in sorted(out.glob("*-supernet.json")):
         report = Report.model_validate_json(path.read_text(encoding="utf-8"))

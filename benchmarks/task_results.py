@@ -18,6 +18,11 @@ from commands import portable
 from dynabert.runs import Run
 
 LISTS = ("heads", "neurons", "layers")
+LATENCIES = (
+    "Latencies were measured when a run ended, on the machine named with it and beside whatever else it "
+    "did; before 22 November 2026 a classifier's last layer computed more than its head reads. "
+    "`python -m dynabert sweep RUN --keep` measures anew."
+)
 
 
 def main() -> None:
@@ -32,7 +37,7 @@ def main() -> None:
         for column in LISTS:
             table[column] = [" ".join(map(str, values)) for values in table[column]]
         table.to_csv(arguments.out / f"{run.name}.csv", index=False, float_format="%.6g")
-    text = "# Dev scores of the sub-networks\n\n" + "\n".join(map(section, runs))
+    text = f"# Dev scores of the sub-networks\n\n{LATENCIES}\n\n" + "\n".join(map(section, runs))
     (arguments.out / "README.md").write_text(text, encoding="utf-8")
     print(text)
 

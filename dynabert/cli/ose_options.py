@@ -93,7 +93,8 @@ def show_found(
     found = list_extractions(run, kind)
     if not found:
         console.print(
-            f"{run.name} has no such extractions yet. Begin one: dynabert {verb} {run.argument}"
+            f"{run.name} has no such extractions yet. Begin one: python -m dynabert {verb} {run.argument}",
+            soft_wrap=True,
         )
     for folder in found:
         try:

@@ -260,7 +260,10 @@ def _show(run: Run, within: float) -> None:
     for reason in damaged_searches(run):
         console.print(f"[red]Left out: {escape(reason)}[/]", soft_wrap=True)
     if not searches:
-        console.print(f"{run.name} has no searches yet. Begin one: dynabert search {run.name}")
+        console.print(
+            f"{run.name} has no searches yet. Begin one: python -m dynabert search {run.argument}",
+            soft_wrap=True,
+        )
     for search in searches:
         table = None
         try:

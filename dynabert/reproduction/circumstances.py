@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from dynabert.data.tasks import find_task
 from dynabert.reproduction.measures import COMPLETE_TRAIN, MEASURES, measures_of
 from dynabert.reproduction.results import Result, Shape
 
@@ -29,7 +31,7 @@ def budget_sentences(results: Iterable[Result]) -> list[str]:
     for result in results:
         by_task.setdefault(result.task, []).append(result)
     return [
-        f"{task_title(task)}: {'; '.join([*_examples(some), *_epochs(some)])}."
+        f"{task_title(task)}: {'; '.join([*_examples(some), *_epochs(some), *_precisions(some)])}."
         for task, some in by_task.items()
     ]
 
@@ -42,6 +44,12 @@ def _examples(results: Sequence[Result]) -> list[str]:
             examples = f"all {complete:,} training examples"
         else:
             examples = f"{result.num_train:,} of {complete:,} training examples"
+        if result.num_train == result.num_train_total < complete:
+            original = find_task(result.task).original
+            if original is not None:
+                examples += (
+                    f" (those of {original.train_subset}, read where the whole file is missing)"
+                )
         said[f"{examples}, judged on {result.num_dev:,} dev examples"] = None
     return [*said]
 
@@ -64,6 +72,16 @@ def _epochs(results: Sequence[Result]) -> list[str]:
         if own := [limit for limit in result.limits if _stage(limit) in apart]:
             alone[f"{result.recipe}: {', '.join(own)}"] = None
     return [*said, *alone, *others]
+
+
+def _precisions(results: Sequence[Result]) -> list[str]:
+    """How many trained in which precision, where not all in one."""
+    numbers = Counter(result.precision for result in results)
+    if len(numbers) < 2:
+        return []
+    return [
+        " and ".join(f"{count(number, 'training')} in {name}" for name, number in numbers.items())
+    ]
 
 
 def _stage(limit: str) -> str:

@@ -194,21 +194,22 @@ def _measured_part(comparison: Comparison) -> list[str]:
     parts += ["", *_findings(comparison)]
     absent = [column_title(measure, "") for measure in table.measures if measure not in measured]
     if absent:
-        parts += ["", f"Not measured here: {', '.join(absent)}."]
+        parts += ["", f"Not measured here: {', '.join(absent).rstrip('.')}."]
     return parts
 
 
 def _trainings(results: Sequence[Result]) -> list[str]:
     lines = [
-        "| Task | Recipe | Seed | Steps | Training | Machine | Commit |",
-        "|---|---|--:|--:|--:|---|---|",
+        "| Task | Recipe | Seed | Steps | Training | Ended | Machine | Commit |",
+        "|---|---|--:|--:|--:|---|---|---|",
     ]
     for result in results:
         commit = result.commit or EMPTY
         short = commit[:10] + ("+changes" if commit.endswith("+changes") else "")
         lines.append(
             f"| {task_title(result.task)} | {result.recipe} | {result.seed} | {result.steps:,} | "
-            f"{duration(result.train_seconds)} | {result.machine}, {result.precision} | {short} |"
+            f"{duration(result.train_seconds)} | {result.created[:10]} | {result.machine}, "
+            f"{result.precision} | {short} |"
         )
     total = sum(result.train_seconds for result in results)
     return [*lines, "", f"{count(len(results), 'training')}, {duration(total)}."]
