@@ -2,7 +2,8 @@
 
     python benchmarks/exported_speed.py runs/demo --out benchmarks/results
 
-All three ways of one sub-network are timed on the same inputs, in turns of several passes and a random order.
+All three ways of one sub-network are timed on the same inputs: several passes of each, in five rounds, each
+in a random order.
 Scores are of the files themselves, on all of dev.
 """
 

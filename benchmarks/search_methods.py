@@ -177,10 +177,8 @@ def write_readme(folder: Path) -> None:
             some = [one for one in found if (one["run"], one["space"]) == (run, space)]
             if some:
                 lines += [f"## {run}: {space}", "", *_table(some), ""]
-    for said in dict.fromkeys(
-        f"`{one['command']}`, {one['created']}, {one['machine']}." for one in found
-    ):
-        lines += [said, ""]
+                told = (f"`{one['command']}`, {one['created']}, {one['machine']}." for one in some)
+                lines += [line for said in dict.fromkeys(told) for line in (said, "")]
     write_text_atomically(folder / "README.md", "\n".join(lines))
 
 

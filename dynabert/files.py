@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -55,7 +56,6 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
 def new_folder(path: Path, *, otherwise: str = "give a folder that does not") -> Iterator[Path]:
     """A folder to write into, which becomes `path` when all is written; if that fails, it is gone.
 
-    What a process that was killed has left of it is written over.
     otherwise: what to do where there is something of that name, as the end of a sentence.
 
     Raises:
@@ -66,9 +66,10 @@ def new_folder(path: Path, *, otherwise: str = "give a folder that does not") ->
     parent = path.absolute().parent
     if parent.exists() and not parent.is_dir():
         raise UserError(f"{path} cannot be written: {parent} is no folder.")
-    partial = parent / f".{path.name}.writing"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    parent.mkdir(parents=True, exist_ok=True)
+    # Of its own: another process may be writing one of the same name.
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}-", suffix=".writing", dir=parent))
+    partial.chmod(0o755)
     try:
         yield partial
         for file in partial.iterdir():

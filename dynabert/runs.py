@@ -9,7 +9,8 @@
 - `results.parquet`: a row for each sub-network;
 - `manifest.json`: the sha256 of each of these. It is what makes the folder a run;
 - `measured.parquet`, later: rows for sub-networks that were evaluated since;
-- `head_ablation.safetensors`, later: what the network loses without each of its heads.
+- `head_ablation.safetensors`, later: what the network loses without each of its heads;
+- `latency/`, `searches/`, `ose/` and `ose-plain/`, later: latency tables, searches and extractions.
 
 A run is written under another name and renamed when complete, so a folder with a manifest is whole.
 Nothing in it is pickled.
@@ -295,6 +296,16 @@ class Run:
     def largest(self) -> Subnet:
         """The largest sub-network of `recipe_grid`: what the others are compared with."""
         return next(iter(self.recipe_grid))
+
+    @property
+    def is_family(self) -> bool:
+        """Whether the recipe trained the full network and smaller ones beside it."""
+        return self.largest.is_full and len(self.recipe_grid) > 1
+
+    @property
+    def usual_tokens(self) -> int:
+        """Tokens that costs are counted for: as in the run's own results, at most what it reads."""
+        return min(int(self.results["tokens"].iloc[0]), self.config.max_tokens)
 
     def add_results(self, rows: pd.DataFrame) -> None:
         """Keep rows measured later with the run; they replace earlier ones of the same sub-networks.

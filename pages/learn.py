@@ -14,7 +14,7 @@ controls.header(
 )
 st.subheader("Guided tour")
 st.markdown("A box above the page asks; look for yourself before you open the answer.")
-if not run.largest.is_full:
+if not run.is_family:
     st.info(tour.NEEDS_FAMILY, icon=":material/info:")
 if st.button("Start the tour", type="primary", icon=":material/tour:"):
     tour.go_to(1)

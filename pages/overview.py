@@ -10,7 +10,7 @@ run = controls.open_run()
 info, task = run.info, run.info.task
 results = cache.results(run)
 metric_title = wording.metric_title(task.metric)
-full = results.sort_values("num_params").iloc[-1]
+full = cache.reported_results(run).sort_values("num_params").iloc[-1]
 
 what = "one network"
 if len(results) > 1:
@@ -21,7 +21,7 @@ controls.header(
     f"starting from **{wording.escape(info.backbone)}**.",
 )
 
-whose = ", full network" if run.largest.is_full else ", largest" * (len(results) > 1)
+whose = ", full network" if run.largest.is_full else ", largest" * (len(run.recipe_grid) > 1)
 with st.container(horizontal=True):
     st.metric(
         f"Dev {metric_title}{whose}",

@@ -26,6 +26,7 @@ from dynabert.cli.options import (
 )
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import PAPER_TOKENS, count_macs, num_params, num_params_total
+from dynabert.evaluation.quality import further_metrics
 from dynabert.examples import RunExamples, load_examples
 from dynabert.export import CARD, Format, OnnxFacts, export_onnx, export_subnet, loading
 from dynabert.modeling.models import TaskModel
@@ -180,8 +181,12 @@ def _tell(run: Run, model: TaskModel, subnet: Subnet, out: Path, facts: OnnxFact
     if facts.was_busy:
         console.print("[yellow]The machine was busy:[/] the passes took very different times.")
     if (found := facts.evaluation) is not None:
-        scores = "  ".join(f"{name} {value:.4f}" for name, value in found.metrics.items())
+        others = further_metrics(found.metrics, run.info.task.metrics)
+        told = {name: f"{name} {value:.4f}" for name, value in found.metrics.items()}
+        scores = "  ".join(text for name, text in told.items() if name not in others)
         console.print(
             f"dev, {found.num_examples} examples, by the file itself: {marked(scores, found.collapsed)}"
         )
+        if others:
+            console.print(f"further dev sets: {'  '.join(told[name] for name in others)}")
     console.print(f"Written to {escape(str(out))}; its {CARD} says how to use it.")

@@ -135,7 +135,7 @@ def sweep(
     if keep:
         opened.check_writable()
     setup = LatencySetup(
-        tokens=int(opened.results["tokens"].iloc[0]) if tokens is None else tokens,
+        tokens=opened.usual_tokens if tokens is None else tokens,
         batch_size=latency_batch,
     )
     check_tokens(opened.config.max_tokens, setup.tokens)
@@ -304,7 +304,7 @@ def runs(runs_dir: RunsDir = RUNS_DIR) -> None:
         console.print(f"No runs in {runs_dir} yet. Train one: python -m dynabert train teaching")
         return
     table = Table(title=f"Runs in {runs_dir}", title_justify="left")
-    for heading in ("run", "task", "backbone", "recipe", "metric", "full network", "smallest"):
+    for heading in ("run", "task", "backbone", "recipe", "metric", "largest", "smallest"):
         table.add_column(heading)
     table.add_column("MB", justify="right")
     for name in track(names, description="reading", transient=True, console=console):
@@ -316,7 +316,7 @@ def runs(runs_dir: RunsDir = RUNS_DIR) -> None:
 
 
 def _summary(run: Run) -> list[str]:
-    metric, results = run.info.task.metric, run.results.sort_values("num_params")
+    metric, results = run.info.task.metric, run.reported_results.sort_values("num_params")
     scores = [
         marked(f"{row[metric]:.4f}", row["collapsed"])
         for row in (results.iloc[-1], results.iloc[0])

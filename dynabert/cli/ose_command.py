@@ -106,7 +106,7 @@ def ose(
         epsilons=whole_numbers(epsilon, "--epsilon", example="1,4"),
         counted=counted,
         cost=cost,
-        tokens=tokens or int(opened.results["tokens"].iloc[0]),
+        tokens=tokens or opened.usual_tokens,
         batch_size=batch,
         num_examples=examples,
         margin=margin,
@@ -114,11 +114,11 @@ def ose(
         seed=seed,
     )
     loaded = own_examples(opened, data_dir)
-    if not opened.largest.is_full:
+    trained = [subnet.key for subnet in opened.recipe_grid]
+    if not opened.largest.is_full or len(trained) == 1:
         console.print(
-            f"[yellow]Note:[/] {escape(opened.name)} trained {opened.largest.key} and nothing larger; "
-            "architectures that are not part of what it trained have not learned the task. "
-            "--widths and --depths narrow the space.",
+            f"[yellow]Note:[/] of these architectures the recipe of {escape(opened.name)} trained "
+            f"{', '.join(trained)}; what the others have learned is by chance.",
             soft_wrap=True,
         )
     folder = open_extraction(opened, name, settings, SUPERNET)

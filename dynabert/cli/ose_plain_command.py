@@ -120,7 +120,7 @@ def ose_plain(
         clip=clip,
         epsilon=epsilon,
         cost=cost,
-        tokens=tokens or int(opened.results["tokens"].iloc[0]),
+        tokens=tokens or opened.usual_tokens,
         num_examples=examples,
         margin=margin,
         exponents=exponents,

@@ -24,7 +24,7 @@ CARD = "README.md"
 ONNX_FILE = "model.onnx"
 FOLDER = "path/to/this/folder"
 # What Markdown reads in the middle of a line; a point or a colon only where it could join up a link.
-_MARKUP = re.compile(r"[\\`*_{}\[\]<>()#!|~$&@]|[.:](?=[^\W\d]|/)")
+_MARKUP = re.compile(r"[\\`*_{}\[\]<>()#!|~$&@]|[.:](?=[^\W\d]|/)|(?<=www)\.")
 _COLLAPSED = "; **collapsed**: it gives every example the same answer"
 
 
@@ -144,7 +144,7 @@ def _scores(run: Run, values: Mapping[str, Any], num_examples: int) -> str:
 
 def _facts(run: Run, model: TaskModel, subnet: Subnet, *, scores: str) -> list[tuple[str, str]]:
     info, task, resolved = run.info, run.info.task, subnet.resolve(model.config.shape)
-    tokens = int(run.results["tokens"].iloc[0])  # of all its rows
+    tokens = run.usual_tokens
     return [
         ("Sub-network", f"`{subnet.key}` of run `{run.name}`"),
         ("Layers", ", ".join(str(layer + 1) for layer in resolved.layers)),

@@ -84,8 +84,7 @@ def export_onnx(
                 on_batch=on_batch,
             )
         phase("timing")
-        usual = int(run.results["tokens"].iloc[0])
-        setup = LatencySetup(tokens=min(usual, whole.config.max_tokens))
+        setup = LatencySetup(tokens=run.usual_tokens)
         facts = OnnxFacts(
             form=form,
             inputs=network.inputs,

@@ -27,7 +27,7 @@ from dynabert.plots.style import (
 )
 
 ANSWER_LINES, ANSWER_LINE = 2, 12  # of a tile, and letters in each: it is narrow on a telephone
-FAR = 1.0  # apart from the full network's, a number is as unlike as colours can say
+FAR = 1.0  # apart from the largest network's, a number is as unlike as colours can say
 
 
 def metric_grid(results: pd.DataFrame, metric: str, *, metric_title: str) -> go.Figure:
@@ -120,19 +120,17 @@ def accuracy_by_group(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figur
 
 
 def answers(table: pd.DataFrame) -> go.Figure:
-    """What every sub-network answers to one text: blue as the full network does, orange otherwise.
+    """What every sub-network answers to one text: blue as the first of them does, orange otherwise.
 
     table: as from `dynabert.analysis.answers.answer_table` or
-    `dynabert.analysis.span_answers.span_table`, the full network's row first.
+    `dynabert.analysis.span_answers.span_table`, the row of the largest first.
     """
-    full = table.iloc[0]
-    if (
-        table["probability"].isna().all()
-    ):  # numbers: the colour says how far from the full network's
-        away = (table["value"] - full["value"]).abs() / FAR
+    largest = table.iloc[0]
+    if table["probability"].isna().all():  # numbers: the colour says how far from the largest's
+        away = (table["value"] - largest["value"]).abs() / FAR
         against, sure = 2 * away.clip(upper=1) - 1, [""] * len(table)
     else:
-        same = table["answer"] == full["answer"]
+        same = table["answer"] == largest["answer"]
         against = table["probability"].where(~same, -table["probability"])
         sure = [f"\n{percent(probability)}" for probability in table["probability"]]
     rows = table.to_dict("records")
@@ -174,10 +172,10 @@ def differences(table: pd.DataFrame, metric: str) -> go.Figure:
 
 
 def answer_grid(rows: pd.DataFrame) -> go.Figure:
-    """What every sub-network of a grid answers: blue as the full network does, orange otherwise.
+    """What every sub-network of a grid answers: blue as the largest does, orange otherwise.
 
     rows: columns width_mult, depth_mult, text (which may have lines), hover, and against: how far it is
-    from the full network's answer, from -1 (surely the same) over 0 to 1 (surely another).
+    from the largest's answer, from -1 (surely the same) over 0 to 1 (surely another).
     """
     widths, depths = (sorted(set(rows[name])) for name in ("width_mult", "depth_mult"))
     sizes = zip(rows["width_mult"], rows["depth_mult"], strict=True)

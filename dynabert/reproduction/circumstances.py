@@ -44,12 +44,11 @@ def _examples(results: Sequence[Result]) -> list[str]:
             examples = f"all {complete:,} training examples"
         else:
             examples = f"{result.num_train:,} of {complete:,} training examples"
-        if result.num_train == result.num_train_total < complete:
+        if any("only a subset" in notice for notice in result.notices):
             original = find_task(result.task).original
             if original is not None:
-                examples += (
-                    f" (those of {original.train_subset}, read where the whole file is missing)"
-                )
+                file = original.train_subset
+                examples += f" (those of {file}, which is read where the whole file is missing)"
         said[f"{examples}, judged on {result.num_dev:,} dev examples"] = None
     return [*said]
 

@@ -26,6 +26,7 @@ _DEFAULTS = (DEFAULT_TEXT, DEFAULT_SECOND, DEFAULT_QUESTION, DEFAULT_PASSAGE)
 BY_LAYER_SHOWN = (
     "by-layer-shown"  # the plain sub-network that the heads by layer stand for, and they
 )
+_LARGEST = "largest-of-the-run"  # that was open last
 ROUNDING = 1e-3  # a link holds a few digits of a multiplier
 WIDTH_HELP = "m_w: the share of attention heads and FFN neurons that every layer keeps."
 DEPTH_HELP = "m_d: the share of layers that run, spread evenly over the network."
@@ -51,7 +52,12 @@ def choose_run() -> bool:
         )
         return False
     state.remember("run", name)
-    _describe(open_run())
+    run = open_run()
+    if st.session_state.get(_LARGEST, run.largest) != run.largest:
+        state.forget_quietly("w")  # of the other run: here it may not have been trained
+        state.forget_quietly("d")
+    st.session_state[_LARGEST] = run.largest
+    _describe(run)
     return True
 
 

@@ -18,8 +18,8 @@ NARROW, NARROW_AND_SHALLOW = Subnet(0.25), Subnet(0.25, 0.5)
 CLAUSE = "The author that the guards like laughs."
 CLAUSE_WRONG = "The author that the guards like laugh."
 NEEDS_FAMILY = (
-    "The tour asks about the full network and smaller ones beside it, and this run trained one of fixed "
-    "size. Choose another run in the sidebar."
+    "The tour asks about the full network and smaller ones beside it, which this run did not train "
+    "together. Choose another run in the sidebar."
 )
 
 
@@ -229,7 +229,7 @@ def show(page: str) -> None:
         if answer.open:
             with answer, st.spinner("Measuring …"):
                 run = controls.open_run()
-                st.markdown(step.answer(run) if run.largest.is_full else NEEDS_FAMILY)
+                st.markdown(step.answer(run) if run.is_family else NEEDS_FAMILY)
         with st.container(horizontal=True):
             if (page or "overview") != step.page and st.button(
                 f"Back to {step.title}", key="tour-return", icon=":material/undo:"

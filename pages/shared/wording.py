@@ -182,10 +182,10 @@ def recipe_of(info: RunInfo) -> Recipe | None:
 
 
 def not_trained(largest: Subnet) -> str:
-    """That of a run of fixed size the full network is nothing to look at."""
+    """What to know of a run whose largest sub-network is not the full one."""
     return (
-        f"This run trained {one_size(largest)}, and nothing larger: what its recipe left behind, and with "
-        "it the full network that some pages show beside it, has not learned the task."
+        f"This run ends with {one_size(largest)}. Heads, neurons and layers outside of it are as an earlier "
+        "stage left them: the full network that some pages show beside it says nothing about the task."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from reading import charts, texts
-from tiny_run import as_student
+from tiny_run import as_student, copy_run
 
 from dynabert import SearchSpace
 from dynabert.analysis.answers import answer_all
@@ -48,7 +48,10 @@ def test_a_student_of_fixed_size_answers_alone(open_app, own_run):
     as_student(own_run)
     at = open_app(own_run.folder.parent, "try_it", text="the cat is good.")
     assert at.dataframe[0].value["subnet"].tolist() == ["w1.00-d0.50"]
-    assert "the full network that some pages show beside it, has not learned" in at.info[0].value
+    assert (
+        "the full network that some pages show beside it says nothing about the task"
+        in at.info[0].value
+    )
     name = "he sub-network of width 1 and depth 0.5"
     assert any(text.startswith(f"T{name} answers **") for text in texts(at))
     assert any(f"Blue answers as t{name} does" in text for text in texts(at))
@@ -59,3 +62,13 @@ def test_pages_open_with_the_student_that_was_trained(open_app, own_run, page):
     as_student(own_run)
     at = open_app(own_run.folder.parent, page)
     assert float(at.session_state["view"]["d"]) == 0.5
+
+
+def test_another_run_is_opened_with_its_own_network(open_app, tiny, own_run):
+    as_student(copy_run(tiny, own_run.folder.parent, "student"))
+    at = open_app(own_run.folder.parent, "accuracy", run=own_run.name)
+    assert float(at.session_state["view"]["d"]) == 1.0
+    at.sidebar.selectbox(key="run").set_value("student").run()
+    assert float(at.session_state["view"]["d"]) == 0.5
+    at.sidebar.selectbox(key="run").set_value(own_run.name).run()
+    assert float(at.session_state["view"]["d"]) == 1.0

@@ -89,7 +89,10 @@ def test_no_extractions_yet(run):
 def test_what_a_student_of_fixed_size_was_not_trained_for_is_said(student):
     told = ose(student, *FAST, "--epsilon", "1")
     assert told.exit_code == 0, told.output
-    assert "Note: tiny trained w1.00-d0.50 and nothing larger" in " ".join(told.output.split())
+    assert (
+        "the recipe of tiny trained w1.00-d0.50; what the others have learned is by chance"
+        in " ".join(told.output.split())
+    )
     (folder,) = list_extractions(student, SUPERNET)
     assert [one.key for one in folder.report().finalists if one.is_standard] == ["w1.00-d0.50"]
 

@@ -21,6 +21,7 @@ from dynabert.export import (
     model_card,
     zip_subnet,
 )
+from dynabert.export.card import _plain
 from dynabert.runs import Run
 
 HALF = Subnet(0.5, 0.5)
@@ -111,3 +112,19 @@ def test_the_card_says_what_was_measured(run: Run) -> None:
     assert "--subnet w0.50-d0.50 --half" in model_card(run, run.model(), HALF, half=True)
     assert "**collapsed**" in model_card(run, run.model(), HALF)
     assert "| Scores | not evaluated |" in model_card(run, run.model(), Subnet(1 / 6))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "2026-11-27T10:11:12+00:00 on 2 threads, 1.5",
+            "2026-11-27T10:11:12+00:00 on 2 threads, 1.5",
+        ),
+        ("www.example.com www.3com.com", r"www\.example\.com www\.3com\.com"),
+        ("https://x :smile: a@b", r"https\://x \:smile: a\@b"),
+        ("<b>|`*_[]", r"\<b\>\|\`\*\_\[\]"),
+    ],
+)
+def test_text_on_a_card_is_no_markup(text: str, shown: str) -> None:
+    assert _plain(text) == shown

@@ -166,7 +166,8 @@ def open_extraction(
     """The extraction of that name, a new one or the one that was begun.
 
     Raises:
-        UserError: one of that name was begun with other settings, or nothing can be written.
+        UserError: one of that name was begun with other settings, or more is to be done and nothing can be
+            written.
     """
     check_run_name(name, "an extraction")
     check_tokens(run.config.max_tokens, settings.tokens)

@@ -179,7 +179,7 @@ def _ask(run: Run, results: pd.DataFrame, taken: set[str]) -> tuple[str, Superne
             epsilons=tuple(one for one in EPSILONS if one <= size),
             counted=counted,
             cost=cost,
-            tokens=min(int(results["tokens"].iloc[0]), run.config.max_tokens),
+            tokens=run.usual_tokens,
             num_examples=int(num_examples),
             margin=margin / 100,
             seed=int(seed),

@@ -101,7 +101,7 @@ def _show_winner(run: Run, report: Report, winner: Finalist, w: float) -> None:
                 "off" if winner.collapsed else "normal",
                 border=True,
                 height="stretch",
-                help="Against the largest.",
+                help="Against the largest that was judged.",
             )
         settings = report.settings
         texts = wording.count(settings.batch_size, "text")
