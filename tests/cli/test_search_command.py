@@ -135,7 +135,8 @@ def test_a_killed_search_goes_on(run):
 
 
 def test_a_run_without_searches_says_how_to_begin(run):
-    assert "no searches yet. Begin one: dynabert search tiny" in search(run, "--show").output
+    begin = f"no searches yet. Begin one: python -m dynabert search {run.argument}"
+    assert begin in search(run, "--show").output.replace("\n", " ")
 
 
 def test_a_small_space_says_that_it_is_exhausted(run):
