@@ -302,10 +302,9 @@ class Run:
         """Whether the recipe trained the full network and smaller ones beside it."""
         return self.largest.is_full and len(self.recipe_grid) > 1
 
-    @property
-    def usual_tokens(self) -> int:
-        """Tokens that costs are counted for: as in the run's own results, at most what it reads."""
-        return min(int(self.results["tokens"].iloc[0]), self.config.max_tokens)
+    def usual_tokens(self, results: pd.DataFrame) -> int:
+        """Tokens that costs are counted for: as in the run's results, at most what it reads."""
+        return min(int(results["tokens"].iloc[0]), self.config.max_tokens)
 
     def add_results(self, rows: pd.DataFrame) -> None:
         """Keep rows measured later with the run; they replace earlier ones of the same sub-networks.

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from dynabert.cli.display import console, finite, marked
+from dynabert.cli.display import console, finite, in_figures, marked
 from dynabert.cli.options import (
     RUNS_DIR,
     AsJson,
@@ -181,12 +181,9 @@ def _tell(run: Run, model: TaskModel, subnet: Subnet, out: Path, facts: OnnxFact
     if facts.was_busy:
         console.print("[yellow]The machine was busy:[/] the passes took very different times.")
     if (found := facts.evaluation) is not None:
-        others = further_metrics(found.metrics, run.info.task.metrics)
-        told = {name: f"{name} {value:.4f}" for name, value in found.metrics.items()}
-        scores = "  ".join(text for name, text in told.items() if name not in others)
-        console.print(
-            f"dev, {found.num_examples} examples, by the file itself: {marked(scores, found.collapsed)}"
-        )
-        if others:
-            console.print(f"further dev sets: {'  '.join(told[name] for name in others)}")
+        metrics = run.info.task.metrics
+        scores = marked(in_figures(found.metrics, metrics), found.collapsed)
+        console.print(f"dev, {found.num_examples} examples, by the file itself: {scores}")
+        if others := further_metrics(found.metrics, metrics):
+            console.print(f"further dev sets: {in_figures(found.metrics, others)}")
     console.print(f"Written to {escape(str(out))}; its {CARD} says how to use it.")

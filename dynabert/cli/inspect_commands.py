@@ -15,7 +15,14 @@ from rich.table import Table
 
 from dynabert.analysis.head_ablation import HeadAblation, ablate_heads, rank_correlation
 from dynabert.analysis.survivors import dropping
-from dynabert.cli.display import TrainingDisplay, console, finite, marked, results_table
+from dynabert.cli.display import (
+    TrainingDisplay,
+    console,
+    finite,
+    in_figures,
+    marked,
+    results_table,
+)
 from dynabert.cli.options import (
     ALL_DEPTHS,
     ALL_WIDTHS,
@@ -93,7 +100,7 @@ def evaluate(
         console.print_json(json.dumps(finite(values)))
         return
     console.print(f"{opened.name}, {chosen.key}: {resolved}")
-    scores = "  ".join(f"{name} {result.metrics[name]:.4f}" for name in metrics)
+    scores = in_figures(result.metrics, metrics)
     console.print(f"dev, {result.num_examples} examples: {scores}  loss {result.loss:.4f}")
     for split, others in examples.other_dev.items():
         scores = "  ".join(
@@ -135,7 +142,7 @@ def sweep(
     if keep:
         opened.check_writable()
     setup = LatencySetup(
-        tokens=opened.usual_tokens if tokens is None else tokens,
+        tokens=opened.usual_tokens(opened.results) if tokens is None else tokens,
         batch_size=latency_batch,
     )
     check_tokens(opened.config.max_tokens, setup.tokens)

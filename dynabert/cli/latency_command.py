@@ -46,7 +46,7 @@ def latency(
     with TrainingDisplay() as display:
         table = measure_latency_table(
             model,
-            max_tokens=tokens or opened.usual_tokens,
+            max_tokens=tokens or opened.usual_tokens(opened.results),
             batch_size=batch,
             repeats=repeats,
             seed=seed,

@@ -106,7 +106,7 @@ def ose(
         epsilons=whole_numbers(epsilon, "--epsilon", example="1,4"),
         counted=counted,
         cost=cost,
-        tokens=tokens or opened.usual_tokens,
+        tokens=tokens or opened.usual_tokens(opened.results),
         batch_size=batch,
         num_examples=examples,
         margin=margin,
@@ -114,8 +114,8 @@ def ose(
         seed=seed,
     )
     loaded = own_examples(opened, data_dir)
-    trained = [subnet.key for subnet in opened.recipe_grid]
-    if not opened.largest.is_full or len(trained) == 1:
+    if not opened.is_family:
+        trained = [subnet.key for subnet in opened.recipe_grid]
         console.print(
             f"[yellow]Note:[/] of these architectures the recipe of {escape(opened.name)} trained "
             f"{', '.join(trained)}; what the others have learned is by chance.",

@@ -120,7 +120,7 @@ def ose_plain(
         clip=clip,
         epsilon=epsilon,
         cost=cost,
-        tokens=tokens or opened.usual_tokens,
+        tokens=tokens or opened.usual_tokens(opened.results),
         num_examples=examples,
         margin=margin,
         exponents=exponents,

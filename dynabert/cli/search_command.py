@@ -149,7 +149,7 @@ def search(
         lengths=None if lengths == "none" else lengths,
         fewest=fewest,
         cost=cost,
-        tokens=tokens or opened.usual_tokens,
+        tokens=tokens or opened.usual_tokens(opened.results),
         batch_size=batch,
         num_examples=examples or None,
         at_most=at_most,

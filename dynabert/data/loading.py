@@ -20,6 +20,7 @@ from dynabert.data.tasks import TASKS, OriginalFiles, Task
 from dynabert.errors import UserError
 from dynabert.hub import hub_answers
 
+ONLY_A_SUBSET = "only a subset of the training data is here"
 FLOAT32_MAX = float(np.finfo(np.float32).max)  # targets of a regression are kept in float32
 
 
@@ -206,8 +207,7 @@ def _from_original_files(
     if not train_file.is_file() and (folder / original.train_subset).is_file():
         train_file = folder / original.train_subset
         notices.append(
-            f"{task.name}: only a subset of the training data is here ({train_file.name}); scores are not "
-            "scores for the task"
+            f"{task.name}: {ONLY_A_SUBSET} ({train_file.name}); scores are not scores for the task"
         )
     dev = {}
     for name, file_name in original.dev_files:

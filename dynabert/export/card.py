@@ -144,7 +144,7 @@ def _scores(run: Run, values: Mapping[str, Any], num_examples: int) -> str:
 
 def _facts(run: Run, model: TaskModel, subnet: Subnet, *, scores: str) -> list[tuple[str, str]]:
     info, task, resolved = run.info, run.info.task, subnet.resolve(model.config.shape)
-    tokens = run.usual_tokens
+    tokens = run.usual_tokens(run.results)
     return [
         ("Sub-network", f"`{subnet.key}` of run `{run.name}`"),
         ("Layers", ", ".join(str(layer + 1) for layer in resolved.layers)),

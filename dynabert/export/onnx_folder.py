@@ -84,7 +84,7 @@ def export_onnx(
                 on_batch=on_batch,
             )
         phase("timing")
-        setup = LatencySetup(tokens=run.usual_tokens)
+        setup = LatencySetup(tokens=run.usual_tokens(run.results))
         facts = OnnxFacts(
             form=form,
             inputs=network.inputs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from dynabert.data.loading import ONLY_A_SUBSET
 from dynabert.data.tasks import find_task
 from dynabert.reproduction.measures import COMPLETE_TRAIN, MEASURES, measures_of
 from dynabert.reproduction.results import Result, Shape
@@ -44,7 +45,7 @@ def _examples(results: Sequence[Result]) -> list[str]:
             examples = f"all {complete:,} training examples"
         else:
             examples = f"{result.num_train:,} of {complete:,} training examples"
-        if any("only a subset" in notice for notice in result.notices):
+        if any(ONLY_A_SUBSET in notice for notice in result.notices):
             original = find_task(result.task).original
             if original is not None:
                 file = original.train_subset

@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from dynabert.analysis.choices import closest
 from dynabert.analysis.map_atlas import MapAtlas
 from dynabert.analysis.rollout import MAP_KINDS
 from dynabert.subnet import Subnet
@@ -93,11 +92,7 @@ def _view(atlas: MapAtlas, first: Subnet) -> AtlasView:
         return lowest
 
     def mult(name: str, mults: tuple[float, ...], default: float) -> float:
-        given, wanted = state.recall(name), state.recall_number(name)
-        nearest = closest(mults, default if wanted is None else wanted)
-        if given is not None and (wanted is None or abs(wanted - nearest) > controls.ROUNDING):
-            notices.fell_back(_MULTS[name], given, f"{nearest:.3g} is shown")
-        return nearest
+        return controls.recall_nearest(_MULTS[name], name, mults, default, "{:.3g}".format)
 
     def word(name: str) -> Any:
         wanted = state.recall(name)

@@ -27,7 +27,7 @@ BY_LAYER_SHOWN = (
     "by-layer-shown"  # the plain sub-network that the heads by layer stand for, and they
 )
 _LARGEST = "largest-of-the-run"  # that was open last
-ROUNDING = 1e-3  # a link holds a few digits of a multiplier
+_ROUNDING = 1e-3  # a link holds a few digits of a multiplier
 WIDTH_HELP = "m_w: the share of attention heads and FFN neurons that every layer keeps."
 DEPTH_HELP = "m_d: the share of layers that run, spread evenly over the network."
 
@@ -154,16 +154,28 @@ def _mult_slider(
     format_mult: Callable[[float], str],
     about: str,
 ) -> float:
-    given, wanted = state.recall(name), state.recall_number(name)
-    nearest = closest(choices, default if wanted is None else wanted)
-    if given is not None and (wanted is None or abs(wanted - nearest) > ROUNDING):
-        notices.fell_back(label.lower(), given, f"{format_mult(nearest)} is shown")
+    nearest = recall_nearest(label.lower(), name, choices, default, format_mult)
     take = state.show(name, nearest)
     mult = st.select_slider(
         label, choices, key=name, format_func=format_mult, help=about, on_change=take
     )
     state.remember(name, mult)
     return mult
+
+
+def recall_nearest(
+    label: str,
+    name: str,
+    choices: Sequence[float],
+    default: float,
+    format_choice: Callable[[float], str],
+) -> float:
+    """The choice nearest to the view's number of a name, or to the default; told where it is another."""
+    given, wanted = state.recall(name), state.recall_number(name)
+    nearest = closest(choices, default if wanted is None else wanted)
+    if given is not None and (wanted is None or abs(wanted - nearest) > _ROUNDING):
+        notices.fell_back(label, given, f"{format_choice(nearest)} is shown")
+    return nearest
 
 
 def set_subnet(subnet: Subnet) -> None:

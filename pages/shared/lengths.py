@@ -67,10 +67,7 @@ def _dropping(run: Run, subnet: Subnet) -> dict[float, Subnet]:
 
 
 def _closest() -> str:
-    given, wanted = state.recall(_DROP), state.recall_number(_DROP)
-    nearest = min(DROPS, key=lambda drop: abs(drop - (wanted or 0.0)))
-    if given is not None and (wanted is None or abs(wanted - nearest) > controls.ROUNDING):
-        notices.fell_back("share of dropped tokens", given, f"{nearest:.0%} is shown")
+    nearest = controls.recall_nearest("share of dropped tokens", _DROP, DROPS, 0.0, "{:.0%}".format)
     return f"{nearest:g}"
 
 

@@ -179,7 +179,7 @@ def _ask(run: Run, results: pd.DataFrame, taken: set[str]) -> tuple[str, Superne
             epsilons=tuple(one for one in EPSILONS if one <= size),
             counted=counted,
             cost=cost,
-            tokens=run.usual_tokens,
+            tokens=run.usual_tokens(results),
             num_examples=int(num_examples),
             margin=margin / 100,
             seed=int(seed),

@@ -92,7 +92,7 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
             "Tokens of a text",
             1,
             run.config.max_tokens,
-            run.usual_tokens,
+            run.usual_tokens(results),
             key="search-tokens",
             help="For which cost is counted or timed.",
         )
