@@ -246,6 +246,12 @@ def find(key: str) -> Job | None:
     return _jobs().by_key.get(key)
 
 
+def is_at_work(key: str) -> bool:
+    """Whether work of that key is under way, or waits for its turn."""
+    job = find(key)
+    return job is not None and not job.finished
+
+
 def stop(key: str) -> None:
     """Ask long work to end where it next says how far it is; it is forgotten then."""
     if (job := find(key)) is not None:

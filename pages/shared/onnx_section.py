@@ -16,8 +16,12 @@ def show(run: Run, subnet: Subnet, form: Format, score: float | None) -> None:
     score: of the sub-network itself on dev; None: it was not evaluated.
     """
     name = export_name(run, subnet, form)
+    # Asked before it is looked for: it may be finished at any moment.
+    at_work = jobs.watch(key := onnx_archives.job_key(run, subnet, form))
     archive = onnx_archives.made(run, subnet, form)
-    if archive is None:
+    if at_work:
+        jobs.offer_stop(key, "stop-onnx")
+    elif archive is None:
         _offer(run, subnet, form)
     else:
         _measured(run, archive, score)
@@ -32,11 +36,7 @@ def show(run: Run, subnet: Subnet, form: Format, score: float | None) -> None:
 
 
 def _offer(run: Run, subnet: Subnet, form: Format) -> None:
-    """Make the file when asked, or show how far it is."""
-    key = onnx_archives.job_key(run, subnet, form)
-    if jobs.watch(key):
-        jobs.offer_stop(key, "stop-onnx")
-        return
+    """Make the file when asked."""
     busy = live.training_under_way()
     about = "It takes about half a minute. Its answers are compared with the network's before you get it"
     if onnx_archives.is_scored(run, form):

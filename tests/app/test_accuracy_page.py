@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from dynabert.evaluation import (
 )
 from dynabert.examples import load_examples
 from dynabert.runs import RECIPE, Run, write_manifest
-from pages.shared import cache, found, live
+from pages.shared import by_layer, cache, found, jobs, live
 
 pytest_plugins = ["app_fixtures", "mnli_run"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -232,6 +233,30 @@ def test_latencies_of_another_machine_are_measured_here_where_that_is_wanted(ope
     assert list(Run.load(foreign.folder).results["latency_ms"]) == [4.0, 3.0, 2.0, 1.0]
     figure = figure_of(next(code for code in cells(at) if "with_times(" in code))
     assert figure["layout"]["xaxis"]["title"] == charts(at)[0]["layout"]["xaxis"]["title"]
+
+
+def test_latencies_that_arrive_while_the_page_is_drawn_are_on_it(open_app, foreign, monkeypatch):
+    go_on, measure, choose = threading.Event(), retiming.measure_latency, by_layer.choose_subnet
+
+    def wait_and_measure(*arguments, **options):
+        assert go_on.wait(60)
+        return measure(*arguments, **options)
+
+    def choose_after_all_is_timed(run, results):
+        job = jobs.find(f"time {cache.run_key(run)}")
+        go_on.set()
+        while job is not None and not job.finished:
+            time.sleep(0.01)
+        return choose(run, results)
+
+    monkeypatch.setattr(retiming, "measure_latency", wait_and_measure)
+    at = open_app(foreign.folder.parent, "accuracy", w="0.5", d="1", cost="latency")
+    at.button(key="time-here").click().run()
+    assert metric(at, "Latency") == "3.0 ms"
+    monkeypatch.setattr(by_layer, "choose_subnet", choose_after_all_is_timed)
+    at.run()
+    times = found.store().timed[cache.run_key(foreign)].set_index("subnet")
+    assert metric(at, "Latency") == f"{times.loc['w0.50-d1.00', 'latency_ms']:.1f} ms"
 
 
 def test_a_new_sub_network_is_timed_where_the_others_are(open_app, foreign):

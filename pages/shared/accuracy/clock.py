@@ -21,6 +21,9 @@ class Clock:
     def __init__(self, run: Run) -> None:
         here = describe_machine(torch.device("cpu"))
         self.run, self.is_own = run, run.info.machine == here
+        self._key = f"time {cache.run_key(run)}"
+        # Whether all are being timed, so that nothing else may be at work; asked before the times are read.
+        self.is_measuring = jobs.is_at_work(self._key)
         self._times = None if self.is_own else found.store().timed.get(cache.run_key(run))
         self.is_here = self._times is not None
         self.machine = here if self.is_here else run.info.machine
@@ -50,16 +53,6 @@ class Clock:
         return keep
 
     @property
-    def is_measuring(self) -> bool:
-        """Whether all are being timed now: nothing else may be at work meanwhile."""
-        job = jobs.find(self._key)
-        return job is not None and not job.finished
-
-    @property
-    def _key(self) -> str:
-        return f"time {cache.run_key(self.run)}"
-
-    @property
     def cell(self) -> str:
         """Code for a notebook that makes `results`."""
         if not self.is_here:
@@ -79,6 +72,8 @@ class Clock:
         if jobs.watch(self._key):
             jobs.offer_stop(self._key, "time-stop")
             return
+        if self.is_measuring:
+            st.rerun()  # it ended meanwhile: the page above shows what was known before
         trained = wording.escape(self.run.info.machine)
         again = "Measure again" if self.is_here else "Measure on this machine"
         with st.container(horizontal=True, vertical_alignment="center"):
