@@ -8,7 +8,7 @@ from dynabert import Subnet
 from dynabert.analysis.attention_maps import AttentionMaps
 from dynabert.analysis.choices import find_row
 from dynabert.analysis.rollout import map_of
-from dynabert.runs import TaskInfo
+from dynabert.run_info import TaskInfo
 from dynabert.web import AtlasView, atlas_page
 from pages.shared import (
     atlas_view,

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dynabert import plots
-from dynabert.runs import RunInfo
+from dynabert.run_info import RunInfo
 from pages.shared import cache, controls, found, wording
 
 run = controls.open_run()

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dynabert import plots
 from dynabert.analysis.answers import Answer, answer_table, first_to_disagree
-from dynabert.runs import TaskInfo
+from dynabert.run_info import TaskInfo
 from pages.shared import cache, controls, state, try_spans, wording
 
 run = controls.open_run()

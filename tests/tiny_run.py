@@ -19,7 +19,8 @@ from dynabert.data.source import CsvSource, DataSource
 from dynabert.evaluation import LatencySetup, describe_machine, sweep
 from dynabert.importance import Importance
 from dynabert.rewiring import rewire_
-from dynabert.runs import RECIPE, RESULTS, Run, RunInfo, TaskInfo, write_manifest, write_run
+from dynabert.run_info import RunInfo, TaskInfo
+from dynabert.runs import RECIPE, RESULTS, Run, write_manifest, write_run
 from dynabert.training.presets import RECIPES
 from dynabert.training.recipe import Recipe, Rewire
 

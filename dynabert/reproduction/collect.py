@@ -17,7 +17,8 @@ from dynabert.reproduction.results import (
     SubnetResult,
     backbone_name,
 )
-from dynabert.runs import Run, RunInfo
+from dynabert.run_info import RunInfo
+from dynabert.runs import Run
 from dynabert.subnet import Subnet
 
 _PACKAGE = Path(dynabert.__file__).parent

@@ -24,14 +24,8 @@ from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import TaskModel
 from dynabert.modeling.reduction import check_can_be_cut, cut_student, new_student
 from dynabert.rewiring import rewire_
-from dynabert.runs import (
-    IMPORTANCE,
-    Run,
-    RunInfo,
-    TaskInfo,
-    unfinished_folder,
-    write_run,
-)
+from dynabert.run_info import RunInfo, TaskInfo
+from dynabert.runs import IMPORTANCE, Run, unfinished_folder, write_run
 from dynabert.training.calibration import calibrate
 from dynabert.training.checkpoint import FinishedStage, Workspace
 from dynabert.training.events import Notice, OnEvent, StageStarted, Working, ignore, together

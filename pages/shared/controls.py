@@ -45,6 +45,7 @@ def choose_run() -> bool:
     take = state.show("run", wanted if wanted in names else None)
     name = st.sidebar.selectbox("Run", names, key="run", placeholder="Choose a run", on_change=take)
     if name is None:
+        st.title("DynaBERT workbench")
         known = ", ".join(f"**{wording.escape(known)}**" for known in names)
         st.error(
             f"There is no run “{wording.escape(wanted)}” here. Choose one in the sidebar: {known}.",

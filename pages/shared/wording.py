@@ -10,7 +10,7 @@ from dynabert.analysis.head_ablation import HeadAblation, RankCorrelation, rank_
 from dynabert.data.tasks import TaskKind
 from dynabert.export import Format
 from dynabert.plots import span
-from dynabert.runs import RunInfo
+from dynabert.run_info import RunInfo
 from dynabert.subnet import NetworkShape, ResolvedSubnet, Subnet
 from dynabert.training.recipe import (
     LayerDrop,

@@ -51,6 +51,7 @@ def test_a_good_link_says_nothing(open_app, own_run, page):
 def test_a_link_opens_nothing_outside_the_runs_folder(open_app, tiny, name):
     at = open_app(tiny.folder.parent, "overview", run=name)
     assert "There is no run" in at.error[0].value
+    assert at.title[0].value == "DynaBERT workbench"
     assert not at.metric
 
 

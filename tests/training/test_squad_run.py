@@ -20,7 +20,8 @@ from dynabert.errors import UserError
 from dynabert.evaluation import count_macs, evaluate, num_params
 from dynabert.evaluation.answer_scores import answer_score, normalized
 from dynabert.examples import load_examples
-from dynabert.runs import Run, TaskInfo, list_runs
+from dynabert.run_info import TaskInfo
+from dynabert.runs import Run, list_runs
 from dynabert.training import loop as training_loop
 from dynabert.training import train
 from dynabert.training.events import Evaluated, Event
