@@ -12,6 +12,7 @@ from dynabert.analysis.comparison import (
     why_not_comparable,
 )
 from dynabert.runs import Run, list_runs
+from dynabert.training.request import request_training
 from pages.shared import cache, controls, found, notices, saving, state, wording
 
 HALF_WIDTH = Subnet(width_mult=0.5)
@@ -28,10 +29,13 @@ def choose_other() -> Run | None:
     others = [name for name in list_runs(state.runs_dir()) if name != run.name]
     if not others:
         st.info(
-            "There is no second run to compare with. Train one, for example without rewiring: "
-            "`python -m dynabert train teaching --recipe vanilla-w --name plain`",
+            "There is no second run to compare with. Train one, for example without rewiring.",
             icon=":material/model_training:",
         )
+        st.page_link("pages/train.py", label="Train and watch", icon=":material/model_training:")
+        st.caption("Or in a terminal:")
+        plain = request_training(name="plain", recipe="vanilla-w")
+        st.code(plain.command(state.runs_dir()), language="bash", wrap_lines=True)
         return None
     given = state.recall("other")
     if given is not None and given not in others:

@@ -18,7 +18,9 @@ if not run.is_family:
     st.info(tour.NEEDS_FAMILY, icon=":material/info:")
 if st.button("Start the tour", type="primary", icon=":material/tour:"):
     tour.go_to(1)
-with st.container(gap="xxsmall"):
+with st.container(gap="xxsmall", key="tour-steps"):
+    # Streamlit centres a button's text where it takes two lines.
+    st.html("<style>.st-key-tour-steps button p { text-align: left }</style>")
     for number, step in enumerate(tour.STEPS, start=1):
         label = f"{number}. {step.question} *({step.title})*"
         if st.button(label, type="tertiary", key=f"tour-step-{number}"):
@@ -29,8 +31,10 @@ st.table(
     pd.DataFrame(
         {
             "Word": [f"**{wording.escape(word)}**" for word, _, _ in GLOSSARY],
-            "Meaning": [wording.escape(meaning) for _, meaning, _ in GLOSSARY],
-            "From": [wording.escape(source) for _, _, source in GLOSSARY],
+            "Meaning": [
+                wording.escape(meaning) + (f" *({wording.escape(source)})*" if source else "")
+                for _, meaning, source in GLOSSARY
+            ],
         }
     ),
     border="horizontal",

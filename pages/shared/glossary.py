@@ -31,7 +31,7 @@ GLOSSARY = (
         "Data augmentation, DA",
         "More training sentences, made from those there are by replacing words by likely ones. The "
         "teacher says what the right answer to them is.",
-        "Jiao et al. 2020 (TinyBERT)",
+        "Jiao et al. 2020, TinyBERT",
     ),
     (
         "Depth, m_d",
@@ -62,7 +62,7 @@ GLOSSARY = (
     (
         "Feed-forward network, neuron",
         "The second half of a layer; a neuron is one of its inner units.",
-        "DynaBERT, eq. (2)",
+        "DynaBERT, eq. 2",
     ),
     (
         "Function fusion",

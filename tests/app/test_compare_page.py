@@ -59,6 +59,9 @@ def test_the_other_run_is_part_of_the_link(open_app, two):
 def test_one_run_alone_says_how_to_get_another(open_app, tiny):
     at = open_app(tiny.folder.parent, "compare")
     assert "no second run" in at.info[0].value
+    command = at.code[0].value
+    assert command.startswith("python -m dynabert train teaching")
+    assert command.endswith(f"--runs-dir {tiny.folder.parent}")
 
 
 def test_runs_that_share_little_say_so(open_app, two, tiny_backbone):
