@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -26,8 +27,13 @@ def show(
     figure: Figure, results: Sequence[Result], backbone: str, without: Mapping[str, str]
 ) -> None:
     scores = scores_of(figure)
-    there = {result.task for result in results if result.recipe in figure.methods}
-    first = next((key for key, score in scores.items() if score.task in there), next(iter(scores)))
+    measured = {
+        (result.task, result.recipe)
+        for result in results
+        if result.backbone == backbone and result.recipe in figure.methods
+    }
+    methods = Counter(task for task, _ in measured)
+    first = max(scores, key=lambda key: methods[scores[key].task])  # the paper's first of equals
     with st.container(horizontal=True):
         key = choose("Score", "score", {key: one.title for key, one in scores.items()}, first)
         costs = {key: wording.capital(key) for key in COSTS}
