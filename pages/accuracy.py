@@ -101,9 +101,9 @@ def why_no_latency(setup: LatencySetup | None, failed: str | None) -> str | None
     """
     if setup is None:
         return "Its latency was not measured: the others' are of another machine, or not measured at all."
-    if (busy := live.training_under_way()) is not None:
+    if (busy := live.busy()) is not None:
         return (
-            f"Its latency is not measured while {wording.escape(busy)} is being trained: it would come out "
+            f"Its latency is not measured while {wording.escape(busy)} is at work: it would come out "
             "too long."
         )
     return f"Its latency could not be measured: {wording.escape(failed)}." if failed else None

@@ -1,5 +1,7 @@
 """Which heads and neurons matter?"""
 
+import shlex
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -284,7 +286,7 @@ if importance is None:
     st.info(
         "This run was not rewired, so no importance was measured: its heads and neurons stand in "
         "the backbone's own order, and a narrower network keeps the first of them, not the best. "
-        f"Measure it: `python -m dynabert importance {run.name} --measure`",
+        f"Measure it: `python -m dynabert importance {shlex.quote(run.argument)} --measure`",
         icon=":material/info:",
     )
     st.subheader("Heads that this width keeps")

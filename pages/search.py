@@ -31,13 +31,7 @@ def choose(searches: list[WatchedSearch]) -> WatchedSearch:
 
 
 searches = find_searches(run)
-busy = next((f"the search {one.search.name}" for one in searches if one.is_under_way), None)
-training = live.training_under_way()
-budget.offer(
-    run,
-    int(results["tokens"].iloc[0]),
-    busy if training is None else f"the training of {training}",
-)
+budget.offer(run, int(results["tokens"].iloc[0]), live.busy())
 
 st.subheader("Search for others")
 st.markdown(

@@ -10,12 +10,12 @@ from dynabert.data.loading import tasks_in
 from dynabert.data.tasks import TASKS, find_task
 from dynabert.errors import UserError
 from dynabert.runs import list_runs
-from dynabert.search.background import search_under_way
+from dynabert.search.background import refuse_beside_search
 from dynabert.training import RECIPES
 from dynabert.training.background import find_trainings, free_name, start_training
 from dynabert.training.plan import MAX_SEED
 from dynabert.training.request import TEACHING, TrainingRequest, default_name, request_training
-from pages.shared import controls, notices, state, training_view, wording
+from pages.shared import controls, live, notices, state, training_view, wording
 
 PLACES = {
     "installed": "is installed with this app; no network is needed",
@@ -206,8 +206,7 @@ def offer() -> None:
             assert request is not None  # the button would be disabled
             try:
                 with st.spinner("Checking the data and the backbone …"):
-                    if busy := search_under_way(runs_dir):
-                        raise UserError(f"{busy} is at work at the moment; wait, or stop it first.")
+                    refuse_beside_search(runs_dir)
                     start_training(request, runs_dir)
             except UserError as error:
                 st.error(wording.sentence(error), icon=":material/error:")
@@ -236,7 +235,7 @@ elif watched is not None and watched not in [training.name for training in train
     notices.fell_back("training", watched, "there is none of that name")
 for training in trainings:
     if not training.is_under_way:
-        training_view.show_unfinished(training, busy=bool(under_way))
+        training_view.show_unfinished(training, busy=live.busy())
 if not state.training_allowed():
     st.info(
         "This app only shows trainings: whoever started it has kept visitors from starting any "

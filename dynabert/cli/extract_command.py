@@ -25,7 +25,7 @@ from dynabert.cli.options import (
     chosen_subnet,
 )
 from dynabert.errors import UserError
-from dynabert.evaluation.cost import PAPER_TOKENS, count_macs, num_params, num_params_total
+from dynabert.evaluation.cost import count_macs, num_params, num_params_total
 from dynabert.evaluation.quality import further_metrics
 from dynabert.examples import RunExamples, load_examples
 from dynabert.export import CARD, Format, OnnxFacts, export_onnx, export_subnet, loading
@@ -162,11 +162,12 @@ def _values(
 
 def _tell(run: Run, model: TaskModel, subnet: Subnet, out: Path, facts: OnnxFacts | None) -> None:
     share = num_params_total(model, subnet) / num_params_total(model)
+    tokens = run.usual_tokens(run.results)
     console.print(f"{subnet.key}: {subnet.resolve(model.config.shape)}")
     console.print(
         f"{num_params_total(model, subnet):,} parameters ({share:.0%} of the whole; "
         f"{num_params(model, subnet):,} in the Transformer layers), "
-        f"{count_macs(model, subnet) / 1e6:,.0f} million MACs at {PAPER_TOKENS} tokens"
+        f"{count_macs(model, subnet, tokens) / 1e6:,.1f} million MACs at {tokens} tokens"
     )
     if facts is None:
         console.print(

@@ -52,6 +52,7 @@ from dynabert.evaluation.quality import metric_on
 from dynabert.evaluation.table import sweep as sweep_subnets
 from dynabert.examples import RunExamples, load_examples
 from dynabert.importance import Granularity, Importance
+from dynabert.keeping import check_same_tokens, why_times_differ, without_times
 from dynabert.runs import Run, find_run, list_runs
 from dynabert.training import calibrate
 from dynabert.training.events import Working
@@ -146,12 +147,14 @@ def sweep(
         batch_size=latency_batch,
     )
     check_tokens(opened.config.max_tokens, setup.tokens)
+    if keep:
+        check_same_tokens(opened, setup.tokens)
+    examples = _examples(opened, data_dir, keep=keep)
     model = opened.model()
     space = chosen_space(widths, depths, model.config.shape)
     subnets = [
         one for subnet in space for one in dropping(subnet, model.config.shape, drops=shares)
     ]
-    examples = _examples(opened, data_dir)
     with TrainingDisplay() as display:
         results = sweep_subnets(
             model,
@@ -176,8 +179,10 @@ def sweep(
             results.to_parquet(out, index=False)
         console.print(f"Written to {out}.")
     if keep:
-        opened.add_results(results)
-        console.print(f"Kept with run {opened.name}.")
+        different = why_times_differ(opened, setup, describe_machine(model.device))
+        opened.add_results(results if different is None else without_times(results))
+        less = "" if different is None else f" without latencies: {escape(different)}"
+        console.print(f"Kept with run {opened.name}{less}.", soft_wrap=True)
 
 
 def importance(
@@ -274,7 +279,7 @@ def ablate(
     opened = find_run(run, runs_dir)
     if keep:
         opened.check_writable()
-    examples = _examples(opened, data_dir)
+    examples = _examples(opened, data_dir, keep=keep)
     with TrainingDisplay() as display:
         found = ablate_heads(
             opened.model(),
@@ -366,8 +371,11 @@ def _ablation_table(found: HeadAblation, title: str, most: int = 12) -> Table:
     return table
 
 
-def _examples(run: Run, data_dir: Path | None) -> RunExamples:
+def _examples(run: Run, data_dir: Path | None, *, keep: bool = False) -> RunExamples:
+    """keep: what is measured on them is kept with the run, which must be the run's own then."""
     examples = load_examples(run, data_dir)
+    if keep:
+        examples.check_own("--keep")
     for notice in examples.notices:
         console.print(f"[yellow]Note:[/] {escape(notice)}", soft_wrap=True)
     return examples

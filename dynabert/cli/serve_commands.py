@@ -55,7 +55,8 @@ def app(
     free = free_port(port, address)
     if free != port:
         console.print(f"Port {port} is taken; using {free}.")
-    console.print(f"The app is at http://{address}:{free} (Ctrl+C stops it).")
+    host = f"[{address}]" if ":" in address else address  # of an IPv6 address
+    console.print(f"The app is at http://{host}:{free} (Ctrl+C stops it).")
     command = [sys.executable, "-m", "streamlit", "run", str(APP_FILE)]
     options = ["--server.port", str(free), "--server.address", address, "--server.headless", "true"]
     environment = os.environ | {RUNS_DIR_VARIABLE: str(runs_dir.resolve())}
@@ -78,13 +79,18 @@ def free_port(first: int, address: str, tries: int = 50) -> int:
     """
     if not address:
         raise UserError("--address is empty; localhost, or 0.0.0.0 to let other machines in.")
+    try:
+        found = socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"no address {address!r}: {why}.") from error
+    # Of a name that means both, such as localhost, the older kind, as before.
+    family, *_, host = min(found, key=lambda one: one[0] != socket.AF_INET)
     for port in range(first, min(first + tries, 65536)):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((address, port))
-            except socket.gaierror as error:
-                raise UserError(f"no address {address!r}: {error.strerror}.") from error
+                probe.bind((host[0], port))
             except OSError as error:
                 if error.errno == errno.EADDRNOTAVAIL:
                     raise UserError(f"{address!r} is no address of this machine.") from error

@@ -45,23 +45,14 @@ def load_csv(
     train_rows = _read(train_file, columns)
     notices = []
     if dev_file is None:
-        num_dev = max(1, math.floor(len(train_rows) * DEV_SHARE))
-        if len(train_rows) <= num_dev:
-            raise UserError(
-                f"{train_file} has {len(train_rows)} rows, too few to set a dev set aside."
-            )
-        # pandas draws with numpy's legacy generator, whose seeds end at 32 bits.
-        shuffled = train_rows.sample(
-            frac=1, random_state=seed if seed < 2**32 else np.random.default_rng(seed)
-        )
-        dev_rows, train_rows = shuffled[:num_dev], shuffled[num_dev:].sort_index()
-        notices.append(f"no dev file: {num_dev} rows drawn with seed {seed} are the dev set")
+        dev_rows = _set_aside(train_rows, columns, seed, train_file)
+        labels = _labels(train_rows, columns, train_file)
+        train_rows = train_rows.drop(dev_rows.index)
+        notices.append(f"no dev file: {len(dev_rows)} rows drawn with seed {seed} are the dev set")
         dev_where = str(train_file)
     else:
+        labels = _labels(train_rows, columns, train_file)
         dev_rows, dev_where = _read(dev_file, columns), str(dev_file)
-    labels = (
-        None if columns.regression else _classes(train_rows[columns.label].tolist(), train_file)
-    )
     task = Task(
         name=train_file.stem,
         title=train_file.name,
@@ -70,10 +61,16 @@ def load_csv(
         kind="regression" if columns.regression else "classification",
         metrics=("spearman", "pearson") if columns.regression else ("accuracy", "f1_macro"),
     )
+    dev = _dataset(dev_rows, task, columns, dev_where)
+    if columns.regression and len(set(dev["label"])) < 2:
+        raise UserError(
+            f"{dev_where}: every label of the dev set is {dev['label'][0]:g}; a correlation needs two "
+            f"that differ. Give {'a' if dev_file is None else 'another'} dev file."
+        )
     return TaskData(
         task=task,
         train=_dataset(train_rows, task, columns, str(train_file)),
-        dev={"dev": _dataset(dev_rows, task, columns, dev_where)},
+        dev={"dev": dev},
         source=f"CSV: {train_file}" + (f", {dev_file}" if dev_file else ""),
         notices=tuple(notices),
     )
@@ -151,6 +148,28 @@ def _what_is_wrong(path: Path, error: str) -> str:
     if quote := re.search(r"EOF inside string starting at row (\d+)", error):  # counted from 0
         return f"{path}, row {int(quote[1]) + 1}: a quotation mark is opened and never closed."
     return f"{path} is not a readable CSV file: {error}."
+
+
+def _set_aside(rows: pd.DataFrame, columns: CsvColumns, seed: int, path: Path) -> pd.DataFrame:
+    """The rows that become the dev set: drawn, and such that training keeps one of every class."""
+    least = 2 if columns.regression else 1  # a correlation is of at least two
+    num_dev = max(least, math.floor(len(rows) * DEV_SHARE))
+    too_few = f"{path} has {len(rows)} rows, too few to set a dev set aside"
+    if len(rows) <= num_dev:
+        raise UserError(f"{too_few}.")
+    # pandas draws with numpy's legacy generator, whose seeds end at 32 bits.
+    drawn = rows.sample(frac=1, random_state=seed if seed < 2**32 else np.random.default_rng(seed))
+    left = set(drawn[columns.label][num_dev:])
+    if not columns.regression and not left.issuperset(drawn[columns.label]):
+        drawn = drawn[drawn[columns.label].duplicated()]  # the first of each class stays
+        if drawn.empty:
+            raise UserError(f"{too_few}: every label is there once. Give a dev file.")
+    return drawn[:num_dev]
+
+
+def _labels(rows: pd.DataFrame, columns: CsvColumns, path: Path) -> tuple[str, ...] | None:
+    """The classes; None of a regression."""
+    return None if columns.regression else _classes(rows[columns.label].tolist(), path)
 
 
 def _classes(labels: Sequence[str], path: Path) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ far that is from the clock was measured on sub-networks the table has not seen, 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -274,4 +275,5 @@ def existing_latency_table(
 def measuring_command(folder: Path, batch_size: int, tokens: int) -> str:
     """What to type for a table of a run."""
     named = folder.name if folder.parent.resolve() == Path("runs").resolve() else folder
-    return f"python -m dynabert latency {named} --tokens {max(2, tokens)} --batch {batch_size}"
+    words = ["python", "-m", "dynabert", "latency", str(named)]
+    return shlex.join([*words, "--tokens", str(max(2, tokens)), "--batch", str(batch_size)])

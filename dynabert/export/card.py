@@ -145,9 +145,10 @@ def _scores(run: Run, values: Mapping[str, Any], num_examples: int) -> str:
 def _facts(run: Run, model: TaskModel, subnet: Subnet, *, scores: str) -> list[tuple[str, str]]:
     info, task, resolved = run.info, run.info.task, subnet.resolve(model.config.shape)
     tokens = run.usual_tokens(run.results)
+    layers = [str(layer + 1) for layer in resolved.layers]
     return [
         ("Sub-network", f"`{subnet.key}` of run `{run.name}`"),
-        ("Layers", ", ".join(str(layer + 1) for layer in resolved.layers)),
+        ("Layers", f"{len(layers)} (number{'' if len(layers) == 1 else 's'} {', '.join(layers)})"),
         ("Heads in each", ", ".join(map(str, resolved.heads))),
         ("Neurons in each", ", ".join(map(str, resolved.neurons))),
         *_lengths(resolved),

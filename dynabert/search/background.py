@@ -7,6 +7,7 @@ what it said.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 from collections.abc import Iterator
@@ -118,10 +119,10 @@ def start_search(run: Run, name: str, settings: SearchSettings, runs_dir: Path) 
 
 def search_command(run: Run, name: str, settings: SearchSettings, runs_dir: Path) -> str:
     """The same as a line for a terminal."""
-    words = ["python -m dynabert search", run.name, "--name", name, *settings.arguments()]
+    words = ["python", "-m", "dynabert", "search", run.name, "--name", name, *settings.arguments()]
     if runs_dir.resolve() != Path("runs").resolve():
         words += ["--runs-dir", str(runs_dir)]
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def stop_search(search: Search) -> None:
@@ -148,9 +149,10 @@ def discard_search(search: Search) -> None:
     Raises:
         UserError: it is under way.
     """
-    if watch(search).is_under_way:
-        raise UserError(f"search {search.name} is under way; stop it first.")
-    with _told(f"cannot remove {search.name}"):
+    runs_dir = search.folder.parents[2]
+    with _told(f"cannot remove {search.name}"), exclusively(runs_dir):
+        if watch(search).is_under_way:
+            raise UserError(f"search {search.name} is under way; stop it first.")
         shutil.rmtree(search.folder)
 
 
@@ -160,6 +162,16 @@ def busy_with(runs_dir: Path) -> str | None:
         if training.is_under_way:
             return f"the training of {training.name}"
     return search_under_way(runs_dir)
+
+
+def refuse_beside_search(runs_dir: Path) -> None:
+    """Refuse to begin a training where a search is at work.
+
+    Raises:
+        UserError: one is; names it.
+    """
+    if busy := search_under_way(runs_dir):
+        raise UserError(f"{busy} is at work at the moment; wait, or stop it first.")
 
 
 def search_under_way(runs_dir: Path) -> str | None:

@@ -19,6 +19,7 @@ from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.retiming import TIMES
 from dynabert.evaluation.table import result_row
 from dynabert.examples import RunExamples
+from dynabert.keeping import tokens_of, why_times_differ, without_times
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
 from dynabert.search.proposals import front
@@ -163,19 +164,12 @@ def keep_with_run(run: Run, search: Search, table: pd.DataFrame) -> int:
     """
     known = run.all_results
     new = table[~table["subnet"].isin(known["subnet"])]
-    if search.settings.tokens != int(known["tokens"].iloc[0]) or new.empty:
+    if search.settings.tokens != tokens_of(run) or new.empty:
         return 0
-    measured = list(TIMES)
-    batch = known["latency_batch_size"].dropna()
-    alike = (
-        len(batch)
-        and table["machine"].iloc[0] == run.info.machine
-        and search.settings.batch_size == int(batch.iloc[0])
-    )
     rows = new.reindex(columns=[*known.columns.union(["length_config"], sort=False)])
-    if not alike:
-        rows[measured] = float("nan")
-    run.add_results(rows.astype(dict.fromkeys(measured, float)))
+    if why_times_differ(run, search.settings.setup, str(table["machine"].iloc[0])) is not None:
+        rows = without_times(rows)
+    run.add_results(rows.astype(dict.fromkeys(TIMES, float)))
     return len(rows)
 
 

@@ -18,6 +18,7 @@ from dynabert.training.precision import Precision
 from dynabert.training.recipe import Recipe, in_todays_words
 
 PLAN = "plan.yaml"  # in the folder of an unfinished run: what it was started with
+PROCESSES = "number of processes"  # that share the work: batches are theirs
 MAX_SEED = 2**32 - 1  # what every random number generator here takes
 
 
@@ -45,7 +46,8 @@ class TrainingPlan:
 def check_same_plan(plan: TrainingPlan, found: Mapping[str, Any], workspace: Workspace) -> None:
     """Write the plan down, or refuse to go on with a training that began with another one.
 
-    found: by name, what the plan came to here: its precision, and what its examples are.
+    found: by name, what the plan came to here: its precision, what its examples are, how many processes
+    share the work.
 
     Raises:
         UserError: training has begun, with another plan; says what differs.
@@ -65,6 +67,7 @@ def check_same_plan(plan: TrainingPlan, found: Mapping[str, Any], workspace: Wor
         return
     with reading(path):
         earlier = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    earlier.setdefault(PROCESSES, 1)  # before it was written down
     earlier["recipe"] = in_todays_words(earlier.get("recipe"))
     different = [name for name, value in values.items() if earlier.get(name) != value]
     if different:

@@ -19,7 +19,7 @@ from dynabert.task_models import head_config, model_class
 from dynabert.training.augmented import augmentation_notices, find_augmentation, with_augmented
 from dynabert.training.events import OnEvent
 from dynabert.training.loop import seed_from
-from dynabert.training.plan import TrainingPlan
+from dynabert.training.plan import PROCESSES, TrainingPlan
 from dynabert.training.precision import resolve_precision
 from dynabert.training.pretrained_student import find_students
 from dynabert.training.recipe import Train
@@ -73,6 +73,7 @@ class Prepared:
             "fingerprint of the data": self.data.fingerprint,
             "fingerprint of the augmented data": self.augmentation
             and self.augmentation.fingerprint,
+            PROCESSES: self.accelerator.num_processes,
         }
         if self.students:
             values["fingerprint of the pretrained student"] = self._student_digests

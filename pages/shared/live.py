@@ -21,7 +21,7 @@ from dynabert.evaluation import (
 from dynabert.evaluation.quality import metric_on
 from dynabert.evaluation.table import result_row
 from dynabert.runs import Run
-from dynabert.training.background import find_trainings
+from dynabert.search.background import busy_with
 from pages.shared import cache, found, jobs, state
 
 SLOW_SECONDS = 20.0  # an evaluation that takes longer waits for its visitor to ask for it
@@ -33,9 +33,12 @@ _VISITOR, _WATCHED = "live-visitor", "live-watched"
 Draw = Callable[[jobs.Job], None]
 
 
-def training_under_way() -> str | None:
-    """The training that this machine is busy with, if the app knows of one."""
-    return next((one.name for one in find_trainings(state.runs_dir()) if one.is_under_way), None)
+def busy() -> str | None:
+    """The training or search that this machine is at work on, in words, if the app knows of one.
+
+    Whatever is timed meanwhile comes out too long.
+    """
+    return busy_with(state.runs_dir())
 
 
 def evaluation_key(run: Run, subnet: Subnet) -> str:

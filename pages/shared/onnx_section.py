@@ -37,7 +37,7 @@ def show(run: Run, subnet: Subnet, form: Format, score: float | None) -> None:
 
 def _offer(run: Run, subnet: Subnet, form: Format) -> None:
     """Make the file when asked."""
-    busy = live.training_under_way()
+    busy = live.busy()
     about = "It takes about half a minute. Its answers are compared with the network's before you get it"
     if onnx_archives.is_scored(run, form):
         about += ", and it is scored on the dev examples."
@@ -46,7 +46,7 @@ def _offer(run: Run, subnet: Subnet, form: Format) -> None:
     else:
         about += "."
     if busy is not None:
-        about = f"Not while {wording.escape(busy)} is being trained: the file is timed, too."
+        about = f"Not while {wording.escape(busy)} is at work: the file is timed, too."
     if st.button(
         "Write the file",
         key="write-onnx",

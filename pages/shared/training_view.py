@@ -11,6 +11,7 @@ import streamlit as st
 from dynabert import Subnet, plots
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError
+from dynabert.search.background import refuse_beside_search
 from dynabert.training import RECIPES, Recipe
 from dynabert.training.background import (
     Training,
@@ -206,8 +207,8 @@ def _show_stop(training: Training) -> None:
         st.rerun()
 
 
-def show_unfinished(training: Training, *, busy: bool) -> None:
-    """A training that was cut off, and what can be done with it.  busy: another one is under way."""
+def show_unfinished(training: Training, *, busy: str | None) -> None:
+    """A training that was cut off, and what can be done with it.  busy: what else is at work, in words."""
     name, progress = training.name, training.progress
     with st.container(border=True):
         st.markdown(
@@ -227,9 +228,12 @@ def show_unfinished(training: Training, *, busy: bool) -> None:
                 "Resume",
                 key=f"train-resume-{name}",
                 icon=":material/play_arrow:",
-                disabled=busy,
-                help="Another training is under way." if busy else "It goes on where it stopped.",
+                disabled=busy is not None,
+                help="It goes on where it stopped."
+                if busy is None
+                else f"Not while {wording.escape(busy)} is at work.",
             ):
+                refuse_beside_search(state.runs_dir())
                 resume_training(name, state.runs_dir())
                 state.change("training", name)
                 st.rerun()

@@ -12,6 +12,8 @@ from dynabert.errors import UserError
 from dynabert.evaluation import num_params_total
 from dynabert.examples import load_examples
 from dynabert.export.onnx_network import OnnxNetwork, evaluate_onnx
+from dynabert.search.search import open_search
+from dynabert.search.settings import SearchSettings
 from pages.shared import jobs, live, onnx_archives, wording
 
 pytest_plugins = ["app_fixtures"]
@@ -92,9 +94,18 @@ def test_a_file_that_cannot_be_made_says_why(open_app, tiny, monkeypatch):
     assert at.button(key="write-onnx").label == "Write the file"
 
 
+def test_no_file_is_timed_beside_a_search(open_app, own_run):
+    search = open_search(own_run, "s", SearchSettings(num_trials=4, tokens=8))
+    with search.at_work():
+        at = open_app(own_run.folder.parent, "take_away", w="0.5", d="1")
+        at.segmented_control(key="format").set_value("onnx").run()
+        assert at.button(key="write-onnx").disabled
+        assert "Not while the search s of tiny is at work" in at.button(key="write-onnx").help
+
+
 def test_no_file_is_timed_beside_a_training(open_app, tiny, monkeypatch):
-    monkeypatch.setattr(live, "training_under_way", lambda: "other")
+    monkeypatch.setattr(live, "busy", lambda: "the training of other")
     at = open_app(tiny.folder.parent, "take_away", w="0.5", d="1")
     at.segmented_control(key="format").set_value("onnx").run()
     assert at.button(key="write-onnx").disabled
-    assert "Not while other is being trained" in at.button(key="write-onnx").help
+    assert "Not while the training of other is at work" in at.button(key="write-onnx").help

@@ -16,6 +16,8 @@ from small_data import write_glue
 from tiny_run import records
 
 from dynabert.runs import unfinished_folder
+from dynabert.search.search import open_search
+from dynabert.search.settings import SearchSettings
 from dynabert.training import RECIPES, background, find_recipe
 from dynabert.training.background import PROCESS
 from dynabert.training.progress import PROGRESS, Progress
@@ -258,6 +260,19 @@ def test_a_training_that_died_shows_its_last_words(open_app, runs_dir, monkeypat
     at.button(key="train-discard-half-way").click().run()
     assert not folder.exists()
     assert [button.label for button in at.button] == ["Start"]
+
+
+def test_a_training_is_not_resumed_beside_a_search(open_app, own_run):
+    runs_dir = own_run.folder.parent
+    write_training(runs_dir, 2**22 + 1, 0.0, halfway(2**22 + 1))
+    search = open_search(own_run, "s", SearchSettings(num_trials=4, tokens=8))
+    with search.at_work():
+        at = open_app(runs_dir, "train", training="half-way")
+        resume = at.button(key="train-resume-half-way")
+        assert resume.disabled
+        assert resume.help == "Not while the search s of tiny is at work."
+    at.run()
+    assert not at.button(key="train-resume-half-way").disabled
 
 
 def test_a_training_that_was_stopped_does_not_look_like_an_accident(open_app, runs_dir):

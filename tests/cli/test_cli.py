@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,48 @@ def test_sweep_refuses_before_it_evaluates(
     assert isinstance(done.exception, UserError)
     assert re.search(said, str(done.exception))
     assert evaluated == []
+
+
+@pytest.mark.parametrize("verb", ["sweep", "ablate"])
+def test_what_was_measured_on_other_examples_is_not_kept(
+    runs_dir: Path, tmp_path: Path, verb: str
+) -> None:
+    write_csv(tmp_path, train=48, dev=20)
+    before = Run.load(runs_dir / "tiny").all_results
+    done = CliRunner().invoke(
+        app,
+        [verb, "tiny", "--keep", "--data-dir", str(tmp_path), "--runs-dir", str(runs_dir)],
+    )
+    assert isinstance(done.exception, UserError)
+    assert "--keep needs the run's own" in str(done.exception)
+    pd.testing.assert_frame_equal(Run.load(runs_dir / "tiny").all_results, before)
+
+
+def test_only_costs_that_compare_are_kept(runs_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs_dir / "tiny", tmp_path / "tiny")
+    one = ("sweep", "tiny", "--widths", "0.5", "--depths", "1", "--runs-dir", str(tmp_path))
+
+    def times() -> tuple[float, float]:
+        row = Run.load(tmp_path / "tiny").all_results.set_index("subnet").loc["w0.50-d1.00"]
+        return float(row["latency_ms"]), float(row["latency_batch_size"])
+
+    before = times()
+    done = CliRunner().invoke(app, [*one, "--keep", "--tokens", "9"])
+    assert isinstance(done.exception, UserError)
+    assert "tiny counts costs for 8 tokens, got 9" in str(done.exception)
+    said = succeed(*one, "--keep", "--latency-batch", "3")
+    assert "without latencies: the run's are of 1 text at a time" in " ".join(said.split())
+    assert times() == before
+    succeed(*one, "--keep")
+    assert times() != before
+    path = tmp_path / "tiny" / "recipe.yaml"
+    values = yaml.safe_load(path.read_text(encoding="utf-8")) | {"machine": "a far machine"}
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    write_manifest(tmp_path / "tiny")
+    before = times()
+    said = succeed(*one, "--keep")
+    assert "the run's are of another machine (a far machine)" in " ".join(said.split())
+    assert times() == before
 
 
 @pytest.mark.parametrize(
@@ -317,6 +360,18 @@ def test_visitors_from_other_machines_train_only_where_that_is_said(
     monkeypatch.setattr(serve_commands.subprocess, "run", start)
     assert CliRunner().invoke(app, ["app", *options]).exit_code == 0
     assert [env.get("DYNABERT_TRAINING") for env in environments] == [expected]
+
+
+def test_an_address_of_either_kind_finds_its_port() -> None:
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family, socket.SOCK_STREAM) as taken:
+            try:
+                taken.bind((address, 0))
+            except OSError:
+                continue  # a machine without IPv6
+            taken.listen()
+            port = taken.getsockname()[1]
+            assert serve_commands.free_port(port, address) > port
 
 
 def test_bad_input_is_one_sentence_and_exit_code_2(

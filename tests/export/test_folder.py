@@ -102,6 +102,8 @@ def test_the_card_says_what_was_measured(run: Run) -> None:
     card = model_card(run, run.model(), Subnet(0.5))
     assert "| Scores | accuracy 0.8000" in card
     assert "on 12 dev examples |" in card
+    assert "| Layers | 4 (numbers 1, 2, 3, 4) |" in card
+    assert "| Layers | 1 (number 4) |" in model_card(run, run.model(), Subnet(0.5, 0.25))
     assert "| Heads in each | 3, 3, 3, 3 |" in card
     assert "3.00 ms at 8 tokens, batch 1" in card
     assert "million for 8 tokens" in card

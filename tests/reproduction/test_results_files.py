@@ -39,7 +39,9 @@ def test_a_result_comes_back_as_it_was(tmp_path):
 
 def test_a_field_that_recipes_did_not_have_yet_changes_no_budget():
     """Old seeds and new ones are averaged where they were trained alike."""
-    for result in read_results(ROOT / RESULTS_DIR):
+    results = read_results(ROOT / RESULTS_DIR)
+    assert results
+    for result in results:
         now = Recipe.model_validate(result.stages).model_dump(mode="json")
         assert result.budget == result.model_copy(update={"stages": now}).budget
         for stage in now["stages"]:

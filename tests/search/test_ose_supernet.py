@@ -17,7 +17,8 @@ from dynabert.errors import UserError
 from dynabert.evaluation import count_macs, evaluate, num_params, num_params_total
 from dynabert.examples import load_examples
 from dynabert.search.ose import MaximumPoint, Member, w_coefficient
-from dynabert.search.ose.carry_out import carry_out
+from dynabert.search.ose.assumptions import Assumptions, rank_agreement
+from dynabert.search.ose.carry_out import _agreement, carry_out
 from dynabert.search.ose.folder import (
     SUPERNET,
     discard_extraction,
@@ -306,6 +307,39 @@ def test_one_that_is_carried_out_is_not_discarded(run):
     assert not folder.path.exists()
     with pytest.raises(UserError, match="cannot remove o: No such file"):
         discard_extraction(folder)
+
+
+@pytest.mark.parametrize("error", [math.nan, math.inf])
+def test_an_error_that_is_no_number_is_told(run, error):
+    folder = open_extraction(run, "o", settings_of(), SUPERNET)
+    with pytest.raises(UserError, match=f"the error of {FULL.key} is {error}, which cannot be"):
+        folder.keep_error(FULL.key, error, 1.0)
+    assert folder.errors() == {}
+
+
+def test_a_score_of_zero_counts_in_the_agreement(run):
+    report = carried_out(run)
+    errors = {one.key: one.error for one in report.members if one.error is not None}
+    finalists = [
+        one.model_copy(update={"dev_loss": loss, "score": score})
+        for one, loss, score in zip(
+            [one for one in report.finalists if one.key in errors],
+            *((1.0, 2.0, 0.5), (0.0, 0.0, 0.3)),
+            strict=False,
+        )
+    ]
+    assert len(finalists) == 3
+    ordered = Assumptions(
+        params_inference=1.0,
+        params_error=-1.0,
+        inference_error=-1.0,
+        short_long={},
+        strongly_convex=False,
+    )
+    found = _agreement(ordered, finalists, errors)
+    measured = [errors[one.key] for one in finalists]
+    assert found.error_dev_loss == rank_agreement(measured, [1.0, 2.0, 0.5])
+    assert found.error_dev_metric == rank_agreement(measured, [0.0, 0.0, 0.3])
 
 
 def test_the_model_is_left_as_it_was(run):

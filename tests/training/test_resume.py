@@ -222,6 +222,22 @@ def test_unfinished_is_not_mixed_with_other_data(tiny_backbone: Path, tmp_path: 
         train(plan(data, tiny_backbone), tmp_path / "runs")
 
 
+def test_other_processes_share_the_work_otherwise(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Killed):
+        train(plan(data, tiny_backbone), tmp_path, kill_at(6))
+    path = unfinished_folder("r", tmp_path) / "plan.yaml"
+    text = path.read_text(encoding="utf-8")
+    line = "number of processes: 1\n"
+    path.write_text(text.replace(line, "number of processes: 2\n"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"with another number of processes \(2, now 1\)"):
+        train(plan(data, tiny_backbone), tmp_path)
+    path.write_text(text.replace(line, ""), encoding="utf-8")  # as it was once written
+    with pytest.raises(Killed):
+        train(plan(data, tiny_backbone), tmp_path, kill_at(8))
+
+
 def test_training_at_work_is_not_discarded(
     data: DataSource, tiny_backbone: Path, tmp_path: Path
 ) -> None:

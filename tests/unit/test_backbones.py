@@ -10,7 +10,7 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import datasets
@@ -133,15 +133,15 @@ def test_configuration_of_another_shape(tiny_backbone: Path, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def hub_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+def hub_address(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def change(address: str) -> None:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
-        hub.hub_answers.cache_clear()
+        monkeypatch.setattr(hub, "_answered", False)
+        monkeypatch.setattr(hub, "_silent_since", None)
 
-    yield change
-    hub.hub_answers.cache_clear()
+    return change
 
 
 def test_hub_that_answers_is_used(hub_address: Callable[[str], None]) -> None:
@@ -160,6 +160,25 @@ def test_hub_that_does_not_answer_is_left_alone(hub_address: Callable[[str], Non
         assert not hub.hub_answers()
     assert huggingface_hub.constants.is_offline_mode()
     assert datasets.config.HF_HUB_OFFLINE
+
+
+def test_a_hub_that_was_silent_is_asked_again(
+    hub_address: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        hub_address(f"http://127.0.0.1:{unheard.getsockname()[1]}")
+        assert not hub.hub_answers()
+    handler = http.server.BaseHTTPRequestHandler
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        assert not hub.hub_answers()  # not yet
+        monkeypatch.setattr(hub, "_SILENCE", 0.0)
+        assert hub.hub_answers()
+    assert not huggingface_hub.constants.is_offline_mode()
+    assert not datasets.config.HF_HUB_OFFLINE
 
 
 def test_where_a_backbone_is_takes_no_network(

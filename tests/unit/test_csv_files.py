@@ -65,6 +65,35 @@ def test_the_dev_rows_of_a_seed_stay_and_any_seed_draws(tmp_path: Path) -> None:
     assert len(drawn(2**100)) == 4
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_class_that_is_there_once_stays_in_training(seed: int, tmp_path: Path) -> None:
+    rows = "".join(f"text {n},{'pq'[n % 2]}\n" for n in range(27))
+    rare = "".join(f"rare {name},{name}\n" for name in "abc")
+    path = write(tmp_path / "t.csv", "text,label\n" + rows + rare)
+    data = load_csv(path, columns=CsvColumns(), seed=seed)
+    dev, train = list(data.dev["dev"]["text"]), list(data.train["text"])
+    assert data.task.labels == ("a", "b", "c", "p", "q")
+    assert set(data.train["label"]) == {0, 1, 2, 3, 4}
+    assert len(dev) == 3
+    assert len(set(dev) | set(train)) == len(dev) + len(train) == 30
+
+
+def test_where_every_class_is_there_once_no_dev_set_can_be_drawn(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "text,label\nx,a\ny,b\n")
+    with pytest.raises(UserError, match=r"has 2 rows, too few .*: every label is there once. Give"):
+        load_csv(path, columns=CsvColumns())
+
+
+def test_a_correlation_needs_two_labels_that_differ(tmp_path: Path) -> None:
+    rows = "".join(f"text {n},{n / 2}\n" for n in range(10))
+    path = write(tmp_path / "t.csv", "text,label\n" + rows)
+    columns = CsvColumns(regression=True)
+    assert len(load_csv(path, columns=columns).dev["dev"]) == 2
+    same = write(tmp_path / "d.csv", "text,label\nx,1.5\ny,1.50\n")
+    with pytest.raises(UserError, match=r"d.csv: every label of the dev set is 1.5; a correlation"):
+        load_csv(path, same, columns=columns)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -312,7 +312,7 @@ def _agreement(
     both = [
         (error, one)
         for one in finalists
-        if (error := errors.get(one.key)) is not None and one.score
+        if (error := errors.get(one.key)) is not None and one.score is not None
     ]
     return Agreement(
         params_inference=defined(assumptions.params_inference),

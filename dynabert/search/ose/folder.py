@@ -8,6 +8,7 @@ killed is taken up where it stopped.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -129,6 +130,16 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
         return found
 
     def keep_error(self, key: str, error: float, seconds: float) -> None:
+        """Write one down.
+
+        Raises:
+            UserError: it is not a number.
+        """
+        if not math.isfinite(error):
+            raise UserError(
+                f"extraction {self.name}: the error of {key} is {error}, which cannot be weighed. Leave it "
+                "out of the space, or train it with a smaller learning rate."
+            )
         line = _Error(key=key, error=error, seconds=seconds).model_dump_json()
         with (self.path / ERRORS).open("ab+") as file:
             if file.tell():  # the end of a line that was being written when a process was killed
@@ -194,10 +205,9 @@ def discard_extraction(folder: ExtractionFolder[SettingsT, ReportT]) -> None:
     Raises:
         UserError: it is under way, or cannot be removed.
     """
-    if folder.is_under_way:
-        raise UserError(f"extraction {folder.name} is under way; stop it first.")
     try:
-        shutil.rmtree(folder.path)
+        with alone(folder.path / _LOCK, f"extraction {folder.name} is under way; stop it first."):
+            shutil.rmtree(folder.path)
     except OSError as error:
         raise UserError(f"cannot remove {folder.name}: {error.strerror or error}.") from error
 

@@ -84,14 +84,16 @@ class Clock:
                 )
             else:
                 st.caption(f"Latencies are of the machine that trained this run: {trained}.")
-            busy = live.training_under_way()
+            busy = live.busy()
             about = (
                 f"Times every sub-network that was evaluated, with {wording.count(setup.tokens, 'token')}, "
                 f"{wording.count(setup.batch_size, 'text')} at a time. Other work on this machine makes them "
                 "longer."
             )
             if busy is not None:
-                about = f"Not while {wording.escape(busy)} is being trained: they would come out too long."
+                about = (
+                    f"Not while {wording.escape(busy)} is at work: they would come out too long."
+                )
             if st.button(
                 again,
                 icon=":material/timer:",

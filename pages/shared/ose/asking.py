@@ -208,7 +208,7 @@ def _extract(
         run.model(),
         known,
         command=shlex.join(
-            ["python", "-m", "dynabert", "ose", run.name, "--name", name, *settings.arguments()]
+            ["python", "-m", "dynabert", "ose", run.argument, "--name", name, *settings.arguments()]
         ),
         on_progress=lambda phase, done, total: report(_PHASES[phase], done, total),
     )
