@@ -28,7 +28,7 @@ def check_same_tokens(run: Run, tokens: int) -> None:
     if tokens != (own := tokens_of(run)):
         raise UserError(
             f"{run.name} counts costs for {own} tokens, got {tokens}; rows for another number are not "
-            "kept with it."
+            f"kept with it. Give --tokens {own}, or no --keep."
         )
 
 

@@ -72,10 +72,10 @@ def test_neurons_are_ranked_and_cut_at_every_width(open_app, tiny):
 
 
 def test_a_run_without_importance_says_what_can_be_said(open_app, tmp_path: Path, tiny_backbone):
-    write_tiny_run(tmp_path / "runs", tiny_backbone, "plain", rewired=False)
+    run = write_tiny_run(tmp_path / "runs", tiny_backbone, "plain", rewired=False)
     at = open_app(tmp_path / "runs", "importance", w="0.5")
     assert "was not rewired" in at.info[0].value
-    assert "python -m dynabert importance plain --measure" in at.info[0].value
+    assert f"python -m dynabert importance {run.argument} --measure" in at.info[0].value
     (figure,) = charts(at)
     gone = np.array(figure["data"][1]["marker"]["opacity"], bool).reshape(LAYERS, HEADS)
     assert (np.flatnonzero(~gone[0]) == [0, 1, 2]).all()

@@ -23,8 +23,12 @@ FLOORS = (
     ("backbones", "importance", "distillation"),
     ("attention_matching", "rewiring"),
     ("data",),
-    ("evaluation", "task_models"),
-    ("analysis", "runs"),  # an analysis may be of a run, and a run keeps what was analysed
+    ("evaluation", "task_models", "run_info"),
+    (
+        "analysis",
+        "runs",
+        "keeping",
+    ),  # an analysis may be of a run, and a run keeps what was analysed
     ("plots", "examples", "export"),
     ("web",),
     ("training",),
