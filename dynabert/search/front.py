@@ -19,7 +19,7 @@ from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.retiming import TIMES
 from dynabert.evaluation.table import result_row
 from dynabert.examples import RunExamples
-from dynabert.keeping import tokens_of, why_times_differ, without_times
+from dynabert.keeping import why_times_differ, without_times
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
 from dynabert.search.proposals import front
@@ -164,7 +164,7 @@ def keep_with_run(run: Run, search: Search, table: pd.DataFrame) -> int:
     """
     known = run.all_results
     new = table[~table["subnet"].isin(known["subnet"])]
-    if search.settings.tokens != tokens_of(run) or new.empty:
+    if search.settings.tokens != run.usual_tokens(known) or new.empty:
         return 0
     rows = new.reindex(columns=[*known.columns.union(["length_config"], sort=False)])
     if why_times_differ(run, search.settings.setup, str(table["machine"].iloc[0])) is not None:

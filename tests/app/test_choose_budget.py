@@ -203,7 +203,7 @@ def test_nothing_is_timed_beside_a_search(open_app, own_run):
     settings = SearchSettings(num_trials=5, tokens=8, num_examples=8)
     with open_search(own_run, "first", settings).at_work():
         at = open_app(own_run.folder.parent, "search", budget_ms="8")
-        assert "Nothing is timed while the search first is at work" in captions(at)
+        assert "Nothing is timed while the search first of tiny is at work" in captions(at)
         assert "budget-choose" not in [button.key for button in at.button]
         at = open_app(own_run.folder.parent, "search", budget_params="1")
         assert "budget-choose" in [button.key for button in at.button]

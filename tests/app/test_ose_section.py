@@ -169,7 +169,9 @@ def test_an_extraction_is_started_watched_and_shown(open_app, own_run):
     assert settings.margin == 0.1
     assert metric(at, "W") == f"{report.best.w:.3f}"
     assert "10% more than the largest costs" in " ".join(c.value for c in at.caption)
-    assert report.command.startswith("python -m dynabert ose tiny --name mine --widths")
+    assert report.command.startswith(
+        f"python -m dynabert ose {own_run.argument} --name mine --widths"
+    )
 
 
 def test_one_that_is_stopped_keeps_its_errors_and_goes_on(open_app, own_run, monkeypatch):
