@@ -118,7 +118,8 @@ def _read(path: Path, columns: CsvColumns) -> pd.DataFrame:
             raise UserError(f"{path}, row {empty[0]}: column {column!r} is empty.")
     if rows.empty:
         raise UserError(f"{path} has a header but no rows.")
-    return rows
+    # "text, label" with a space after the comma: no class of its own.
+    return rows.assign(**{columns.label: rows[columns.label].str.strip()})
 
 
 def _parse(path: Path) -> pd.DataFrame:

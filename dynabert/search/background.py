@@ -74,19 +74,20 @@ def measure_again(run: Run, search: Search, runs_dir: Path) -> None:
     """Forget what was measured of a search's best, and measure it anew; no trial is repeated.
 
     Raises:
-        UserError: as of `start_search`.
+        UserError: as of `start_search`, or the folder of the search cannot be written.
     """
     kept = search.folder / FRONT
     aside = kept.with_name(f"{FRONT}.before")
-    with suppress(FileNotFoundError):
-        kept.replace(aside)
-    try:
-        start_search(run, search.name, search.settings, runs_dir)
-    except UserError:
+    with _told(f"cannot measure {search.name} again"):
         with suppress(FileNotFoundError):
-            aside.replace(kept)
-        raise
-    aside.unlink(missing_ok=True)
+            kept.replace(aside)
+        try:
+            start_search(run, search.name, search.settings, runs_dir)
+        except UserError:
+            with suppress(FileNotFoundError):
+                aside.replace(kept)
+            raise
+        aside.unlink(missing_ok=True)
 
 
 def start_search(run: Run, name: str, settings: SearchSettings, runs_dir: Path) -> Search:

@@ -330,7 +330,7 @@ class Recorder:
 
     def cut(self, num_bytes: int) -> None:
         """Drop what was written after that point: it is about to happen again."""
-        if self.active and self.path.is_file():
+        if self.active and num_bytes < self.num_bytes:  # truncating would lengthen a shorter file
             with self.path.open("r+b") as file:
                 file.truncate(num_bytes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -80,6 +81,12 @@ def test_started_stopped_and_resumed_it_ends_with_a_measured_front(run):
     with search.at_work(), pytest.raises(UserError, match="is at work"):
         measure_again(run, search, runs_dir)
     assert (search.folder / FRONT).stat().st_mtime_ns == before
+    blocked = search.folder / f"{FRONT}.before"
+    (blocked / "full").mkdir(parents=True)  # nothing can be put aside under this name
+    with pytest.raises(UserError, match="cannot measure s again"):
+        measure_again(run, search, runs_dir)
+    assert (search.folder / FRONT).stat().st_mtime_ns == before
+    shutil.rmtree(blocked)
     measure_again(run, search, runs_dir)
     wait_for(lambda: watch(search).state == "done" or not watch(search).is_under_way)
     assert watch(search).state == "done", watch(search).log_tail()

@@ -26,6 +26,16 @@ def test_classes_are_sorted_and_words_stay_words(tmp_path: Path) -> None:
     assert data.task.metrics == ("accuracy", "f1_macro")
 
 
+def test_space_around_a_label_makes_no_class_of_its_own(tmp_path: Path) -> None:
+    train = write(tmp_path / "t.csv", "text,label\n x, pos\ny,neg\nz,pos \n")
+    dev = write(tmp_path / "d.csv", "text,label\nx,\tneg\n")
+    data = load_csv(train, dev, columns=CsvColumns())
+    assert data.task.labels == ("neg", "pos")
+    assert list(data.train["label"]) == [1, 0, 1]
+    assert list(data.dev["dev"]["label"]) == [0]
+    assert list(data.train["text"]) == [" x", "y", "z"]  # a text stays as it is
+
+
 def test_whole_numbers_sort_by_value(tmp_path: Path) -> None:
     rows = "".join(f"x,{label}\n" for label in (10, 9, -1))
     path = write(tmp_path / "t.csv", "text,label\n" + rows)
