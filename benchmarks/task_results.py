@@ -21,7 +21,7 @@ LISTS = ("heads", "neurons", "layers")
 LATENCIES = (
     "Latencies were measured when a run ended, on the machine named with it and beside whatever else it "
     "did; before 22 November 2026 a classifier's last layer computed more than its head reads. "
-    "`python -m dynabert sweep RUN --keep` measures anew."
+    "`python -m dynabert sweep RUN` measures anew; `--keep` keeps latencies of the run's own machine."
 )
 
 

@@ -14,13 +14,18 @@ from dynabert.evaluation.retiming import TIMES
 from dynabert.runs import Run
 
 
+def tokens_of(run: Run) -> int:
+    """Tokens that the costs of a run's results are counted for."""
+    return int(run.results["tokens"].iloc[0])
+
+
 def check_same_tokens(run: Run, tokens: int) -> None:
     """Refuse costs that would not compare with the run's.
 
     Raises:
         UserError: they are for another number of tokens.
     """
-    if tokens != (own := run.usual_tokens(run.results)):
+    if tokens != (own := tokens_of(run)):
         raise UserError(
             f"{run.name} counts costs for {own} tokens, got {tokens}; rows for another number are not "
             f"kept with it. Give --tokens {own}, or no --keep."

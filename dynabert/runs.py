@@ -61,6 +61,7 @@ ABLATION = "head_ablation.safetensors"
 
 _COMPLETE = {RECIPE, METRICS, RESULTS, "config.json", "model.safetensors", "tokenizer.json"}
 
+RUNS_DIR = Path("runs")  # where the command line keeps runs, unless told otherwise
 LONGEST_NAME = 64
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 
@@ -116,7 +117,7 @@ class Run:
     def argument(self) -> str:
         """What the command line finds it by: its name where `runs/` holds it, else its folder."""
         folder = self.folder.resolve()
-        return self.name if folder == (Path("runs") / self.name).resolve() else str(folder)
+        return self.name if folder == (RUNS_DIR / self.name).resolve() else str(folder)
 
     def model(self, device: str | torch.device = "cpu") -> TaskModel:
         """The trained elastic model, in float32, in eval mode; a new one on each call."""
@@ -327,6 +328,11 @@ def find_run(name_or_folder: str, runs_dir: Path) -> Run:
         return Run.load(name_or_folder)
     known = ", ".join(list_runs(runs_dir)) or "none yet"
     raise UserError(f"there is no run {name_or_folder!r}; runs in {runs_dir}: {known}.")
+
+
+def runs_dir_option(runs_dir: Path) -> list[str]:
+    """What a command needs to keep or find runs in that folder."""
+    return [] if runs_dir.resolve() == RUNS_DIR.resolve() else ["--runs-dir", str(runs_dir)]
 
 
 def unfinished_folder(name: str, runs_dir: Path) -> Path:

@@ -12,7 +12,7 @@ from dynabert.analysis.comparison import (
     why_not_comparable,
 )
 from dynabert.runs import Run, list_runs
-from dynabert.training.request import request_training
+from dynabert.training.again import train_again_command
 from pages.shared import cache, controls, found, notices, saving, state, wording
 
 HALF_WIDTH = Subnet(width_mult=0.5)
@@ -34,8 +34,8 @@ def choose_other() -> Run | None:
         )
         st.page_link("pages/train.py", label="Train and watch", icon=":material/model_training:")
         st.caption("Or in a terminal:")
-        plain = request_training(name="plain", recipe="vanilla-w")
-        st.code(plain.command(state.runs_dir()), language="bash", wrap_lines=True)
+        command = train_again_command(run, recipe="vanilla-w", name=f"{run.name[:55]}-plain")
+        st.code(command, language="bash", wrap_lines=True)
         return None
     given = state.recall("other")
     if given is not None and given not in others:

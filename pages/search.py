@@ -31,7 +31,8 @@ def choose(searches: list[WatchedSearch]) -> WatchedSearch:
 
 
 searches = find_searches(run)
-budget.offer(run, int(results["tokens"].iloc[0]), live.busy())
+busy = live.busy()
+budget.offer(run, run.usual_tokens(results), busy)
 
 st.subheader("Search for others")
 st.markdown(
@@ -65,4 +66,4 @@ idle = not any(one.is_under_way for one in searches)
 if idle:
     asking.offer(run, results, first=not searches)
 st.divider()
-ose.show(run, may_start=idle)
+ose.show(run, busy=busy)

@@ -11,9 +11,9 @@ from rich.markup import escape
 from dynabert.analysis.choices import closest
 from dynabert.analysis.rollout import MapKind
 from dynabert.cli.display import console
-from dynabert.cli.options import RUNS_DIR, Depth, RunName, RunsDir, Width, check_out_file
+from dynabert.cli.options import Depth, RunName, RunsDir, Width, check_out_file
 from dynabert.errors import UserError
-from dynabert.runs import find_run
+from dynabert.runs import RUNS_DIR, find_run
 from dynabert.web import AtlasView, atlas_page, read_atlas
 
 

@@ -14,12 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from dynabert.cli.display import TrainingDisplay, console
-from dynabert.cli.options import RUNS_DIR, AsJson, Batch, DataDir, RunName, RunsDir, check_data_dir
+from dynabert.cli.options import AsJson, Batch, DataDir, RunName, RunsDir, check_data_dir
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import PAPER_TOKENS
 from dynabert.examples import load_examples
 from dynabert.export import export_command
-from dynabert.runs import Run, find_run
+from dynabert.runs import RUNS_DIR, Run, find_run
 from dynabert.search.budget import Budget
 from dynabert.search.candidates import Option
 from dynabert.search.choice import Choice
@@ -86,8 +86,7 @@ def choose(
     opened = find_run(run, runs_dir)
     check_data_dir(opened, data_dir)
     if tokens is None:
-        own = int(opened.results["tokens"].iloc[0])
-        budget = replace(budget, tokens=own)
+        budget = replace(budget, tokens=opened.usual_tokens(opened.results))
     told = Console(stderr=True, highlight=False) if as_json else console
 
     def on_evaluated(rows: pd.DataFrame) -> None:

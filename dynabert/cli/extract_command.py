@@ -13,7 +13,6 @@ from rich.markup import escape
 
 from dynabert.cli.display import console, finite, in_figures, marked
 from dynabert.cli.options import (
-    RUNS_DIR,
     AsJson,
     DataDir,
     Depth,
@@ -30,7 +29,7 @@ from dynabert.evaluation.quality import further_metrics
 from dynabert.examples import RunExamples, load_examples
 from dynabert.export import CARD, Format, OnnxFacts, export_onnx, export_subnet, loading
 from dynabert.modeling.models import TaskModel
-from dynabert.runs import Run, find_run
+from dynabert.runs import RUNS_DIR, Run, find_run
 from dynabert.subnet import Subnet
 
 TELL_SECONDS = 2.0

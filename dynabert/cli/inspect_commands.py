@@ -26,7 +26,6 @@ from dynabert.cli.display import (
 from dynabert.cli.options import (
     ALL_DEPTHS,
     ALL_WIDTHS,
-    RUNS_DIR,
     AsJson,
     DataDir,
     Depth,
@@ -53,7 +52,7 @@ from dynabert.evaluation.table import sweep as sweep_subnets
 from dynabert.examples import RunExamples, load_examples
 from dynabert.importance import Granularity, Importance
 from dynabert.keeping import check_same_tokens, why_times_differ, without_times
-from dynabert.runs import Run, find_run, list_runs
+from dynabert.runs import RUNS_DIR, Run, find_run, list_runs
 from dynabert.training import calibrate
 from dynabert.training.events import Working
 from dynabert.training.plan import MAX_SEED
@@ -147,11 +146,18 @@ def sweep(
         batch_size=latency_batch,
     )
     check_tokens(opened.config.max_tokens, setup.tokens)
+    space = chosen_space(widths, depths, opened.config.shape)
+    different = None
     if keep:
         check_same_tokens(opened, setup.tokens)
+        machine = describe_machine(torch.device("cpu"))
+        if (different := why_times_differ(opened, setup, machine)) is not None:
+            console.print(
+                f"[yellow]Note:[/] latencies are measured but not kept: {escape(different)}.",
+                soft_wrap=True,
+            )
     examples = _examples(opened, data_dir, keep=keep)
     model = opened.model()
-    space = chosen_space(widths, depths, model.config.shape)
     subnets = [
         one for subnet in space for one in dropping(subnet, model.config.shape, drops=shares)
     ]
@@ -179,7 +185,6 @@ def sweep(
             results.to_parquet(out, index=False)
         console.print(f"Written to {out}.")
     if keep:
-        different = why_times_differ(opened, setup, describe_machine(model.device))
         opened.add_results(results if different is None else without_times(results))
         less = "" if different is None else f" without latencies: {escape(different)}"
         console.print(f"Kept with run {opened.name}{less}.", soft_wrap=True)

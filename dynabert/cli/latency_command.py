@@ -9,12 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from dynabert.cli.display import TrainingDisplay, console
-from dynabert.cli.options import RUNS_DIR, Batch, RunName, RunsDir
+from dynabert.cli.options import Batch, RunName, RunsDir
 from dynabert.evaluation.cost import count_macs
 from dynabert.evaluation.latency_parts import REPEATS, measure_latency_table
 from dynabert.evaluation.latency_table import MOST_ERROR, LatencyTable, keep_latency_table
 from dynabert.modeling.models import TaskModel
-from dynabert.runs import Run, find_run
+from dynabert.runs import RUNS_DIR, Run, find_run
 from dynabert.subnet import Subnet
 from dynabert.training.events import Working
 from dynabert.training.plan import MAX_SEED

@@ -63,14 +63,17 @@ ChosenPrecision = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-RUNS_DIR = Path("runs")
 ALL_WIDTHS = ",".join(map(str, PAPER_WIDTHS))
 ALL_DEPTHS = ",".join(map(str, PAPER_DEPTHS))
 
 
 def as_typed() -> str:
     """The command that is being carried out, for the record."""
-    return shlex.join(["python", "-m", "dynabert", *sys.argv[1:]])
+    processes = os.environ.get("WORLD_SIZE", "1")  # as `accelerate launch` tells each of them
+    start = (
+        ["python"] if processes == "1" else ["accelerate", "launch", "--num_processes", processes]
+    )
+    return shlex.join([*start, "-m", "dynabert", *sys.argv[1:]])
 
 
 def chosen_subnet(width: float, depth: float, key: str | None) -> Subnet:

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from dynabert.cli.display import console, marked
 from dynabert.cli.options import (
-    RUNS_DIR,
     Batch,
     DataDir,
     Drops,
@@ -32,7 +31,7 @@ from dynabert.cli.ose_options import (
     with_progress,
 )
 from dynabert.export import export_command
-from dynabert.runs import Run, find_run
+from dynabert.runs import RUNS_DIR, Run, find_run
 from dynabert.search.objectives import Cost
 from dynabert.search.ose.carry_out import carry_out
 from dynabert.search.ose.folder import SUPERNET, open_extraction

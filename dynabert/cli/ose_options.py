@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -93,7 +94,8 @@ def show_found(
     found = list_extractions(run, kind)
     if not found:
         console.print(
-            f"{run.name} has no such extractions yet. Begin one: python -m dynabert {verb} {run.argument}",
+            f"{run.name} has no such extractions yet. Begin one: python -m dynabert {verb} "
+            f"{escape(shlex.quote(run.argument))}",
             soft_wrap=True,
         )
     for folder in found:

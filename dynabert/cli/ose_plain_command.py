@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dynabert.cli.display import console, marked
-from dynabert.cli.options import RUNS_DIR, DataDir, RunName, RunsDir, whole_numbers
+from dynabert.cli.options import DataDir, RunName, RunsDir, whole_numbers
 from dynabert.cli.ose_options import (
     ExtractionName,
     Margin,
@@ -30,7 +30,7 @@ from dynabert.modeling.architecture import (
     BORT_VOCABULARY,
     Architecture,
 )
-from dynabert.runs import Run, find_run
+from dynabert.runs import RUNS_DIR, Run, find_run
 from dynabert.search.ose.folder import PLAIN, open_extraction
 from dynabert.search.ose.full_training import training_command
 from dynabert.search.ose.plain import carry_out_plain

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table as TerminalTable
 
 from dynabert.cli.display import TrainingDisplay, clock, console
-from dynabert.cli.options import RUNS_DIR, ChosenPrecision, RunsDir
+from dynabert.cli.options import ChosenPrecision, RunsDir
 from dynabert.cli.stopping import interruptible
 from dynabert.errors import UserError, explain
 from dynabert.reproduction.compare import Comparison
@@ -43,6 +43,7 @@ from dynabert.reproduction.results import RESULTS_DIR, backbone_name, read_resul
 from dynabert.reproduction.standing import kind_of, seconds_left, seconds_of, standing_of
 from dynabert.reproduction.tables import find
 from dynabert.reproduction.timing import time_results
+from dynabert.runs import RUNS_DIR
 from dynabert.training.events import Event, Working
 from dynabert.training.plan import MAX_SEED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Literal
 
 import pandas as pd
@@ -11,7 +12,6 @@ from rich.table import Table
 
 from dynabert.cli.display import TrainingDisplay, console, marked, on_all_splits
 from dynabert.cli.options import (
-    RUNS_DIR,
     Batch,
     DataDir,
     RunName,
@@ -21,7 +21,7 @@ from dynabert.cli.options import (
 )
 from dynabert.errors import UserError
 from dynabert.examples import load_examples
-from dynabert.runs import Run, find_run
+from dynabert.runs import RUNS_DIR, Run, find_run
 from dynabert.search.front import (
     batch_sizes_of,
     cheapest_within,
@@ -116,6 +116,13 @@ def search(
         typer.Option(help="Mutations and crossovers of a generation, for method evolution."),
     ] = (MUTATIONS, CROSSOVERS),
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of proposals and examples.")] = 0,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--measure-again",
+            help="Measure its best anew, for example where the machine was busy; no trial is repeated.",
+        ),
+    ] = False,
     show: Annotated[
         bool, typer.Option("--show", help="Only list the run's searches and their best.")
     ] = False,
@@ -188,6 +195,7 @@ def search(
             found,
             model,
             loaded,
+            again=again,
             on_progress=lambda phase, done, total: display(
                 Working(what=phase, done=done, total=total)
             ),
@@ -261,7 +269,8 @@ def _show(run: Run, within: float) -> None:
         console.print(f"[red]Left out: {escape(reason)}[/]", soft_wrap=True)
     if not searches:
         console.print(
-            f"{run.name} has no searches yet. Begin one: python -m dynabert search {run.argument}",
+            f"{run.name} has no searches yet. Begin one: python -m dynabert search "
+            f"{escape(shlex.quote(run.argument))}",
             soft_wrap=True,
         )
     for search in searches:

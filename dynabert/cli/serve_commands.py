@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 
 from dynabert.cli.display import console
-from dynabert.cli.options import RUNS_DIR, RunsDir
+from dynabert.cli.options import RunsDir
 from dynabert.errors import UserError
+from dynabert.runs import RUNS_DIR
 
 APP_FILE = Path(__file__).resolve().parents[2] / "app.py"
 RUNS_DIR_VARIABLE = "DYNABERT_RUNS_DIR"
@@ -85,14 +86,14 @@ def free_port(first: int, address: str, tries: int = 50) -> int:
         why = getattr(error, "strerror", None) or error
         raise UserError(f"no address {address!r}: {why}.") from error
     # Of a name that means both, such as localhost, the older kind, as before.
-    family, *_, host = min(found, key=lambda one: one[0] != socket.AF_INET)
+    family, *_, place = min(found, key=lambda one: one[0] != socket.AF_INET)
     for port in range(first, min(first + tries, 65536)):
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((host[0], port))
+                probe.bind((place[0], port, *place[2:]))  # of an IPv6 address also its scope
             except OSError as error:
-                if error.errno == errno.EADDRNOTAVAIL:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                     raise UserError(f"{address!r} is no address of this machine.") from error
                 continue
             return port

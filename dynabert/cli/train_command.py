@@ -19,11 +19,11 @@ from dynabert.cli.data_options import (
     csv_options,
 )
 from dynabert.cli.display import TrainingDisplay, console, results_table
-from dynabert.cli.options import RUNS_DIR, ChosenPrecision, RunsDir, as_typed
+from dynabert.cli.options import ChosenPrecision, RunsDir, as_typed
 from dynabert.cli.stopping import interruptible
 from dynabert.errors import UserError, explain
 from dynabert.evaluation.latency import LatencySetup
-from dynabert.runs import check_run_name
+from dynabert.runs import RUNS_DIR, check_run_name
 from dynabert.training import TrainingPlan, discard_unfinished, find_recipe
 from dynabert.training import train as carry_out
 from dynabert.training.recipe import Recipe

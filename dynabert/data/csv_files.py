@@ -43,15 +43,14 @@ def load_csv(
     """
     _check_choice(columns)
     train_rows = _read(train_file, columns)
-    notices = []
+    drawn, notices = dev_file is None, []
+    labels = _labels(train_rows, columns, train_file)
     if dev_file is None:
         dev_rows = _set_aside(train_rows, columns, seed, train_file)
-        labels = _labels(train_rows, columns, train_file)
         train_rows = train_rows.drop(dev_rows.index)
         notices.append(f"no dev file: {len(dev_rows)} rows drawn with seed {seed} are the dev set")
         dev_where = str(train_file)
     else:
-        labels = _labels(train_rows, columns, train_file)
         dev_rows, dev_where = _read(dev_file, columns), str(dev_file)
     task = Task(
         name=train_file.stem,
@@ -65,7 +64,7 @@ def load_csv(
     if columns.regression and len(set(dev["label"])) < 2:
         raise UserError(
             f"{dev_where}: every label of the dev set is {dev['label'][0]:g}; a correlation needs two "
-            f"that differ. Give {'a' if dev_file is None else 'another'} dev file."
+            f"that differ. Give {'a dev file, or draw with another --seed' if drawn else 'another dev file'}."
         )
     return TaskData(
         task=task,
@@ -177,8 +176,8 @@ def _classes(labels: Sequence[str], path: Path) -> tuple[str, ...]:
     found = set(labels)
     if not 2 <= len(found) <= 1000:
         raise UserError(
-            f"{path} has {len(found)} different labels; classification needs 2 to 1000 "
-            "(for numbers to predict, choose regression)."
+            f"{path} has {len(found)} different label{'' if len(found) == 1 else 's'}; classification "
+            "needs 2 to 1000 (for numbers to predict, choose regression)."
         )
     if all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in found):
         return tuple(sorted(found, key=lambda label: (int(label), label)))

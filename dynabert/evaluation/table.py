@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -34,12 +35,14 @@ def sweep(
     and macs (for one sentence of that many tokens), latency_ms, latency_ms_iqr, latency_batch_size.
     other_splits: further ones by their names (of MNLI, the mismatched genres), for columns such as
     accuracy_mismatched; everything else is of the split.
-    latency: how to measure it; None leaves its columns empty.
+    latency: how to measure it; None leaves its columns empty, and MACs are of 128 tokens or as many as
+    the model reads.
     on_progress: called with a phase ("evaluate", "latency"), what is done, and the total.
     """
     subnets = list(subnets)
     splits = (split, *(other_splits or {}).values())
-    setup = latency or DEFAULT_SETUP
+    tokens = min(DEFAULT_SETUP.tokens, model.config.max_tokens)
+    setup = latency or replace(DEFAULT_SETUP, tokens=tokens)
 
     def report(phase: str, total: int) -> Callable[[int], None] | None:
         return None if on_progress is None else lambda done: on_progress(phase, done, total)

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from dynabert.errors import UserError
 from dynabert.files import write_text_atomically
 from dynabert.processes import StartedProcess, exclusively, launch, log_tail, start_time
-from dynabert.runs import Run, list_runs
+from dynabert.runs import Run, list_runs, runs_dir_option
 from dynabert.search.front import FRONT, current_front
 from dynabert.search.search import SEARCHES, Search, list_searches, open_search
 from dynabert.search.settings import SearchSettings
@@ -43,6 +43,8 @@ class WatchedSearch:
 
     search: Search
     state: State
+    # Its best were measured, and a process that should have done it again did not.
+    failed_to_measure_again: bool = False
 
     @property
     def is_under_way(self) -> bool:
@@ -55,7 +57,7 @@ class WatchedSearch:
 
 def watch(search: Search) -> WatchedSearch:
     """How far a search is."""
-    process = _read(search.folder)
+    process, failed = _read(search.folder), False
     state: State
     if process is not None and process.is_alive:
         state = "stopping" if process.asked_to_stop else "searching"
@@ -64,34 +66,36 @@ def watch(search: Search) -> WatchedSearch:
     elif search.is_under_way:
         state = "elsewhere"
     elif current_front(search) is not None:
-        state = "done"
+        state, failed = "done", process is not None and _left_no_front(search, process)
     else:
         state = "died" if process is not None and not process.asked_to_stop else "stopped"
-    return WatchedSearch(search=search, state=state)
+    return WatchedSearch(search=search, state=state, failed_to_measure_again=failed)
+
+
+def _left_no_front(search: Search, process: StartedProcess) -> bool:
+    """Whether a process that has ended wrote no front, and was not asked to stop."""
+    with suppress(FileNotFoundError):
+        written = (search.folder / FRONT).stat().st_mtime
+        # Loading the network takes longer than the system's clocks may differ.
+        return written < process.started + 1 and not process.asked_to_stop
+    return False
 
 
 def measure_again(run: Run, search: Search, runs_dir: Path) -> None:
-    """Forget what was measured of a search's best, and measure it anew; no trial is repeated.
+    """Measure a search's best anew; no trial is repeated, and what was measured stays until then.
 
     Raises:
-        UserError: as of `start_search`, or the folder of the search cannot be written.
+        UserError: as of `start_search`.
     """
-    kept = search.folder / FRONT
-    aside = kept.with_name(f"{FRONT}.before")
-    with _told(f"cannot measure {search.name} again"):
-        with suppress(FileNotFoundError):
-            kept.replace(aside)
-        try:
-            start_search(run, search.name, search.settings, runs_dir)
-        except UserError:
-            with suppress(FileNotFoundError):
-                aside.replace(kept)
-            raise
-        aside.unlink(missing_ok=True)
+    start_search(run, search.name, search.settings, runs_dir, measure_again=True)
 
 
-def start_search(run: Run, name: str, settings: SearchSettings, runs_dir: Path) -> Search:
+def start_search(
+    run: Run, name: str, settings: SearchSettings, runs_dir: Path, *, measure_again: bool = False
+) -> Search:
     """Begin a search, or let one of that name and these settings go on.
+
+    measure_again: its best are measured in any case.
 
     Raises:
         UserError: a training or another search is under way in this runs folder, or the settings
@@ -106,7 +110,10 @@ def start_search(run: Run, name: str, settings: SearchSettings, runs_dir: Path) 
         command = search_command(run, name, settings, runs_dir)
         search = open_search(run, name, settings, command=command)
         arguments = ["search", str(run.folder.resolve()), "--name", name]
-        process = launch([*arguments, *search.settings.arguments()], search.folder / LOG)
+        arguments += search.settings.arguments()
+        if measure_again:
+            arguments.append("--measure-again")
+        process = launch(arguments, search.folder / LOG)
         try:
             started = StartedProcess(pid=process.pid, started=start_time(process))
             write_text_atomically(search.folder / PROCESS, started.model_dump_json())
@@ -121,9 +128,7 @@ def start_search(run: Run, name: str, settings: SearchSettings, runs_dir: Path) 
 def search_command(run: Run, name: str, settings: SearchSettings, runs_dir: Path) -> str:
     """The same as a line for a terminal."""
     words = ["python", "-m", "dynabert", "search", run.name, "--name", name, *settings.arguments()]
-    if runs_dir.resolve() != Path("runs").resolve():
-        words += ["--runs-dir", str(runs_dir)]
-    return shlex.join(words)
+    return shlex.join([*words, *runs_dir_option(runs_dir)])
 
 
 def stop_search(search: Search) -> None:

@@ -19,7 +19,7 @@ from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.retiming import TIMES
 from dynabert.evaluation.table import result_row
 from dynabert.examples import RunExamples
-from dynabert.keeping import why_times_differ, without_times
+from dynabert.keeping import tokens_of, why_times_differ, without_times
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
 from dynabert.search.proposals import front
@@ -52,6 +52,7 @@ def measure_front(
     examples: RunExamples,
     *,
     batch_sizes: Sequence[int] | None = None,
+    again: bool = False,
     on_progress: OnProgress = lambda phase, done, total: None,
 ) -> pd.DataFrame:
     """A row for each sub-network on a search's front, and one for the largest that it could find.
@@ -62,6 +63,7 @@ def measure_front(
     (all timed in turn, again and again in new order), `searched_quality` and `searched_cost` as the
     search had them, `num_trials` that the search had finished of `wanted_trials`, and the `machine`.
     batch_sizes: left out, those of `BATCH_SIZES` and of the search.
+    again: also where all that was measured before.
 
     Raises:
         UserError: nothing was tried yet.
@@ -70,7 +72,7 @@ def measure_front(
         batch_sizes = sorted({*BATCH_SIZES, search.settings.batch_size})
     with search.at_work(), (search.folder / _LOCK).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if (kept := current_front(search)) is not None:
+        if not again and (kept := current_front(search)) is not None:
             return kept
         table = _measured(search, model, examples, batch_sizes, on_progress)
         partial = search.folder / f"{FRONT}.{os.getpid()}.partial"
@@ -164,7 +166,7 @@ def keep_with_run(run: Run, search: Search, table: pd.DataFrame) -> int:
     """
     known = run.all_results
     new = table[~table["subnet"].isin(known["subnet"])]
-    if search.settings.tokens != run.usual_tokens(known) or new.empty:
+    if search.settings.tokens != tokens_of(run) or new.empty:
         return 0
     rows = new.reindex(columns=[*known.columns.union(["length_config"], sort=False)])
     if why_times_differ(run, search.settings.setup, str(table["machine"].iloc[0])) is not None:

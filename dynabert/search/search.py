@@ -155,7 +155,10 @@ def open_search(run: Run, name: str, settings: SearchSettings, *, command: str =
                 f"{run.name} has a search {name!r} with other settings ({different}); give the same ones "
                 "to go on, or another name."
             )
-        info = search.info.model_copy(update={"settings": settings})  # it may be given more trials
+        changes: dict[str, object] = {"settings": settings}
+        if command and settings.num_trials != search.settings.num_trials:
+            changes["command"] = command  # the earlier one would ask for other trials than these
+        info = search.info.model_copy(update=changes)
     else:
         info = SearchInfo(
             settings=settings,

@@ -67,7 +67,8 @@ def check_same_plan(plan: TrainingPlan, found: Mapping[str, Any], workspace: Wor
         return
     with reading(path):
         earlier = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    earlier.setdefault(PROCESSES, 1)  # before it was written down
+    if PROCESSES in values:  # once it was not written down: nobody knows
+        earlier.setdefault(PROCESSES, values[PROCESSES])
     earlier["recipe"] = in_todays_words(earlier.get("recipe"))
     different = [name for name, value in values.items() if earlier.get(name) != value]
     if different:

@@ -14,7 +14,7 @@ from dynabert.data.augmentation import check_augmentable
 from dynabert.data.source import DataSource
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError, explain_plainly
-from dynabert.runs import check_run_name
+from dynabert.runs import check_run_name, runs_dir_option
 from dynabert.training.augmented import find_augmentation
 from dynabert.training.plan import MAX_SEED
 from dynabert.training.presets import RECIPES
@@ -94,9 +94,7 @@ class TrainingRequest(BaseModel):
             arguments += ["--num-train", str(self.num_train)]
         if self.half:
             arguments.append("--half")
-        if runs_dir.resolve() != Path("runs").resolve():  # where the command line keeps runs
-            arguments += ["--runs-dir", str(runs_dir)]
-        return arguments
+        return [*arguments, *runs_dir_option(runs_dir)]
 
     def command(self, runs_dir: Path) -> str:
         """The same as a line for a terminal."""

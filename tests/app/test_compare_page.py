@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -59,9 +60,17 @@ def test_the_other_run_is_part_of_the_link(open_app, two):
 def test_one_run_alone_says_how_to_get_another(open_app, tiny):
     at = open_app(tiny.folder.parent, "compare")
     assert "no second run" in at.info[0].value
-    command = at.code[0].value
-    assert command.startswith("python -m dynabert train teaching")
-    assert command.endswith(f"--runs-dir {tiny.folder.parent}")
+    words = shlex.split(at.code[0].value)
+    # Its scores can be compared with this run's.
+    data = tiny.info.data.arguments()
+    assert words[: 4 + len(data)] == ["python", "-m", "dynabert", "train", *data]
+    options = dict(zip(words[4 + len(data) :: 2], words[5 + len(data) :: 2], strict=True))
+    assert options == {
+        "--backbone": tiny.info.backbone,
+        "--recipe": "vanilla-w",
+        "--name": "tiny-plain",
+        "--runs-dir": str(tiny.folder.parent),
+    }
 
 
 def test_runs_that_share_little_say_so(open_app, two, tiny_backbone):

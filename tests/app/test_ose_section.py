@@ -229,7 +229,10 @@ def test_while_a_search_is_at_work_nothing_is_started(open_app, own_run):
     with open_search(own_run, "s", settings).at_work():
         at = open_app(own_run.folder.parent, "search")
         said = [info.value for info in at.info]
-        assert "An extraction can be started when the search has ended." in said
+        assert (
+            "An extraction measures latency; it can be started when the search s of tiny has ended."
+            in said
+        )
         assert "ose-start" not in [button.key for button in at.button]
         open_extraction(own_run, "begun", ask_ose(**begun), SUPERNET)
         assert at.run().button(key="ose-resume").disabled

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from dynabert import DynaBertForSequenceClassification, Subnet
 from dynabert.cli import inspect_commands, serve_commands
 from dynabert.cli.main import app
+from dynabert.cli.options import as_typed
 from dynabert.errors import UserError
 from dynabert.evaluation import evaluate
 from dynabert.examples import load_examples
@@ -123,6 +124,10 @@ def test_sweep_writes_and_keeps_rows(runs_dir: Path, tmp_path: Path) -> None:
     [
         (("--tokens", "100000"), r"this model reads at most \d+ tokens, got 100000"),
         (("--tokens", "0"), "tokens must be at least 1, got 0"),
+        (
+            ("--widths", "1,x", "--data-dir", "nowhere"),
+            "--widths takes numbers separated by commas",
+        ),
         (("--keep",), "cannot write to .*tiny, where the result would be kept"),
     ],
 )
@@ -372,6 +377,30 @@ def test_an_address_of_either_kind_finds_its_port() -> None:
             taken.listen()
             port = taken.getsockname()[1]
             assert serve_commands.free_port(port, address) > port
+
+
+def test_an_address_without_its_scope_is_no_full_port() -> None:
+    try:
+        socket.getaddrinfo("fe80::1", None, type=socket.SOCK_STREAM)
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+    except OSError:
+        pytest.skip("a machine without IPv6")
+    with pytest.raises(UserError, match="'fe80::1' is no address of this machine"):
+        serve_commands.free_port(8501, "fe80::1")
+
+
+@pytest.mark.parametrize(
+    ("processes", "start"),
+    [(None, "python -m"), ("1", "python -m"), ("2", "accelerate launch --num_processes 2 -m")],
+)
+def test_the_command_that_is_kept_starts_as_many_processes(
+    monkeypatch: pytest.MonkeyPatch, processes: str | None, start: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["dynabert", "train", "my film.csv"])
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    if processes is not None:
+        monkeypatch.setenv("WORLD_SIZE", processes)
+    assert as_typed() == f"{start} dynabert train 'my film.csv'"
 
 
 def test_bad_input_is_one_sentence_and_exit_code_2(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -134,9 +135,12 @@ def test_a_killed_search_goes_on(run):
     assert [trial.number for trial in found.trials] == [*range(len(before) + 3)]
 
 
-def test_a_run_without_searches_says_how_to_begin(run):
-    begin = f"no searches yet. Begin one: python -m dynabert search {run.argument}"
-    assert begin in search(run, "--show").output.replace("\n", " ")
+def test_a_run_without_searches_says_how_to_begin(run, tmp_path):
+    folder = tmp_path / "my runs [old]" / "tiny"
+    shutil.copytree(run.folder, folder)
+    begin = f"no searches yet. Begin one: python -m dynabert search '{folder}'"
+    shown = CliRunner().invoke(app, ["search", str(folder), "--show"])
+    assert begin in shown.output.replace("\n", " ")
 
 
 def test_a_small_space_says_that_it_is_exhausted(run):

@@ -83,8 +83,10 @@ def test_a_search_that_was_cut_off_goes_on_as_if_it_had_not_been(run, tmp_path, 
 def test_more_trials_continue_a_search_and_other_settings_do_not(run):
     search = open_search(run, "s", SETTINGS, command="first")
     first = do(search, run)
-    more = open_search(run, "s", SETTINGS.model_copy(update={"num_trials": 20}))
-    assert more.info.command == "first"
+    assert open_search(run, "s", SETTINGS, command="the same").info.command == "first"
+    more = SETTINGS.model_copy(update={"num_trials": 20})
+    more = open_search(run, "s", more, command="for 20")
+    assert more.info.command == "for 20"  # the first would not go on to them
     trials = do(more, run)
     assert trials[:18] == first
     assert len(trials) == 20

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from dynabert.cli.main import app
 from dynabert.errors import UserError
+from dynabert.examples import load_examples
 from dynabert.processes import StartedProcess
 from dynabert.runs import Run
 from dynabert.search import background
@@ -25,7 +26,8 @@ from dynabert.search.background import (
     stop_search,
     watch,
 )
-from dynabert.search.front import FRONT, read_front
+from dynabert.search.front import FRONT, measure_front, read_front
+from dynabert.search.loop import run_search
 from dynabert.search.search import Search, list_searches, open_search
 from dynabert.search.settings import SearchSettings
 
@@ -81,21 +83,37 @@ def test_started_stopped_and_resumed_it_ends_with_a_measured_front(run):
     with search.at_work(), pytest.raises(UserError, match="is at work"):
         measure_again(run, search, runs_dir)
     assert (search.folder / FRONT).stat().st_mtime_ns == before
-    blocked = search.folder / f"{FRONT}.before"
-    (blocked / "full").mkdir(parents=True)  # nothing can be put aside under this name
-    with pytest.raises(UserError, match="cannot measure s again"):
-        measure_again(run, search, runs_dir)
-    assert (search.folder / FRONT).stat().st_mtime_ns == before
-    shutil.rmtree(blocked)
     measure_again(run, search, runs_dir)
-    wait_for(lambda: watch(search).state == "done" or not watch(search).is_under_way)
+    assert watch(search).state == "measuring"
+    assert (search.folder / FRONT).stat().st_mtime_ns == before  # it stays until there is another
+    wait_for(lambda: not watch(search).is_under_way)
     assert watch(search).state == "done", watch(search).log_tail()
+    assert not watch(search).failed_to_measure_again
     assert (search.folder / FRONT).stat().st_mtime_ns > before
     assert search.trials == tried
-    assert not (search.folder / f"{FRONT}.before").exists()
     assert "front of" in watched.log_tail()
     discard_search(watched.search)
     assert find_searches(run) == []
+
+
+def test_measuring_again_that_comes_to_nothing_leaves_what_was_measured(run):
+    search = open_search(run, "s", SETTINGS)
+    model, examples = run.model(), load_examples(run)
+    run_search(search, model, examples)
+    measure_front(search, model, examples)
+    before = read_front(search)
+    assert not watch(search).failed_to_measure_again
+    file = run.info.data.csv.train_file
+    aside = file.rename(file.with_suffix(".aside"))  # its process will refuse
+    try:
+        measure_again(run, search, run.folder.parent)
+        wait_for(lambda: not watch(search).is_under_way)
+    finally:
+        aside.rename(file)
+    watched = watch(search)
+    assert (watched.state, watched.failed_to_measure_again) == ("done", True)
+    assert "there is no file" in " ".join(watched.log_tail().split())
+    pd.testing.assert_frame_equal(read_front(search), before)
 
 
 def test_a_killed_process_is_told_from_a_stopped_one(run):

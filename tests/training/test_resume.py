@@ -233,7 +233,9 @@ def test_other_processes_share_the_work_otherwise(
     path.write_text(text.replace(line, "number of processes: 2\n"), encoding="utf-8")
     with pytest.raises(UserError, match=r"with another number of processes \(2, now 1\)"):
         train(plan(data, tiny_backbone), tmp_path)
-    path.write_text(text.replace(line, ""), encoding="utf-8")  # as it was once written
+    path.write_text(
+        text.replace(line, ""), encoding="utf-8"
+    )  # as it was once written: nobody knows
     with pytest.raises(Killed):
         train(plan(data, tiny_backbone), tmp_path, kill_at(8))
 

@@ -139,7 +139,7 @@ def hub_address(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
         monkeypatch.setattr(hub, "_answered", False)
-        monkeypatch.setattr(hub, "_silent_since", None)
+        monkeypatch.setattr(hub, "_silence", None)
 
     return change
 
@@ -175,10 +175,29 @@ def test_a_hub_that_was_silent_is_asked_again(
         address = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
         assert not hub.hub_answers()  # not yet
-        monkeypatch.setattr(hub, "_SILENCE", 0.0)
+        monkeypatch.setattr(hub, "_SECONDS_OF_SILENCE", 0.0)
         assert hub.hub_answers()
     assert not huggingface_hub.constants.is_offline_mode()
     assert not datasets.config.HF_HUB_OFFLINE
+
+
+def test_what_the_visitor_said_of_data_sets_stays_after_a_silence(
+    hub_address: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "_SECONDS_OF_SILENCE", 0.0)
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        hub_address(f"http://127.0.0.1:{unheard.getsockname()[1]}")
+        monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)  # HF_DATASETS_OFFLINE=1
+        assert not hub.hub_answers()
+    handler = http.server.BaseHTTPRequestHandler
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        assert hub.hub_answers()
+    assert not huggingface_hub.constants.is_offline_mode()
+    assert datasets.config.HF_HUB_OFFLINE
 
 
 def test_where_a_backbone_is_takes_no_network(

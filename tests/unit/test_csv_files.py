@@ -94,6 +94,12 @@ def test_where_every_class_is_there_once_no_dev_set_can_be_drawn(tmp_path: Path)
         load_csv(path, columns=CsvColumns())
 
 
+def test_numbers_to_predict_are_no_classes(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "text,label\n" + "".join(f"x,{n}.5\n" for n in range(1001)))
+    with pytest.raises(UserError, match=r"1001 different labels; .* choose regression"):
+        load_csv(path, columns=CsvColumns())
+
+
 def test_a_correlation_needs_two_labels_that_differ(tmp_path: Path) -> None:
     rows = "".join(f"text {n},{n / 2}\n" for n in range(10))
     path = write(tmp_path / "t.csv", "text,label\n" + rows)
@@ -112,8 +118,7 @@ def test_a_correlation_needs_two_labels_that_differ(tmp_path: Path) -> None:
         ("text,label\nx,1\ny,\n", "row 3: column 'label' is empty"),
         ("text,label\n", "has a header but no rows"),
         ("", "is not a readable CSV file"),
-        ("text,label\nx,1\ny,1\nz,1\n", "1 different labels; classification needs 2 to 1000"),
-        ("text,label\nx,1\n", "has 1 rows, too few to set a dev set aside"),
+        ("text,label\nx,1\ny,1\nz,1\n", "1 different label; classification needs 2 to 1000"),
         ("text,label\nx,1,2\ny,0,3\n", "row 2: 3 fields, but the header has 2; put a text with"),
         ('text,label\n"x\ny",1\n\ny,0,3\n', "row 4: 3 fields, but the header has 2"),
         ("text,label\nx,1\n\n  \ny\n", "row 5: column 'label' is empty"),

@@ -137,8 +137,8 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
         """
         if not math.isfinite(error):
             raise UserError(
-                f"extraction {self.name}: the error of {key} is {error}, which cannot be weighed. Leave it "
-                "out of the space, or train it with a smaller learning rate."
+                f"extraction {self.name}: the error of {key} is {error}, which cannot be weighed. Give a "
+                "space without it, and another name."
             )
         line = _Error(key=key, error=error, seconds=seconds).model_dump_json()
         with (self.path / ERRORS).open("ab+") as file:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-
 from dynabert.modeling.architecture import Architecture
 from dynabert.runs import LONGEST_NAME, Run
+from dynabert.training.again import train_again_command
 
 
 def training_command(run: Run, key: str) -> str:
@@ -13,9 +12,9 @@ def training_command(run: Run, key: str) -> str:
     terminal."""
     one = Architecture.parse(key)
     sizes = {"layers": one.layers, "heads": one.heads, "hidden": one.hidden, "neurons": one.neurons}
-    words = ["python", "-m", "dynabert", "train", *run.info.data.arguments()]
-    words += ["--backbone", run.info.backbone, "--recipe", "plain-student"]
-    for name, size in sizes.items():
-        words += ["--set", f"reduce.{name}={size}"]
-    name = f"{run.name[: LONGEST_NAME - len(key) - 1]}-{key}"
-    return shlex.join([*words, "--name", name])
+    return train_again_command(
+        run,
+        recipe="plain-student",
+        name=f"{run.name[: LONGEST_NAME - len(key) - 1]}-{key}",
+        changes=[f"reduce.{name}={size}" for name, size in sizes.items()],
+    )

@@ -53,7 +53,7 @@ def offer_stop(run: Run) -> None:
 
 
 def offer_to_go_on(
-    run: Run, folder: ExtractionFolder[SupernetSettings, Report], *, may_start: bool
+    run: Run, folder: ExtractionFolder[SupernetSettings, Report], *, busy: str | None
 ) -> None:
     """A button that takes up an extraction where it stopped."""
     if st.button(
@@ -61,19 +61,21 @@ def offer_to_go_on(
         type="primary",
         icon=":material/play_arrow:",
         key="ose-resume",
-        disabled=not may_start,
-        help="It goes on where it stopped; nothing is tried twice.",
+        disabled=busy is not None,
+        help="It goes on where it stopped; nothing is tried twice."
+        if busy is None
+        else f"When {wording.escape(busy)} has ended.",
     ):
         _start(run, folder.name, folder.settings)
 
 
-def offer(run: Run, *, taken: set[str], may_start: bool) -> None:
-    """Ask what to extract from, and start it.  may_start: no search is at work."""
+def offer(run: Run, *, taken: set[str], busy: str | None) -> None:
+    """Ask what to extract from, and start it, unless something else is at work."""
     if not state.training_allowed():
         return
-    if not may_start:
+    if busy is not None:
         st.info(
-            "An extraction can be started when the search has ended.",
+            f"An extraction measures latency; it can be started when {wording.escape(busy)} has ended.",
             icon=":material/hourglass_top:",
         )
         return

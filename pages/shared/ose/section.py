@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import streamlit as st
@@ -21,10 +22,10 @@ from pages.shared import controls, jobs, state, wording
 from pages.shared.ose import asking, outcome, plain_outcome
 
 
-def show(run: Run, *, may_start: bool) -> None:
+def show(run: Run, *, busy: str | None) -> None:
     """The section: one extraction, or what to do to get one.
 
-    may_start: whether no search is at work.
+    busy: the search or training beside which nothing is timed, in words.
     """
     st.subheader("Optimal subarchitecture extraction")
     st.markdown(
@@ -53,14 +54,14 @@ def show(run: Run, *, may_start: bool) -> None:
         folder, report = found[name]
         if report is None:
             _forget("epsilon", "round")
-            _show_unfinished(run, folder, may_start=may_start)
+            _show_unfinished(run, folder, busy=busy)
         elif isinstance(report, Report):
             outcome.show(run, folder, report)
         else:
             plain_outcome.show(run, folder, report)
         _offer_discard(run, name, folder)
     taken = {folder.name for folder, _ in found.values()}
-    asking.offer(run, taken=taken, may_start=may_start)
+    asking.offer(run, taken=taken, busy=busy)
 
 
 Folder = ExtractionFolder[Any, Any]  # of either kind
@@ -81,7 +82,7 @@ def _found(run: Run) -> dict[str, Found]:
     return dict(sorted(found.items(), key=lambda item: item[1][1] is None))
 
 
-def _show_unfinished(run: Run, folder: Folder, *, may_start: bool) -> None:
+def _show_unfinished(run: Run, folder: Folder, *, busy: str | None) -> None:
     """How far it came, and how it goes on."""
     trials = wording.count(len(folder.errors()), "trial")
     if folder.is_under_way:
@@ -97,10 +98,10 @@ def _show_unfinished(run: Run, folder: Folder, *, may_start: bool) -> None:
     if folder.kind is PLAIN:
         st.caption(
             "It goes on by the command that began it: "
-            f"`python -m dynabert ose-plain {run.argument} --name {folder.name} ...`"
+            f"`python -m dynabert ose-plain {shlex.quote(run.argument)} --name {folder.name} ...`"
         )
     elif state.training_allowed():
-        asking.offer_to_go_on(run, folder, may_start=may_start)
+        asking.offer_to_go_on(run, folder, busy=busy)
 
 
 def _offer_discard(run: Run, name: str, folder: Folder) -> None:

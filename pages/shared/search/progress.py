@@ -117,6 +117,13 @@ def show_ended(watched: WatchedSearch) -> None:
     search = watched.search
     st.caption(described(search))
     if watched.state == "done":
+        if watched.failed_to_measure_again:
+            st.warning(
+                "The best were to be measured again, which did not succeed: below is what was measured "
+                "before.",
+                icon=":material/timer_off:",
+            )
+            _show_log(watched)
         return
     done, total = len(search.trials), search.settings.num_trials
     how = "was stopped" if watched.state == "stopped" else "ended before it was complete"
@@ -125,9 +132,8 @@ def show_ended(watched: WatchedSearch) -> None:
         f"This search {how} after {done:,} of {wording.count(total, 'trial')}{missing}.",
         icon=":material/pause_circle:",
     )
-    if watched.state == "died" and (tail := watched.log_tail(8)):
-        st.markdown("The last lines that its process wrote:")
-        st.code(tail, language=None, wrap_lines=True)
+    if watched.state == "died":
+        _show_log(watched)
     if state.training_allowed() and st.button(
         "Go on",
         type="primary",
@@ -138,6 +144,12 @@ def show_ended(watched: WatchedSearch) -> None:
         run = cache.open_run(search.folder.parents[1])
         start_search(run, search.name, search.settings, state.runs_dir())
         st.rerun()
+
+
+def _show_log(watched: WatchedSearch) -> None:
+    if tail := watched.log_tail(8):
+        st.markdown("The last lines that its process wrote:")
+        st.code(tail, language=None, wrap_lines=True)
 
 
 def offer_discard(watched: WatchedSearch) -> None:
