@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dynabert.runs import Run
-from dynabert.training import Recipe, Train
+from dynabert.training import Recipe
 
 FOLDERS = {
     "--data-dir": "path/to/data",
@@ -53,13 +53,7 @@ def _shown(option: str, word: str) -> str:
 
 def trained_so(run: Run, recipe: Recipe) -> Run:
     """The run, if it was trained with that recipe; otherwise the program ends and says so."""
-    theirs = {stage["name"]: stage for stage in run.info.recipe["stages"]}
-    ours = {stage.name: stage for stage in recipe.stages}
-    same = theirs.keys() == ours.keys() and all(
-        theirs[name].get("epochs") == stage.epochs
-        for name, stage in ours.items()
-        if isinstance(stage, Train)
-    )
-    if not same:
+    wanted = recipe.for_hidden_size(run.config.hidden_size)  # with every learning rate
+    if Recipe.model_validate(run.info.recipe).stages != wanted.stages:
         raise SystemExit(f"{run.folder} was trained otherwise; give another folder for runs.")
     return run

@@ -26,9 +26,10 @@ def check_same_tokens(run: Run, tokens: int) -> None:
         UserError: they are for another number of tokens.
     """
     if tokens != (own := tokens_of(run)):
+        so = f"--tokens {own}, or no --keep" if own <= run.config.max_tokens else "no --keep"
         raise UserError(
             f"{run.name} counts costs for {own} tokens, got {tokens}; rows for another number are not "
-            f"kept with it. Give --tokens {own}, or no --keep."
+            f"kept with it. Give {so}."
         )
 
 

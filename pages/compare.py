@@ -34,7 +34,7 @@ def choose_other() -> Run | None:
         )
         st.page_link("pages/train.py", label="Train and watch", icon=":material/model_training:")
         st.caption("Or in a terminal:")
-        command = train_again_command(run, recipe="vanilla-w", name=f"{run.name[:55]}-plain")
+        command = train_again_command(run, recipe="vanilla-w", suffix="plain")
         st.code(command, language="bash", wrap_lines=True)
         return None
     given = state.recall("other")

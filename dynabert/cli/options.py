@@ -69,10 +69,11 @@ ALL_DEPTHS = ",".join(map(str, PAPER_DEPTHS))
 
 def as_typed() -> str:
     """The command that is being carried out, for the record."""
-    processes = os.environ.get("WORLD_SIZE", "1")  # as `accelerate launch` tells each of them
-    start = (
-        ["python"] if processes == "1" else ["accelerate", "launch", "--num_processes", processes]
-    )
+    start = ["python"]
+    if (
+        processes := os.environ.get("LOCAL_WORLD_SIZE", "1")
+    ) != "1":  # as torchrun tells each of them
+        start += ["-m", "torch.distributed.run", "--nproc_per_node", processes]
     return shlex.join([*start, "-m", "dynabert", *sys.argv[1:]])
 
 

@@ -205,7 +205,8 @@ def _print(run: Run, name: str, report: PlainReport) -> None:
             soft_wrap=True,
         )
 
-    console.print(f"Train it in full: {training_command(run, report.winner)}", soft_wrap=True)
+    command = escape(training_command(run, report.winner))
+    console.print(f"Train it in full: {command}", soft_wrap=True)
 
 
 def _print_published() -> None:

@@ -102,23 +102,31 @@ def _read(path: Path, columns: CsvColumns) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"there is no file {path}.")
     rows = _parse(path)
-    header = rows.iloc[0].tolist()
     wanted = [*columns.text, columns.label]
+    header = _unspaced(rows.iloc[0].tolist(), wanted)
     check_columns(header, wanted, str(path))
     for column in wanted:
         if header.count(column) > 1:
             raise UserError(
                 f"{path} has {header.count(column)} columns named {column!r}; rename all but one."
             )
-    rows = rows[1:].set_axis(header, axis="columns")[wanted]
+    rows = rows[1:].set_axis(header, axis="columns")[wanted].copy()
     for column in wanted:
         empty = rows.index[rows[column].str.strip() == ""]
         if len(empty):
             raise UserError(f"{path}, row {empty[0]}: column {column!r} is empty.")
     if rows.empty:
         raise UserError(f"{path} has a header but no rows.")
-    # "text, label" with a space after the comma: no class of its own.
-    return rows.assign(**{columns.label: rows[columns.label].str.strip()})
+    rows[columns.label] = rows[columns.label].str.strip()  # "good film, pos" is of the class pos
+    return rows
+
+
+def _unspaced(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """The header, without the spaces around names that are wanted and stand nowhere as they are."""
+    return [
+        name.strip() if name.strip() in wanted and name.strip() not in header else name
+        for name in header
+    ]
 
 
 def _parse(path: Path) -> pd.DataFrame:
@@ -154,7 +162,8 @@ def _set_aside(rows: pd.DataFrame, columns: CsvColumns, seed: int, path: Path) -
     """The rows that become the dev set: drawn, and such that training keeps one of every class."""
     least = 2 if columns.regression else 1  # a correlation is of at least two
     num_dev = max(least, math.floor(len(rows) * DEV_SHARE))
-    too_few = f"{path} has {len(rows)} rows, too few to set a dev set aside"
+    counted = f"{len(rows)} row{'' if len(rows) == 1 else 's'}"
+    too_few = f"{path} has {counted}, too few to set a dev set aside"
     if len(rows) <= num_dev:
         raise UserError(f"{too_few}.")
     # pandas draws with numpy's legacy generator, whose seeds end at 32 bits.

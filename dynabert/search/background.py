@@ -31,6 +31,13 @@ from dynabert.training.background import find_trainings
 PROCESS = "process.json"
 LOG = "search.log"
 
+
+class _Process(StartedProcess):
+    """A search's process, and if it is to measure the best again, when the front before was written."""
+
+    front_before: int | None = None  # nanoseconds since 1970
+
+
 # "measuring": all is tried, and the best are being measured again. "elsewhere": a process that was
 # started in a terminal is at work.
 State = Literal["searching", "measuring", "stopping", "elsewhere", "stopped", "died", "done"]
@@ -66,19 +73,19 @@ def watch(search: Search) -> WatchedSearch:
     elif search.is_under_way:
         state = "elsewhere"
     elif current_front(search) is not None:
-        state, failed = "done", process is not None and _left_no_front(search, process)
+        state = "done"
+        if process is not None and not process.asked_to_stop:
+            failed = process.front_before == _front_time(search)
     else:
         state = "died" if process is not None and not process.asked_to_stop else "stopped"
     return WatchedSearch(search=search, state=state, failed_to_measure_again=failed)
 
 
-def _left_no_front(search: Search, process: StartedProcess) -> bool:
-    """Whether a process that has ended wrote no front, and was not asked to stop."""
+def _front_time(search: Search) -> int | None:
+    """When the search's front was written, in nanoseconds since 1970."""
     with suppress(FileNotFoundError):
-        written = (search.folder / FRONT).stat().st_mtime
-        # Loading the network takes longer than the system's clocks may differ.
-        return written < process.started + 1 and not process.asked_to_stop
-    return False
+        return (search.folder / FRONT).stat().st_mtime_ns
+    return None
 
 
 def measure_again(run: Run, search: Search, runs_dir: Path) -> None:
@@ -115,7 +122,11 @@ def start_search(
             arguments.append("--measure-again")
         process = launch(arguments, search.folder / LOG)
         try:
-            started = StartedProcess(pid=process.pid, started=start_time(process))
+            started = _Process(
+                pid=process.pid,
+                started=start_time(process),
+                front_before=_front_time(search) if measure_again else None,
+            )
             write_text_atomically(search.folder / PROCESS, started.model_dump_json())
         except psutil.Error:  # it has ended already; its log says why
             (search.folder / PROCESS).unlink(missing_ok=True)
@@ -196,10 +207,10 @@ def find_searches(run: Run) -> list[WatchedSearch]:
     return [watch(search) for search in list_searches(run)]
 
 
-def _read(folder: Path) -> StartedProcess | None:
+def _read(folder: Path) -> _Process | None:
     try:
         text = (folder / PROCESS).read_text(encoding="utf-8")
-        return StartedProcess.model_validate_json(text)
+        return _Process.model_validate_json(text)
     except (OSError, UnicodeDecodeError, ValidationError):
         return None
 

@@ -174,6 +174,7 @@ def test_only_costs_that_compare_are_kept(runs_dir: Path, tmp_path: Path) -> Non
     assert isinstance(done.exception, UserError)
     assert "tiny counts costs for 8 tokens, got 9" in str(done.exception)
     said = succeed(*one, "--keep", "--latency-batch", "3")
+    assert "measured but not kept: the run's are of 1 text at a time" in " ".join(said.split())
     assert "without latencies: the run's are of 1 text at a time" in " ".join(said.split())
     assert times() == before
     succeed(*one, "--keep")
@@ -391,15 +392,19 @@ def test_an_address_without_its_scope_is_no_full_port() -> None:
 
 @pytest.mark.parametrize(
     ("processes", "start"),
-    [(None, "python -m"), ("1", "python -m"), ("2", "accelerate launch --num_processes 2 -m")],
+    [
+        (None, "python -m"),
+        ("1", "python -m"),
+        ("2", "python -m torch.distributed.run --nproc_per_node 2 -m"),
+    ],
 )
 def test_the_command_that_is_kept_starts_as_many_processes(
     monkeypatch: pytest.MonkeyPatch, processes: str | None, start: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["dynabert", "train", "my film.csv"])
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     if processes is not None:
-        monkeypatch.setenv("WORLD_SIZE", processes)
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
     assert as_typed() == f"{start} dynabert train 'my film.csv'"
 
 

@@ -27,7 +27,7 @@ def test_classes_are_sorted_and_words_stay_words(tmp_path: Path) -> None:
 
 
 def test_space_around_a_label_makes_no_class_of_its_own(tmp_path: Path) -> None:
-    train = write(tmp_path / "t.csv", "text,label\n x, pos\ny,neg\nz,pos \n")
+    train = write(tmp_path / "t.csv", "text, label\n x, pos\ny,neg\nz,pos \n")
     dev = write(tmp_path / "d.csv", "text,label\nx,\tneg\n")
     data = load_csv(train, dev, columns=CsvColumns())
     assert data.task.labels == ("neg", "pos")
@@ -86,6 +86,12 @@ def test_a_class_that_is_there_once_stays_in_training(seed: int, tmp_path: Path)
     assert set(data.train["label"]) == {0, 1, 2, 3, 4}
     assert len(dev) == 3
     assert len(set(dev) | set(train)) == len(dev) + len(train) == 30
+
+
+def test_a_regression_of_one_row_has_none_to_judge(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "text,label\nx,0.5\n")
+    with pytest.raises(UserError, match="has 1 row, too few to set a dev set aside\\.$"):
+        load_csv(path, columns=CsvColumns(regression=True))
 
 
 def test_where_every_class_is_there_once_no_dev_set_can_be_drawn(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynabert.modeling.architecture import Architecture
-from dynabert.runs import LONGEST_NAME, Run
+from dynabert.runs import Run
 from dynabert.training.again import train_again_command
 
 
@@ -15,6 +15,6 @@ def training_command(run: Run, key: str) -> str:
     return train_again_command(
         run,
         recipe="plain-student",
-        name=f"{run.name[: LONGEST_NAME - len(key) - 1]}-{key}",
+        suffix=key,
         changes=[f"reduce.{name}={size}" for name, size in sizes.items()],
     )

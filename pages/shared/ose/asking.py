@@ -17,7 +17,7 @@ from dynabert.search.ose.folder import SUPERNET, ExtractionFolder, open_extracti
 from dynabert.search.ose.report import Report
 from dynabert.search.ose.settings import CALIBRATION, EPSILONS, SupernetSettings, ask_ose
 from dynabert.training.plan import MAX_SEED
-from pages.shared import cache, jobs, state, wording
+from pages.shared import cache, jobs, live, state, wording
 
 _AXES = {
     "all": "Every number of heads and of layers",
@@ -95,6 +95,8 @@ def offer(run: Run, *, taken: set[str], busy: str | None) -> None:
 
 def _start(run: Run, name: str, settings: SupernetSettings) -> None:
     try:
+        if busy := live.busy():  # begun since the page was drawn
+            raise UserError(f"{busy} is at work at the moment; wait, or stop it first.")
         check_run_name(name, "an extraction")
         run.check_writable()
     except UserError as error:
