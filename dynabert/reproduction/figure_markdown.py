@@ -13,7 +13,13 @@ from dynabert.reproduction.circumstances import (
     machine_sentences,
 )
 from dynabert.reproduction.layout import Figure, times
-from dynabert.reproduction.methods import FigureScore, method_gaps, method_points, scores_of
+from dynabert.reproduction.methods import (
+    FigureScore,
+    method_gaps,
+    method_points,
+    scores_of,
+    timing_sentence,
+)
 from dynabert.reproduction.results import Result
 
 OURS = "dynabert"  # the recipe that others are compared with
@@ -106,8 +112,7 @@ def _table(
         ]
         lines.append(f"| {'' if method == before else method} | {' | '.join(cells)} |")
         before = method
-    machines = " and ".join(dict.fromkeys(points["latency_machine"].dropna()))
-    return [*lines, "", f"Latency: {machines}, in 32 bits."] if timed else lines
+    return [*lines, "", timing_sentence(points)] if timed else lines
 
 
 def _ours_of_its_seeds(

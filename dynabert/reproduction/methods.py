@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dynabert.evaluation.latency import WIDE
 from dynabert.reproduction.budgets import same_budget
 from dynabert.reproduction.circumstances import task_title
 from dynabert.reproduction.compare import NOT_RUN, PERCENT, Gap, command_for, deviation
@@ -80,7 +81,8 @@ def method_points(
 
     Columns: method, recipe, subnet, width_mult, depth_mult, score (percent, mean over seeds), spread
     (standard deviation; missing for one seed), seeds, collapsed (in how many of them), layers, heads,
-    neurons, num_params, macs, latency_ms_batch1, latency_ms_batch128, latency_machine.
+    neurons, num_params, macs, latency_ms_batch1, latency_ms_batch128, latency_machine, latency_spread
+    (interquartile range as a share of the median, the larger of both).
     Seeds with another budget than most are left out.
     """
     rows: list[dict[str, object]] = []
@@ -108,6 +110,7 @@ def _point(key: str, results: Sequence[Result], score: FigureScore) -> dict[str,
     timed_row = timing.row(subnet)
     times = {one.batch_size: one.median_ms for one in timed_row.latency} if timed_row else {}
     timed = {f"latency_ms_batch{size}": times.get(size) for size in (1, 128)}
+    spreads = [one.iqr_ms / one.median_ms for one in timed_row.latency] if timed_row else []
     return {
         **{"subnet": key, "width_mult": subnet.width_mult, "depth_mult": subnet.depth_mult},
         "score": float(np.mean(values)) if values else None,
@@ -118,7 +121,23 @@ def _point(key: str, results: Sequence[Result], score: FigureScore) -> dict[str,
         **{"num_params": first.num_params, "macs": first.macs},
         **timed,
         "latency_machine": timing.latency_machine,
+        "latency_spread": max(spreads, default=None),
     }
+
+
+def timing_sentence(points: pd.DataFrame) -> str:
+    """Where the latencies of `method_points` were measured, and how steady that machine was; "" where
+    none was."""
+    timed = points[points["latency_spread"].notna()]
+    if timed.empty:
+        return ""
+    machines = " and ".join(dict.fromkeys(timed["latency_machine"].dropna()))
+    widest = float(timed["latency_spread"].max())
+    busy = ": it was busy, and they came out too long" if widest > WIDE else ""
+    return (
+        f"Latency: {machines}, in 32 bits, 128 tokens; the middle half of one measurement's passes spread "
+        f"over {'up to ' if len(timed) > 1 else ''}{widest:.0%} of its median{busy}."
+    )
 
 
 def method_gaps(

@@ -172,7 +172,11 @@ def test_latency_names_its_machine(show, made):
     at = show(made, table="figure3", against="latency, batch 128")
     (chart,) = charts(at)
     assert chart["layout"]["xaxis"]["title"]["text"] == "latency, batch 128, ms"
-    assert any("measured on a machine" in caption.value for caption in at.caption)
+    (said,) = [one.value for one in at.caption if "Latency" in one.value]
+    assert "Latency\\: a machine, 2 threads" in said
+    assert "of its median" in said
+    at = show(made, table="figure3", against="parameters")
+    assert not any("of its median" in caption.value for caption in at.caption)
 
 
 def test_a_method_that_was_not_run_is_missed(show, tmp_path):

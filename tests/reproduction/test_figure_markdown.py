@@ -35,7 +35,12 @@ def test_a_method_stands_beside_the_sub_network_of_its_size():
     tiny = row(text, "| TinyBERT, half the depth |")
     # Against the 70.0 of seed 0, which both have, not against the mean of two seeds.
     assert tiny[1:6] == ["1.0x", "0.5x", "75.0 (1, 1 collapsed)", "+5.0", "5.32"]
-    assert "Latency: a machine, 2 threads, in 32 bits." in text
+    # Made-up quartiles are 0.1 ms apart, and three layers take 5.32 ms.
+    assert (
+        text.count("Latency: a machine, 2 threads, in 32 bits, 128 tokens; the middle half of one ")
+        == 1
+    )
+    assert "passes spread over up to 2% of its median." in text
     assert tiny[6:] == half[6:]  # as many MACs, as fast: made-up times follow parameters
     assert "Missing: Best of ours" in text
     assert "reproduce figure3 --task mrpc" in text
@@ -50,6 +55,15 @@ def test_latency_has_no_columns_where_nothing_was_timed():
     ]
     assert "ms, batch" not in show_figure(FIGURE, untimed, "minilm", {})
     assert "ms, batch 1 | ms, batch 128" in show_figure(FIGURE, results(), "minilm", {})
+
+
+def test_a_machine_that_was_busy_is_called_so():
+    (tiny,) = results()[2:]
+    (row,) = tiny.rows
+    wide = [one.model_copy(update={"iqr_ms": 0.3 * one.median_ms}) for one in row.latency]
+    busy = row.model_copy(update={"latency": (row.latency[0], *wide[1:])})
+    text = show_figure(FIGURE, [tiny.model_copy(update={"rows": (busy,)})], "minilm", {})
+    assert "passes spread over 30% of its median: it was busy, and they came out too long." in text
 
 
 def test_what_tables_show_already_is_no_figure():

@@ -17,6 +17,7 @@ from dynabert.reproduction.methods import (
     method_gaps,
     method_points,
     scores_of,
+    timing_sentence,
 )
 from dynabert.reproduction.results import Result
 from pages.shared import saving, wording
@@ -68,13 +69,8 @@ def _draw(
         key=f"{figure.name}-{score.key}",
         alt=f"{figure.label}, {title} against {cost.title}, backbone {backbone}",
     )
-    machines = " and ".join(dict.fromkeys(points["latency_machine"].dropna()))
+    timing = timing_sentence(points) if cost.column.startswith("latency") else ""
     st.caption(
         "Means over the seeds with their standard deviation. Each TinyBERT and DistilBERT is a network of "
-        "its own; the sub-networks of the others share one."
-        + (
-            f" Latency was measured on {wording.escape(machines)}, in 32 bits, with 128 tokens."
-            if machines and cost.column.startswith("latency")
-            else ""
-        )
+        f"its own; the sub-networks of the others share one. {wording.escape(timing)}"
     )
