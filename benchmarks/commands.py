@@ -1,4 +1,4 @@
-"""What measurements share: the command as others can repeat it, and runs that are there already."""
+"""The command of a measurement as others can repeat it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from dynabert.runs import Run
-from dynabert.training import Recipe
 
 FOLDERS = {
     "--data-dir": "path/to/data",
@@ -49,11 +46,3 @@ def _shown(option: str, word: str) -> str:
     if option.startswith("--"):
         return FOLDERS.get(option, f"path/to/{path.name}")
     return f"runs/{path.name}"
-
-
-def trained_so(run: Run, recipe: Recipe) -> Run:
-    """The run, if it was trained with that recipe; otherwise the program ends and says so."""
-    wanted = recipe.for_hidden_size(run.config.hidden_size)  # with every learning rate
-    if Recipe.model_validate(run.info.recipe).stages != wanted.stages:
-        raise SystemExit(f"{run.folder} was trained otherwise; give another folder for runs.")
-    return run

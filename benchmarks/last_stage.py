@@ -13,22 +13,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from commands import this_command, trained_so
+from training import trained
 
-from dynabert.data.source import DataSource
 from dynabert.files import write_text_atomically
-from dynabert.runs import Run
 from dynabert.subnet import PAPER_DEPTHS, Subnet
-from dynabert.training import RECIPES, TrainingPlan, train
-from dynabert.training.events import Evaluated, Event
+from dynabert.training import RECIPES
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.recipe import Grid, Losses, Recipe, Teacher, Train
 
 BEST = RECIPES["best"]
 LAST = BEST.train_stages[-1]
 WIDTHS = LAST.subnets.width_mults
-
-
 WIDE = Teacher(stage="width")  # of whichever stage: the network as it was before them
 
 
@@ -101,7 +96,14 @@ def main() -> None:
 
 def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """The scores of one candidate's twelve sub-networks, trained unless that was done before."""
-    run = trained(name, arguments)
+    run = trained(
+        recipe_of(name),
+        name=f"{arguments.task}-{name}-s{arguments.seed}",
+        task=arguments.task,
+        data_dir=arguments.data_dir,
+        seed=arguments.seed,
+        runs_dir=arguments.runs_dir,
+    )
     metric, shared = run.info.task.metric, [stage.name for stage in BEST.stages[:-1]]
     rows = run.results
     return {
@@ -121,31 +123,11 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def trained(name: str, arguments: argparse.Namespace) -> Run:
-    run_name = f"{arguments.task}-{name}-s{arguments.seed}"
+def recipe_of(name: str) -> Recipe:
     about, stages = CANDIDATES[name]
-    recipe = Recipe.model_validate(
+    return Recipe.model_validate(
         BEST.model_dump() | {"name": name, "about": about, "stages": (*BEST.stages[:-1], *stages)}
     )
-    if (arguments.runs_dir / run_name).exists():
-        return trained_so(Run.load(arguments.runs_dir / run_name), recipe)
-    print(run_name, flush=True)
-    plan = TrainingPlan(
-        name=run_name,
-        data=DataSource(task=arguments.task, data_dir=arguments.data_dir, seed=arguments.seed),
-        backbone="minilm",
-        recipe=recipe,
-        seed=arguments.seed,
-        latency=None,
-        command=this_command(),
-    )
-    cache = arguments.runs_dir / ".stages" / f"{arguments.task}-s{arguments.seed}"
-    return train(plan, arguments.runs_dir, tell, stage_cache=cache)
-
-
-def tell(event: Event) -> None:
-    if isinstance(event, Evaluated):
-        print(f"  {event.stage} {event.step}: {event.mean:.4f}", flush=True)
 
 
 def write_readme(out: Path) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from commands import this_command, trained_so
+from commands import this_command
+from training import trained
 
-from dynabert.data.source import DataSource
 from dynabert.evaluation import count_macs, describe_machine
 from dynabert.evaluation.latency import LatencySetup, measure_latency
 from dynabert.examples import load_examples
@@ -30,8 +30,7 @@ from dynabert.search.loop import run_search
 from dynabert.search.search import open_search
 from dynabert.search.settings import SearchSettings
 from dynabert.subnet import FULL, Subnet
-from dynabert.training import RECIPES, TrainingPlan, train
-from dynabert.training.events import Evaluated, Event
+from dynabert.training import RECIPES
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.recipe import Recipe, Train
 
@@ -82,22 +81,14 @@ def main() -> None:
 def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """The results of one procedure, trained and searched unless that was done before."""
     recipe = shortened(RECIPES[name], arguments)
-    run_name = f"{arguments.task}-{name}-s{arguments.seed}"
-    if (arguments.runs_dir / run_name).exists():
-        run = trained_so(Run.load(arguments.runs_dir / run_name), recipe)
-    else:
-        data = DataSource(task=arguments.task, data_dir=arguments.data_dir, seed=arguments.seed)
-        plan = TrainingPlan(
-            name=run_name,
-            data=data,
-            backbone="minilm",
-            recipe=recipe,
-            seed=arguments.seed,
-            latency=None,
-            command=this_command(),
-        )
-        cache = arguments.runs_dir / ".stages" / f"{arguments.task}-s{arguments.seed}"
-        run = train(plan, arguments.runs_dir, tell, stage_cache=cache)
+    run = trained(
+        recipe,
+        name=f"{arguments.task}-{name}-s{arguments.seed}",
+        task=arguments.task,
+        data_dir=arguments.data_dir,
+        seed=arguments.seed,
+        runs_dir=arguments.runs_dir,
+    )
     model, examples, metric = run.model(), load_examples(run), run.info.task.metric
     settings = SearchSettings(
         num_trials=arguments.trials,
@@ -165,11 +156,6 @@ def teacher_score(run: Run) -> float:
         for record in run.metrics
         if record.get("event") == "evaluation" and record["stage"] == "fine-tune"
     )
-
-
-def tell(event: Event) -> None:
-    if isinstance(event, Evaluated):
-        print(f"  {event.stage} {event.step}: {event.mean:.4f}", flush=True)
 
 
 def write_readme(out: Path) -> None:

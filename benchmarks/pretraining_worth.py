@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from commands import this_command, trained_so
+from commands import this_command
+from training import trained
 
 from dynabert.data.loading import load_task_data
-from dynabert.data.source import DataSource
 from dynabert.data.tasks import find_task
 from dynabert.files import write_text_atomically
 from dynabert.modeling.architecture import Architecture
 from dynabert.runs import Run
-from dynabert.training import RECIPES, Recipe, TrainingPlan, train
+from dynabert.training import RECIPES, Recipe
 from dynabert.training.events import Evaluated, Event, StageStarted, StepDone
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.pretraining import Pretrained, pretrain
@@ -60,7 +60,7 @@ def main() -> None:
     for epochs, (folder, _) in pretrained.items():
         starts[f"{epochs:g} epochs of text"] = {"pretrained": str(folder)}
     found = {
-        what: [trained(what, start, seed, sizes, arguments) for seed in arguments.seeds]
+        what: [student(what, start, seed, sizes, arguments) for seed in arguments.seeds]
         for what, start in starts.items()
     }
     write_text_atomically(
@@ -108,7 +108,7 @@ def passages(arguments: argparse.Namespace) -> Path:
     return path
 
 
-def trained(
+def student(
     what: str,
     start: Mapping[str, Any],
     seed: int,
@@ -125,20 +125,15 @@ def trained(
     wanted: Recipe = recipe.model_copy(update={"stages": stages})
     sized = "-".join(map(str, sizes.values()))
     name = f"{arguments.task}-{sized}-{what.replace(' ', '-')}-s{seed}"
-    if (arguments.work / name).exists():
-        return trained_so(Run.load(arguments.work / name), wanted)
-    print(name, flush=True)
-    plan = TrainingPlan(
+    return trained(
+        wanted,
         name=name,
-        data=DataSource(task=arguments.task, data_dir=arguments.data_dir, seed=seed),
-        backbone=BACKBONE,
-        recipe=wanted,
+        task=arguments.task,
+        data_dir=arguments.data_dir,
         seed=seed,
-        latency=None,
-        command=this_command(),
+        runs_dir=arguments.work,
+        on_event=tell,
     )
-    cache = arguments.work / ".stages" / f"{arguments.task}-s{seed}"
-    return train(plan, arguments.work, tell, stage_cache=cache)
 
 
 def tell(event: Event) -> None:

@@ -18,11 +18,11 @@ from typing import Any
 
 import pandas as pd
 import torch
-from commands import this_command, trained_so
+from commands import this_command
+from training import trained
 
 from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.analysis.pareto import hypervolume
-from dynabert.data.source import DataSource
 from dynabert.evaluation import describe_machine
 from dynabert.examples import load_examples
 from dynabert.files import write_text_atomically
@@ -32,8 +32,7 @@ from dynabert.search.front import BATCH_SIZES, latency_column, measure_front
 from dynabert.search.loop import Tried, run_search
 from dynabert.search.search import open_search
 from dynabert.search.settings import SearchSettings
-from dynabert.training import RECIPES, TrainingPlan, train
-from dynabert.training.events import Evaluated, Event
+from dynabert.training import RECIPES
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.recipe import Recipe, Train
 
@@ -61,7 +60,17 @@ def main() -> None:
     limit_kernel_caches()
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / f"{arguments.task}-s{arguments.seed}.json"
-    runs = {recipe: trained(recipe, arguments) for recipe in ("three-axes", "best")}
+    runs = {
+        recipe: trained(
+            shortened(RECIPES[recipe], arguments),
+            name=f"{arguments.task}-{recipe}-s{arguments.seed}",
+            task=arguments.task,
+            data_dir=arguments.data_dir,
+            seed=arguments.seed,
+            runs_dir=arguments.runs_dir,
+        )
+        for recipe in ("three-axes", "best")
+    }
     found = {
         "task": arguments.task,
         "metric": runs["best"].info.task.metric,
@@ -82,25 +91,6 @@ def main() -> None:
     write_readme(arguments.out)
 
 
-def trained(recipe: str, arguments: argparse.Namespace) -> Run:
-    name = f"{arguments.task}-{recipe}-s{arguments.seed}"
-    wanted = shortened(RECIPES[recipe], arguments)
-    if (arguments.runs_dir / name).exists():
-        return trained_so(Run.load(arguments.runs_dir / name), wanted)
-    print(name, flush=True)
-    plan = TrainingPlan(
-        name=name,
-        data=DataSource(task=arguments.task, data_dir=arguments.data_dir, seed=arguments.seed),
-        backbone="minilm",
-        recipe=wanted,
-        seed=arguments.seed,
-        latency=None,
-        command=this_command(),
-    )
-    cache = arguments.runs_dir / ".stages" / f"{arguments.task}-s{arguments.seed}"
-    return train(plan, arguments.runs_dir, tell, stage_cache=cache)
-
-
 def shortened(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
     stages = []
     for stage in recipe.stages:
@@ -110,11 +100,6 @@ def shortened(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
             stage = stage.model_copy(update={"epochs": epochs})
         stages.append(stage)
     return recipe.model_copy(update={"stages": tuple(stages)})
-
-
-def tell(event: Event) -> None:
-    if isinstance(event, Evaluated):
-        print(f"  {event.stage} {event.step}: {event.mean:.4f}", flush=True)
 
 
 def searched(

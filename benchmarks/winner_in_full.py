@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from commands import this_command, trained_so
+from commands import this_command
+from training import carried_out
 
 from dynabert import Subnet
 from dynabert.data.encoding import Encoded
@@ -31,7 +32,7 @@ from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
 from dynabert.search.ose.plain_report import PlainReport
-from dynabert.training import Recipe, Train, TrainingPlan, train
+from dynabert.training import Recipe, Train, TrainingPlan
 from dynabert.training.events import Evaluated, Event, StageStarted
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.presets import RECIPES
@@ -87,23 +88,18 @@ def nearest_in_size(report: PlainReport) -> str:
 
 
 def trained(run: Run, architecture: Architecture, arguments: argparse.Namespace) -> Run:
-    name = f"{run.name}-{architecture.key}"
-    wanted = recipe_of(run, architecture)
-    if (arguments.work / name).exists():
-        return trained_so(Run.load(arguments.work / name), wanted)
     data = run.info.data
     if arguments.data_dir is not None:
         data = data.moved(arguments.data_dir)
     plan = TrainingPlan(
-        name=name,
+        name=f"{run.name}-{architecture.key}",
         data=data,
         backbone=run.info.backbone,
-        recipe=wanted,
+        recipe=recipe_of(run, architecture),
         seed=run.info.seed,
         latency=None,
     )
-    print(f"{name}", flush=True)
-    return train(plan, arguments.work, tell, stage_cache=arguments.stages)
+    return carried_out(plan, arguments.work, tell, arguments.stages)
 
 
 def recipe_of(run: Run, architecture: Architecture) -> Recipe:

@@ -330,6 +330,11 @@ def find_run(name_or_folder: str, runs_dir: Path) -> Run:
     raise UserError(f"there is no run {name_or_folder!r}; runs in {runs_dir}: {known}.")
 
 
+def in_run_letters(text: str) -> str:
+    """As much of a text as a run may be called, "-" for what it may not; maybe nothing is left."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-")[:LONGEST_NAME]
+
+
 def runs_dir_option(runs_dir: Path) -> list[str]:
     """What a command needs to keep or find runs in that folder."""
     return [] if runs_dir.resolve() == RUNS_DIR.resolve() else ["--runs-dir", str(runs_dir)]

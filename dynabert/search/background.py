@@ -187,7 +187,20 @@ def refuse_beside_search(runs_dir: Path) -> None:
     Raises:
         UserError: one is; names it.
     """
-    if busy := search_under_way(runs_dir):
+    _refuse(search_under_way(runs_dir))
+
+
+def refuse_beside_work(runs_dir: Path) -> None:
+    """Refuse to begin what measures time where a training or a search is at work.
+
+    Raises:
+        UserError: one is; names it.
+    """
+    _refuse(busy_with(runs_dir))
+
+
+def _refuse(busy: str | None) -> None:
+    if busy is not None:
         raise UserError(f"{busy} is at work at the moment; wait, or stop it first.")
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Iterable
 
-from dynabert.runs import LONGEST_NAME, Run, runs_dir_option
+from dynabert.runs import LONGEST_NAME, Run, in_run_letters, runs_dir_option
 
 
 def train_again_command(run: Run, *, recipe: str, suffix: str, changes: Iterable[str] = ()) -> str:
@@ -27,10 +26,7 @@ def train_again_command(run: Run, *, recipe: str, suffix: str, changes: Iterable
 def _new_name(run: Run, suffix: str) -> str:
     """No run is called so; an unfinished training may be, for the command goes on with it."""
     folder = run.folder.resolve()  # which may be called what no run could be
-    known = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).lstrip("._-") or "run"
-    name, number = f"{known[: LONGEST_NAME - len(suffix) - 1]}-{suffix}", 1
-    while os.path.lexists(folder.parent / name):
-        number += 1
-        end = f"{suffix}-{number}"
-        name = f"{known[: LONGEST_NAME - len(end) - 1]}-{end}"
-    return name
+    known = in_run_letters(folder.name) or "run"
+    ends = (suffix, *(f"{suffix}-{number}" for number in range(2, 1000)))
+    names = (f"{known[: LONGEST_NAME - len(end) - 1]}-{end}" for end in ends)
+    return next(name for name in names if not os.path.lexists(folder.parent / name))

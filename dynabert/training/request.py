@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 from typing import Annotated, Self
@@ -14,7 +13,7 @@ from dynabert.data.augmentation import check_augmentable
 from dynabert.data.source import DataSource
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError, explain_plainly
-from dynabert.runs import check_run_name, runs_dir_option
+from dynabert.runs import check_run_name, in_run_letters, runs_dir_option
 from dynabert.training.augmented import find_augmentation
 from dynabert.training.plan import MAX_SEED
 from dynabert.training.presets import RECIPES
@@ -116,5 +115,4 @@ def request_training(**values: object) -> TrainingRequest:
 def default_name(task: str, backbone: str) -> str:
     """What to call a run: task and backbone, in the letters that a run's name may have."""
     stem = Path(task).stem if task.lower().endswith(".csv") else task
-    name = f"{stem}-{Path(backbone).resolve().name}"
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip("._-")[:64]
+    return in_run_letters(f"{stem}-{Path(backbone).resolve().name}")

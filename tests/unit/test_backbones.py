@@ -10,7 +10,8 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import datasets
@@ -144,11 +145,18 @@ def hub_address(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return change
 
 
-def test_hub_that_answers_is_used(hub_address: Callable[[str], None]) -> None:
+@contextmanager
+def answering() -> Iterator[str]:
+    """The address of a server that answers once."""
     handler = http.server.BaseHTTPRequestHandler  # answers 501 to everything: that is an answer
     with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        hub_address(f"http://127.0.0.1:{server.server_port}")
+        yield f"http://127.0.0.1:{server.server_port}"
+
+
+def test_hub_that_answers_is_used(hub_address: Callable[[str], None]) -> None:
+    with answering() as address:
+        hub_address(address)
         assert hub.hub_answers()
     assert not huggingface_hub.constants.is_offline_mode()
 
@@ -169,10 +177,7 @@ def test_a_hub_that_was_silent_is_asked_again(
         unheard.bind(("127.0.0.1", 0))
         hub_address(f"http://127.0.0.1:{unheard.getsockname()[1]}")
         assert not hub.hub_answers()
-    handler = http.server.BaseHTTPRequestHandler
-    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
+    with answering() as address:
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
         assert not hub.hub_answers()  # not yet
         monkeypatch.setattr(hub, "_SECONDS_OF_SILENCE", 0.0)
@@ -190,10 +195,7 @@ def test_what_the_visitor_said_of_data_sets_stays_after_a_silence(
         hub_address(f"http://127.0.0.1:{unheard.getsockname()[1]}")
         monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)  # HF_DATASETS_OFFLINE=1
         assert not hub.hub_answers()
-    handler = http.server.BaseHTTPRequestHandler
-    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
+    with answering() as address:
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
         assert hub.hub_answers()
     assert not huggingface_hub.constants.is_offline_mode()

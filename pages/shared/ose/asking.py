@@ -11,13 +11,14 @@ from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.errors import UserError
 from dynabert.examples import load_examples
 from dynabert.runs import Run, check_run_name
+from dynabert.search.background import refuse_beside_work
 from dynabert.search.objectives import Cost
 from dynabert.search.ose.carry_out import carry_out
 from dynabert.search.ose.folder import SUPERNET, ExtractionFolder, open_extraction
 from dynabert.search.ose.report import Report
 from dynabert.search.ose.settings import CALIBRATION, EPSILONS, SupernetSettings, ask_ose
 from dynabert.training.plan import MAX_SEED
-from pages.shared import cache, jobs, live, state, wording
+from pages.shared import cache, jobs, state, wording
 
 _AXES = {
     "all": "Every number of heads and of layers",
@@ -95,8 +96,7 @@ def offer(run: Run, *, taken: set[str], busy: str | None) -> None:
 
 def _start(run: Run, name: str, settings: SupernetSettings) -> None:
     try:
-        if busy := live.busy():  # begun since the page was drawn
-            raise UserError(f"{busy} is at work at the moment; wait, or stop it first.")
+        refuse_beside_work(state.runs_dir())  # begun since the page was drawn
         check_run_name(name, "an extraction")
         run.check_writable()
     except UserError as error:
