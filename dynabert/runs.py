@@ -62,6 +62,7 @@ ABLATION = "head_ablation.safetensors"
 _COMPLETE = {RECIPE, METRICS, RESULTS, "config.json", "model.safetensors", "tokenizer.json"}
 
 RUNS_DIR = Path("runs")  # where the command line keeps runs, unless told otherwise
+RUNS_DIR_VARIABLE = "DYNABERT_RUNS_DIR"  # tells it, and the app
 LONGEST_NAME = 64
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 

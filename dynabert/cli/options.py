@@ -13,12 +13,12 @@ import typer
 from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import MOST_TEXTS
-from dynabert.runs import Run
+from dynabert.runs import RUNS_DIR_VARIABLE, Run
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, NetworkShape, SearchSpace, Subnet
 from dynabert.training.precision import Precision
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder.")]
-RunsDir = Annotated[Path, typer.Option(help="Where runs are kept.")]
+RunsDir = Annotated[Path, typer.Option(envvar=RUNS_DIR_VARIABLE, help="Where runs are kept.")]
 DataDir = Annotated[
     Path | None,
     typer.Option(

@@ -15,10 +15,9 @@ import typer
 from dynabert.cli.display import console
 from dynabert.cli.options import RunsDir
 from dynabert.errors import UserError
-from dynabert.runs import RUNS_DIR
+from dynabert.runs import RUNS_DIR, RUNS_DIR_VARIABLE
 
 APP_FILE = Path(__file__).resolve().parents[2] / "app.py"
-RUNS_DIR_VARIABLE = "DYNABERT_RUNS_DIR"
 RESULTS_DIR_VARIABLE = "DYNABERT_RESULTS_DIR"
 TRAINING_VARIABLE = "DYNABERT_TRAINING"
 _LOCAL = ("localhost", "127.0.0.1", "::1")

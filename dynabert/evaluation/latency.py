@@ -6,6 +6,7 @@ import functools
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,21 +184,34 @@ def time_in_turn(
     return times
 
 
+_NUMBERS = {"cpu family": "family", "model": "model"}
+
+
 def describe_machine(device: torch.device) -> str:
-    """What a latency was measured on, for example "AMD EPYC 9B45, 2 threads"."""
+    """What a latency was measured on, for example "AMD EPYC 9B45, 2 threads".
+
+    Two machines of the same name are taken for the same one: their latencies are compared.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"{_processor_name()}, {threads} thread{'' if threads == 1 else 's'}"
+    return f"{processor_name()}, {threads} thread{'' if threads == 1 else 's'}"
 
 
-def _processor_name() -> str:
-    cpu_info = Path("/proc/cpuinfo")
-    if cpu_info.is_file():
-        for line in cpu_info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+def processor_name(cpu_info: Path = Path("/proc/cpuinfo")) -> str:
+    """A processor's name; where it names no model, as in many virtual machines, with the model's number."""
+    facts: dict[str, str] = {}
+    with suppress(OSError):
+        for line in cpu_info.read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name")
+    if not name:
+        return platform.processor() or platform.machine()
+    if any(character.isdigit() for character in name.split("@")[0]):
+        return name
+    numbers = [f"{word} {facts[key]}" for key, word in _NUMBERS.items() if key in facts]
+    return f"{name} ({' '.join(numbers)})" if numbers else name
 
 
 def _finish(device: torch.device) -> None:

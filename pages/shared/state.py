@@ -15,6 +15,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from dynabert.reproduction.results import RESULTS_DIR
+from dynabert.runs import RUNS_DIR_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 _CHANGED, _PAGE, _ARRIVED, _CONTROLS = (
@@ -49,7 +50,7 @@ def end_page() -> NoReturn:
 
 def runs_dir() -> Path:
     """The folder whose runs the app offers."""
-    return Path(os.environ.get("DYNABERT_RUNS_DIR") or ROOT / "runs")
+    return Path(os.environ.get(RUNS_DIR_VARIABLE) or ROOT / "runs")
 
 
 def results_dir() -> Path:

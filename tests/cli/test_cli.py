@@ -90,6 +90,14 @@ def test_runs_lists_it(runs_dir: Path) -> None:
     assert [cell.strip() for cell in row.split("│")][2:6:3] == ["train", "accuracy"]
 
 
+def test_the_runs_folder_may_come_from_the_environment(
+    runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DYNABERT_RUNS_DIR", str(runs_dir))
+    assert "tiny" in succeed("runs")
+    assert "tiny" not in succeed("runs", "--runs-dir", tmp_path)
+
+
 def test_evaluate_agrees_with_the_results_table(runs_dir: Path) -> None:
     row = Run.load(runs_dir / "tiny").results.set_index("subnet").loc["w0.50-d0.75"]
     out = succeed(
