@@ -36,7 +36,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
-from dynabert.analysis.choices import keeping_all_tokens
+from dynabert.analysis.choices import keeping_all_tokens, on_grid
 from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.backbones import load_tokenizer
 from dynabert.errors import BROKEN_FILES, UserError, explain, first_line
@@ -210,11 +210,15 @@ class Run:
 
     @property
     def reported_results(self) -> pd.DataFrame:
-        """Those of `results` whose width and depth the recipe reports; all, where it reports none."""
+        """Those of `results` that the recipe reports; all of a width and a depth, where it reports none."""
         return self.among_reported(self.results)
 
     def among_reported(self, results: pd.DataFrame) -> pd.DataFrame:
-        """Those rows whose width and depth the recipe reports; all, where it reports none."""
+        """Those rows that the recipe reports; all of a width and a depth, where it reports none.
+
+        A sub-network with a width for each layer is none of them.
+        """
+        results = on_grid(results)
         widths, depths = (
             self.info.recipe.get(f"{name}_mults") or [] for name in ("width", "depth")
         )

@@ -118,7 +118,10 @@ def find_answers(subnet: Subnet) -> tuple[Evaluation, Evaluation] | None:
         return None
     wanted = dict.fromkeys((Subnet(), subnet))
     if clock.is_measuring and any(found.evaluation(run, one) is None for one in wanted):
-        st.info("It is asked when the latencies are measured.", icon=":material/hourglass_top:")
+        st.info(
+            "It is asked as soon as the latencies have been measured.",
+            icon=":material/hourglass_top:",
+        )
         return None
     for one in wanted:
         if found.evaluation(run, one) is not None:
@@ -150,7 +153,7 @@ auto = choose_auto()
 numbers = Numbers(run, subnet, row, full, tokens=tokens, machine=clock.machine)
 evaluating = None
 if row is None and clock.is_measuring:  # this work would make the latencies longer
-    st.caption("It is evaluated when the latencies are measured.")
+    st.caption("It is evaluated as soon as the latencies have been measured.")
 elif row is None:
     evaluating = start_evaluation(subnet, auto, st.empty())
     if evaluating is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from dynabert.cli.display import console
 from dynabert.cli.options import Depth, RunName, RunsDir, Width, check_out_file
 from dynabert.errors import UserError
 from dynabert.runs import RUNS_DIR, find_run
+from dynabert.subnet import check_mult
 from dynabert.web import AtlasView, atlas_page, read_atlas
 
 
@@ -41,6 +43,8 @@ def attention(
     Example: python -m dynabert attention demo --text "The keys to the cabinet are old." --out keys.html
     """
     check_out_file(out, ".html")
+    check_mult(width, name="--width")
+    check_mult(depth, name="--depth")
     opened = find_run(run, runs_dir)
     columns = opened.info.task.text_columns
     if len(columns) == 2 and second_text is None:
@@ -63,6 +67,14 @@ def attention(
         head=head,
         map=map_kind,
     )
+    if not (
+        math.isclose(view.w, width, abs_tol=1e-3) and math.isclose(view.d, depth, abs_tol=1e-3)
+    ):
+        console.print(
+            f"[yellow]Note:[/] opened at width {view.w:.3g} and depth {view.d:.3g}, the nearest that the "
+            "network has heads and layers for.",
+            soft_wrap=True,
+        )
     made = atlas_page(opened, texts, atlas, view)
     out.write_text(made, encoding="utf-8")
     if atlas.num_cut:

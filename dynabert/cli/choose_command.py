@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dynabert.cli.display import TrainingDisplay, console
+from dynabert.cli.display import TrainingDisplay, apart_from, console
 from dynabert.cli.options import AsJson, Batch, DataDir, RunName, RunsDir, check_data_dir
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import PAPER_TOKENS
@@ -26,6 +26,7 @@ from dynabert.search.choice import Choice
 from dynabert.search.choice_in_words import budget_in_words, excess_in_words, price_in_words
 from dynabert.search.choosing import choose as choose_subnet
 from dynabert.training.events import Working
+from dynabert.words import figures
 
 NOTHING_FITS = 1  # the exit code
 
@@ -75,6 +76,7 @@ def choose(
     Example: python -m dynabert choose demo --latency-ms 5 --tokens 32
     """
     # Refused before the run is opened, which takes a while.
+    _check_limits({"--latency-ms": latency_ms, "--params": params, "--macs": macs}, floor)
     budget = Budget(
         latency_ms=latency_ms,
         num_params=params,
@@ -87,7 +89,7 @@ def choose(
     check_data_dir(opened, data_dir)
     if tokens is None:
         budget = replace(budget, tokens=opened.usual_tokens(opened.results))
-    told = Console(stderr=True, highlight=False) if as_json else console
+    told = apart_from(as_json)
 
     def on_evaluated(rows: pd.DataFrame) -> None:
         if not keep:
@@ -98,11 +100,10 @@ def choose(
         except (UserError, OSError) as error:
             told.print(f"[yellow]Note:[/] not kept: {escape(str(error))}", soft_wrap=True)
 
-    with TrainingDisplay() as display:
+    with TrainingDisplay(told) as display:
 
         def on_progress(phase: str, done: int, total: int) -> None:
-            if not as_json:  # nothing but the answer goes to standard output
-                display(Working(what=phase, done=done, total=total))
+            display(Working(what=phase, done=done, total=total))
 
         choice = choose_subnet(
             opened,
@@ -118,6 +119,20 @@ def choose(
         _report(opened, choice)
     if choice.chosen is None:
         raise typer.Exit(NOTHING_FITS)
+
+
+def _check_limits(limits: Mapping[str, float | None], floor: float | None) -> None:
+    """Refuse, under the names of the options, what a `Budget` refuses."""
+    for option, limit in limits.items():
+        if limit is not None and not 0 < limit < math.inf:
+            raise UserError(f"{option} must be a number above 0, got {limit:g}.")
+    if floor is not None and not -1 <= floor <= 1:
+        raise UserError(f"--floor must be from -1 to 1, as all metrics are, got {floor:g}.")
+    if floor is None and not any(limit is not None for limit in limits.values()):
+        raise UserError(
+            f"say what it may cost ({', '.join(limits)}) or what it must score (--floor), for example "
+            "--latency-ms 5."
+        )
 
 
 def _as_json(run: Run, choice: Choice) -> dict[str, Any]:
@@ -199,5 +214,5 @@ def _numbers(option: Option) -> list[str]:
         "-" if math.isnan(option.score) else f"{option.score:.4f}",
         "-" if latency is None else f"{latency.median_ms:.2f} ±{latency.iqr_ms / 2:.2f}",
         f"{option.num_params / 1e6:.2f}",
-        f"{option.macs / 1e6:.4g}",
+        f"{figures(option.macs / 1e6, 4)}",
     ]

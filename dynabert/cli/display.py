@@ -36,6 +36,13 @@ from dynabert.training.events import (
 console = Console(highlight=False)
 if not console.is_terminal:
     console.width = 160  # a log file has no edge at which tables must be folded
+aside = Console(stderr=True, highlight=False)  # beside an answer that another program reads
+
+
+def apart_from(as_json: bool) -> Console:
+    """Where to tell notes and progress: not in standard output, where that is to be nothing but JSON."""
+    return aside if as_json else console
+
 
 # Where nobody watches a moving bar (a log file), one line this often.
 _LOG_SECONDS = 30.0
@@ -56,15 +63,16 @@ _WORK = {
 class TrainingDisplay:
     """Shows the events of a training: a moving bar in a terminal, lines in a log."""
 
-    def __init__(self) -> None:
+    def __init__(self, where: Console | None = None) -> None:
+        self._console = where or console
         self._progress = Progress(
             TextColumn("{task.description:<12}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
+            console=self._console,
+            disable=not self._console.is_terminal,
         )
         self._task: TaskID | None = None
         self._described = ""
@@ -87,11 +95,11 @@ class TrainingDisplay:
     def __call__(self, event: Event) -> None:
         match event:
             case Notice():
-                console.print(f"[yellow]Note:[/] {escape(event.text)}", soft_wrap=True)
+                self._console.print(f"[yellow]Note:[/] {escape(event.text)}", soft_wrap=True)
             case StageStarted():
                 resumed = f", going on after step {event.resumed_at}" if event.resumed_at else ""
                 steps = f", {event.total_steps} steps" if event.total_steps else ""
-                console.print(
+                self._console.print(
                     f"[bold]Stage {event.number} of {event.num_stages}: {escape(event.stage)}[/]"
                     f"{steps}{resumed}"
                 )
@@ -116,7 +124,7 @@ class TrainingDisplay:
                 best = ", best so far" if event.is_best else ""
                 low, high = min(event.scores.values()), max(event.scores.values())
                 spread = f" (from {low:.4f} to {high:.4f})" if len(event.scores) > 1 else ""
-                console.print(
+                self._console.print(
                     f"  step {event.step}: dev {event.metric} {event.mean:.4f}{spread}"
                     f"{collapsed}{best}"
                 )
@@ -137,10 +145,10 @@ class TrainingDisplay:
         self._advance(what, done, total, f"{note}  {clock(seconds_left)} left")
 
     def _advance(self, description: str, done: int, total: int, note: str) -> None:
-        if not console.is_terminal:
+        if not self._console.is_terminal:
             if time.monotonic() - self._last_line > _LOG_SECONDS:
                 self._last_line = time.monotonic()
-                console.print(f"  {description}: {done} of {total}  {note}".rstrip())
+                self._console.print(f"  {description}: {done} of {total}  {note}".rstrip())
             return
         if self._task is None or description != self._described:
             if self._task is not None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import torch
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
@@ -17,6 +18,7 @@ from dynabert.analysis.head_ablation import HeadAblation, ablate_heads, rank_cor
 from dynabert.analysis.survivors import dropping
 from dynabert.cli.display import (
     TrainingDisplay,
+    apart_from,
     console,
     finite,
     in_figures,
@@ -75,8 +77,9 @@ def evaluate(
     opened = find_run(run, runs_dir)
     model = opened.model()
     resolved = chosen.resolve(model.config.shape)
-    examples, metrics = _examples(opened, data_dir), opened.info.task.metrics
-    with TrainingDisplay() as display:
+    told, metrics = apart_from(as_json), opened.info.task.metrics
+    examples = _examples(opened, data_dir, told=told)
+    with TrainingDisplay(told) as display:
         total = examples.num_dev
         result = evaluate_subnet(
             model,
@@ -371,16 +374,18 @@ def _ablation_table(found: HeadAblation, title: str, most: int = 12) -> Table:
         )
     if len(rows) > most:
         table.caption = (
-            f"and {len(rows) - most} more, with less effect on the loss (--out writes all)"
+            f"and {len(rows) - most} more, whose removal raises the loss less (--out writes all)"
         )
     return table
 
 
-def _examples(run: Run, data_dir: Path | None, *, keep: bool = False) -> RunExamples:
+def _examples(
+    run: Run, data_dir: Path | None, *, keep: bool = False, told: Console = console
+) -> RunExamples:
     """keep: what is measured on them is kept with the run, which must be the run's own then."""
     examples = load_examples(run, data_dir)
     if keep:
         examples.check_own("--keep")
     for notice in examples.notices:
-        console.print(f"[yellow]Note:[/] {escape(notice)}", soft_wrap=True)
+        told.print(f"[yellow]Note:[/] {escape(notice)}", soft_wrap=True)
     return examples

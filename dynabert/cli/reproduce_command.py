@@ -20,7 +20,6 @@ from dynabert.reproduction.latencies import PAPER_SETUPS
 from dynabert.reproduction.layout import Figure
 from dynabert.reproduction.markdown import show, write_readme
 from dynabert.reproduction.plan import (
-    NO_LIMITS,
     PLAN_FILE,
     Job,
     Limits,
@@ -87,7 +86,12 @@ def reproduce(
         ),
     ] = None,
     no_limits: Annotated[
-        bool, typer.Option("--no-limits", help="Ignore the limits that the plan sets for a task.")
+        bool,
+        typer.Option(
+            "--no-limits",
+            help="Ignore the limits that the plan sets for a task. Without it they hold beside the options "
+            "that are given, wherever these say nothing.",
+        ),
     ] = False,
     whole_plan: Annotated[bool, typer.Option("--all", help="Everything the plan names.")] = False,
     plan_file: Annotated[
@@ -159,14 +163,13 @@ def reproduce(
         _show(chosen, results, backbone_name(backbone or plan.backbone), plan)
         return
     if not (whole_plan or (list_only and not chosen)):
-        limits = _limits(num_train, epochs_scale, epochs or [], judge_examples, no_limits)
         asked = ask(
-            plan,
+            plan.model_copy(update={"limits": {}}) if no_limits else plan,
             chosen,
             tasks=task or (),
             seeds=_seeds("0" if seeds is None else seeds),
             backbone=backbone,
-            limits=limits,
+            limits=_limits(num_train, epochs_scale, epochs or [], judge_examples),
         )
     else:
         if chosen or task:
@@ -274,17 +277,8 @@ def _limits(
     epochs_scale: float | None,
     epochs: list[str],
     judge_examples: int | None,
-    no_limits: bool,
-) -> Limits | None:
-    """What the options say; None: they leave it to the plan."""
-    given = any(value is not None for value in (num_train, epochs_scale, judge_examples))
-    given = given or bool(epochs)
-    if no_limits and given:
-        raise UserError(
-            "give either --no-limits or --num-train, --epochs-scale, --epochs, --judge-examples."
-        )
-    if not given:
-        return NO_LIMITS if no_limits else None
+) -> Limits:
+    """What the options say."""
     by_stage = dict(_epochs(option) for option in epochs)
     if epochs_scale is not None and not 0 < epochs_scale <= 1000:
         raise UserError(f"--epochs-scale must be above 0, for example 0.5, got {epochs_scale}.")

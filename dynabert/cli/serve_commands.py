@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from dynabert.cli.display import console
 from dynabert.cli.options import RunsDir
@@ -56,7 +57,7 @@ def app(
     if free != port:
         console.print(f"Port {port} is taken; using {free}.")
     host = f"[{address}]" if ":" in address else address  # of an IPv6 address
-    console.print(f"The app is at http://{host}:{free} (Ctrl+C stops it).")
+    console.print(f"The app is at http://{escape(host)}:{free} (Ctrl+C stops it).")
     command = [sys.executable, "-m", "streamlit", "run", str(APP_FILE)]
     options = ["--server.port", str(free), "--server.address", address, "--server.headless", "true"]
     environment = os.environ | {RUNS_DIR_VARIABLE: str(runs_dir.resolve())}
@@ -86,7 +87,8 @@ def free_port(first: int, address: str, tries: int = 50) -> int:
         raise UserError(f"no address {address!r}: {why}.") from error
     # Of a name that means both, such as localhost, the older kind, as before.
     family, *_, place = min(found, key=lambda one: one[0] != socket.AF_INET)
-    for port in range(first, min(first + tries, 65536)):
+    end = min(first + tries, 65536)
+    for port in range(first, end):
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -96,4 +98,4 @@ def free_port(first: int, address: str, tries: int = 50) -> int:
                     raise UserError(f"{address!r} is no address of this machine.") from error
                 continue
             return port
-    raise UserError(f"no free port from {first} to {first + tries - 1}; give another with --port.")
+    raise UserError(f"no free port from {first} to {end - 1}; give another with --port.")

@@ -104,7 +104,12 @@ def _read(path: Path, columns: CsvColumns) -> pd.DataFrame:
     rows = _parse(path)
     wanted = [*columns.text, columns.label]
     header = _unspaced(rows.iloc[0].tolist(), wanted)
-    check_columns(header, wanted, str(path))
+    check_columns(
+        header,
+        wanted,
+        str(path),
+        hint=" Say which of them are the text and the label (--text-column, --label-column).",
+    )
     for column in wanted:
         if header.count(column) > 1:
             raise UserError(
@@ -132,6 +137,11 @@ def _unspaced(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
 def _parse(path: Path) -> pd.DataFrame:
     """Every field as text, the header as the first row, without blank rows; numbered from 1."""
     text = read_text(path).lstrip("\r\n")
+    header = text.partition("\n")[0]
+    if "," not in header and (other := next((one for one in ";\t|" if one in header), None)):
+        raise UserError(
+            f"{path}: its columns seem to be separated by {other!r}; separate them by commas."
+        )
     try:
         # As text throughout: "NA", "null" and "1e3" are words a sentence may well be. With the
         # header among the rows, pandas neither renames columns nor takes the first for an index.

@@ -320,13 +320,15 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def check_columns(present: Iterable[str], wanted: Iterable[str], where: str) -> None:
+def check_columns(
+    present: Iterable[str], wanted: Iterable[str], where: str, hint: str = ""
+) -> None:
     """Raise a UserError that names the first wanted column which is not there, and those that are."""
     present = list(present)
     for column in wanted:
         if column not in present:
             raise UserError(
-                f"{where} has no column {column!r}; it has {', '.join(map(repr, present))}."
+                f"{where} has no column {column!r}; it has {', '.join(map(repr, present))}.{hint}"
             )
 
 

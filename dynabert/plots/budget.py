@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dynabert.plots.style import BLUE, GREY, ORANGE, finished, mark_chosen, plain
+from dynabert.words import figures
 
 _PALE = "rgba(128, 128, 128, 0.4)"
 _MISSED = {"chosen": False, "nearest miss": True}
@@ -127,7 +128,7 @@ def _hover(row: Mapping[Any, Any], quality_title: str) -> str:
         f"<b>{plain(row['subnet'])}</b>",
         *([plain(row["role"])] if row["role"] else []),
         f"{plain(quality_title)} {row['score']:.4f}",
-        f"{row['num_params'] / 1e6:.2f} M parameters, {row['macs'] / 1e6:,.4g} M MACs",
+        f"{row['num_params'] / 1e6:.2f} M parameters, {figures(row['macs'] / 1e6, 4)} M MACs",
     ]
     if row["measurements"]:
         times = f"slowest of {row['measurements']} medians" if row["measurements"] > 1 else "median"

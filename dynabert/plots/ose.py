@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dynabert.plots.style import BLUE, GREY, ORANGE, RED, finished, plain
+from dynabert.words import figures
 
 _LONG = re.compile(r"\d\.\d{4,}")  # a share such as 1/12 in a sub-network's key
 
@@ -115,7 +116,7 @@ def _about(row: dict[Hashable, Any], cost_title: str, scale: float) -> str:
     lines = [
         f"<b>{plain(_LONG.sub(lambda found: f'{float(found[0]):.3g}', row['key']))}</b>",
         f"{row['num_params'] / 1e6:.2f} M parameters",
-        f"{plain(cost_title)}: {row['inference'] / scale:,.4g}",
+        f"{plain(cost_title)}: {figures(row['inference'] / scale, 4)}",
     ]
     if not pd.isna(row["error"]):
         lines += [f"error {row['error']:.4f}", f"W {row['w']:.4f}"]

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from dynabert.plots.style import COLOURS, GREY, count, finished, plain
+from dynabert.plots.style import COLOURS, GREY, finished, plain
+from dynabert.words import count
 
 _SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up", "star", "pentagon", "hexagram")
 _ROW_HEIGHT = 34

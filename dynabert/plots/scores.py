@@ -17,7 +17,6 @@ from dynabert.plots.style import (
     GREY,
     SCALE,
     SIGNED_SCALE,
-    count,
     finished,
     percent,
     plain,
@@ -25,6 +24,7 @@ from dynabert.plots.style import (
     span,
     tiles,
 )
+from dynabert.words import count
 
 ANSWER_LINES, ANSWER_LINE = 2, 12  # of a tile, and letters in each: it is narrow on a telephone
 FAR = 1.0  # apart from the largest network's, a number is as unlike as colours can say

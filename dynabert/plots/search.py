@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dynabert.plots.style import COLOURS, finished, mark_chosen, plain
+from dynabert.words import figures
 
 
 def search_fronts(
@@ -57,7 +58,7 @@ def search_fronts(
                     hovertext=[
                         f"<b>{plain(row['subnet'])}</b><br>{plain(name)}<br>"
                         f"{plain(quality_title)} {row['quality']:.4f}<br>"
-                        f"{plain(cost_title)}: {row['cost'] / scale:,.4g}"
+                        f"{plain(cost_title)}: {figures(row['cost'] / scale, 4)}"
                         + (
                             "<br><b>collapsed: gives every example the same answer</b>"
                             if gone

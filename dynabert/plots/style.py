@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from plotly.colors import get_colorscale, sample_colorscale
 
 from dynabert.length_config import LengthConfig
+from dynabert.words import count
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED = (
     "#2f86c9", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00",
@@ -122,10 +123,6 @@ def span(counts: Sequence[int]) -> str:
     """One number where all layers agree, else the lowest and the highest."""
     low, high = min(counts), max(counts)
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def row_hover(row: Mapping[Any, Any], metric: str, metric_title: str) -> str:

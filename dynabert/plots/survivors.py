@@ -11,12 +11,12 @@ from dynabert.analysis.survivors import Survivors
 from dynabert.plots.style import (
     ATTENTION_SCALE,
     GREY,
-    count,
     finished,
     percent,
     plain,
     token_axes,
 )
+from dynabert.words import count
 
 
 def surviving_tokens(

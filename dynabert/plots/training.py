@@ -8,7 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from dynabert.plots.style import COLOURS, GREY, count, finished, plain
+from dynabert.plots.style import COLOURS, GREY, finished, plain
+from dynabert.words import count
 
 
 def training_curve(records: Sequence[Mapping[str, Any]], *, metric_title: str) -> go.Figure:

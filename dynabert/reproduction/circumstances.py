@@ -9,6 +9,7 @@ from dynabert.data.loading import ONLY_A_SUBSET
 from dynabert.data.tasks import find_task
 from dynabert.reproduction.measures import COMPLETE_TRAIN, MEASURES, measures_of
 from dynabert.reproduction.results import Result, Shape
+from dynabert.words import count
 
 BERT_BASE = (12, 768)  # layers, hidden units: the paper's backbones
 _OF_STAGE = "stage "  # how a limit begins that changes a stage's epochs
@@ -134,10 +135,6 @@ def task_title(task: str) -> str:
         return task
     title = MEASURES[measures[0]].title
     return title.removesuffix("-m").removesuffix(" EM") if len(measures) > 1 else title
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def duration(seconds: float) -> str:

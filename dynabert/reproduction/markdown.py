@@ -11,7 +11,6 @@ from dynabert.files import write_text_atomically
 from dynabert.reproduction.circumstances import (
     backbone_sentence,
     budget_sentences,
-    count,
     duration,
     machine_sentences,
     task_title,
@@ -22,6 +21,7 @@ from dynabert.reproduction.findings import findings
 from dynabert.reproduction.layout import Row, Table
 from dynabert.reproduction.results import Result
 from dynabert.reproduction.tables import FIGURES, TABLES
+from dynabert.words import count
 
 README = "README.md"
 _MOST_COLUMNS = 12

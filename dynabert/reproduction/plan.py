@@ -46,6 +46,18 @@ class Limits(_Value):
             )
         return epochs
 
+    def over(self, others: Limits) -> Limits:
+        """Both: these where they say something, the others where they do not."""
+        scaled = {stage: epochs * self.epochs_scale for stage, epochs in others.epochs.items()}
+        return Limits(
+            num_train=others.num_train if self.num_train is None else self.num_train,
+            epochs_scale=others.epochs_scale * self.epochs_scale,
+            epochs=scaled | self.epochs,
+            judge_examples=(
+                others.judge_examples if self.judge_examples is None else self.judge_examples
+            ),
+        )
+
     def apply(self, recipe: Recipe) -> tuple[Recipe, tuple[str, ...]]:
         """The recipe as it is trained, and in words what that changes."""
         stages, changes = [], []
@@ -116,8 +128,7 @@ class Job:
         folder = Path(self.backbone).is_dir()
         backbone = f"path/to/{Path(self.backbone).name}" if folder else self.backbone
         words += ["--backbone", backbone, "--seeds", str(self.seed)]
-        if self.limits == NO_LIMITS:
-            words.append("--no-limits")  # of a plan file
+        words.append("--no-limits")  # of a plan file, whatever it may say by then
         if self.limits.num_train is not None:
             words += ["--num-train", str(self.limits.num_train)]
         if self.limits.epochs_scale != 1:
@@ -141,12 +152,12 @@ def ask(
     tasks: Sequence[str] = (),
     seeds: Sequence[int] = (0,),
     backbone: str | None = None,
-    limits: Limits | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> Plan:
     """A plan of one entry, with what it leaves open taken from another plan.
 
     tasks: none are all those that the tables and figures have and that can be trained here.
-    limits: of every task; None: those of the plan.
+    limits: of every task, over those of the plan.
 
     Raises:
         UserError: nothing was asked for, or a recipe without a task.
@@ -161,7 +172,7 @@ def ask(
     return plan.model_copy(
         update={
             "backbone": backbone or plan.backbone,
-            "limits": plan.limits if limits is None else dict.fromkeys(chosen, limits),
+            "limits": plan.limits | {task: limits.over(plan.limits_of(task)) for task in chosen},
             "entries": (Entry(what=tuple(what), tasks=chosen, seeds=tuple(seeds)),),
         }
     )

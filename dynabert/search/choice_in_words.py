@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dynabert.search.budget import FLOOR, Budget
 from dynabert.search.choice import Choice
+from dynabert.words import figures
 
 # Costs by their names: what they are divided by, and the unit of that.
 COST_UNITS = {
@@ -19,7 +20,7 @@ def price_in_words(choice: Choice) -> str:
     for name in choice.budget.limits or ("latency_ms",):
         scale, unit = COST_UNITS[name]
         price = (choice.price(name) or 0.0) / scale
-        parts.append(f"{abs(price):,.3g} {unit} {'more' if price >= 0 else 'less'}")
+        parts.append(f"{figures(abs(price), 3)} {unit} {'more' if price >= 0 else 'less'}")
     return " and ".join(parts)
 
 
@@ -32,14 +33,14 @@ def excess_in_words(choice: Choice) -> str:
             continue
         scale, unit = COST_UNITS[name]
         limit = choice.budget.limits[name] / scale
-        parts.append(f"{by / scale:,.3g} {unit} more than the budget's {limit:,.4g}")
+        parts.append(f"{figures(by / scale, 3)} {unit} more than the budget's {figures(limit, 4)}")
     return " and ".join(parts)
 
 
 def budget_in_words(budget: Budget, metric: str) -> str:
     """For example "at most 5 ms, at least 0.85 accuracy"."""
     parts = [
-        f"at most {limit / COST_UNITS[name][0]:,.4g} {COST_UNITS[name][1]}"
+        f"at most {figures(limit / COST_UNITS[name][0], 4)} {COST_UNITS[name][1]}"
         for name, limit in budget.limits.items()
     ]
     if budget.floor is not None:

@@ -24,6 +24,7 @@ from dynabert.importance import Importance
 from dynabert.modeling.models import TaskModel
 from dynabert.search.per_layer import Comparison, executed_scores, reachable
 from dynabert.subnet import FULL, ResolvedSubnet, Subnet
+from dynabert.words import figures
 
 Objective = Comparison | Literal["shares"]
 
@@ -97,8 +98,8 @@ def subnet_for_latency(
     if not least <= budget_ms:
         raise UserError(
             f"no widths of layers {', '.join(str(layer + 1) for layer in resolved.layers)} take at most "
-            f"{budget_ms} ms for {tokens} tokens: the least is {least:.4g} ms. Give a larger budget, or "
-            "run fewer layers."
+            f"{budget_ms} ms for {tokens} tokens: the least is {figures(least, 4)} ms. Give a larger "
+            "budget, or run fewer layers."
         )
     extra = [cost - cost.min() for cost in costs]
     step = sum(float(more.max()) for more in extra) / GRID_STEPS or 1.0

@@ -35,7 +35,8 @@ GLOSSARY = (
     ),
     (
         "Depth, m_d",
-        "The share of layers that run. They are spread evenly, and the last one always runs.",
+        "The share of layers that run. They are spread evenly, and by the paper's rule the last one always "
+        "runs.",
         "DynaBERT, Sec. 2.2",
     ),
     (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
-from dynabert.subnet import Subnet
+from dynabert.analysis.choices import subnet_by_layer
+from dynabert.subnet import NetworkShape, Subnet
 from pages.shared import state
 
 # Pages by their files, as the navigation lists them: what they are called, and their icons.
@@ -39,9 +41,14 @@ def to(subnet: Subnet) -> dict[str, str]:
     return chosen
 
 
-def can_be_opened(subnet: Subnet) -> bool:
-    """Whether the controls can choose it: not one of explicit layers, or of heads or neurons alone."""
-    return subnet.layers is None and (subnet.heads is None) == (subnet.neurons is None)
+def can_be_opened(subnet: Subnet, shape: NetworkShape) -> bool:
+    """Whether the controls can choose it: its layers are a depth's, and neurons follow from heads."""
+    if subnet.layers is not None or (subnet.heads is None) != (subnet.neurons is None):
+        return False
+    if subnet.heads is None:
+        return True
+    offered = subnet_by_layer(shape, subnet.depth_mult, subnet.heads)
+    return offered.resolve(shape) == replace(subnet, length_config=None).resolve(shape)
 
 
 def is_known_everywhere(subnet: Subnet) -> bool:

@@ -22,6 +22,7 @@ from dynabert.training.recipe import (
     Stage,
     Train,
 )
+from dynabert.words import count as count
 
 METRICS = {
     "accuracy": ("accuracy", "Share of the examples that are answered correctly."),
@@ -95,10 +96,6 @@ def capital(text: str) -> str:
 def field_title(column: str) -> str:
     """A text column of a task as a field is called, for example "Premise", "Sentence 1"."""
     return capital(re.sub(r"(?<=[^\W\d])(?=\d+$)", " ", column))
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def collapsed_mark(collapsed: bool | None) -> str:

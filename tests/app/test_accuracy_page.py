@@ -289,7 +289,9 @@ def test_while_all_are_timed_nothing_else_begins_and_it_can_be_stopped(
     at.button(key="time-here").click().run()
     at.query_params.update({"w": "0.5", "d": "0.75"})
     at.run()
-    assert "It is evaluated when the latencies are measured." in [c.value for c in at.caption]
+    assert "It is evaluated as soon as the latencies have been measured." in [
+        c.value for c in at.caption
+    ]
     assert not added(foreign)
     at.button(key="time-stop").click().run()
     assert "It stops." in [c.value for c in at.caption]

@@ -12,7 +12,7 @@ from dynabert.runs import write_manifest
 from dynabert.search import choosing as core
 from dynabert.search.search import open_search
 from dynabert.search.settings import SearchSettings
-from dynabert.subnet import FULL, Subnet
+from dynabert.subnet import FULL, NetworkShape, Subnet
 from pages.shared import links
 
 pytest_plugins = ["app_fixtures"]
@@ -222,7 +222,10 @@ def test_links_open_the_sub_network_and_nothing_of_another(monkeypatch, key, par
     monkeypatch.setattr(links.state, "link", lambda: before)
     subnet = Subnet.parse(key)
     assert links.to(subnet) == {"run": "tiny"} | parameters
-    assert links.can_be_opened(subnet)
+    shape = NetworkShape((6,) * 4, (60,) * 4)
+    assert links.can_be_opened(subnet, shape)
     assert links.is_known_everywhere(subnet) == (key == "w0.50-d0.75")
-    assert not links.can_be_opened(Subnet.parse("w1.00-y0.2"))
-    assert not links.can_be_opened(Subnet.parse("w1.00-d1.00-h3.2"))
+    assert not links.can_be_opened(Subnet.parse("w1.00-y0.2"), shape)
+    assert not links.can_be_opened(Subnet.parse("w1.00-d1.00-h3.2"), shape)
+    # Neurons that do not follow from the heads: the controls would open another sub-network.
+    assert not links.can_be_opened(Subnet.parse("w1.00-d0.50-h3.2-n30.21"), shape)

@@ -168,9 +168,9 @@ def test_a_busy_machine_is_warned_of(run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "a budget needs a limit"),
-        (("--latency-ms", "-1"), "latency_ms must be a number above 0, for example 5, got -1.0"),
-        (("--floor", "85"), "the floor must be a number from -1 to 1"),
+        ((), "say what it may cost (--latency-ms, --params, --macs) or what it must score"),
+        (("--latency-ms", "-1"), "--latency-ms must be a number above 0, got -1"),
+        (("--floor", "85"), "--floor must be from -1 to 1, as all metrics are, got 85"),
         (("--latency-ms", "5", "--tokens", "41"), "reads at most 40 tokens, got 41"),
         (("--latency-ms", "5", "--tokens", "0"), "--tokens"),
     ],

@@ -104,13 +104,22 @@ def test_evaluate_agrees_with_the_results_table(runs_dir: Path) -> None:
         *("evaluate", "tiny", "--width", "0.5", "--depth", "0.75", "--json"),
         *("--runs-dir", runs_dir),
     )
-    values = json.loads(out[out.index("{") :])
+    values = json.loads(out)
     assert values["subnet"] == "w0.50-d0.75"
     assert values["heads"] == [3, 3, 3]
     assert values["layers"] == [0, 1, 3]
     assert values["accuracy"] == pytest.approx(row["accuracy"])
     assert values["loss"] == pytest.approx(row["loss"], abs=1e-6)
     assert values["num_params"] == row["num_params"]
+
+
+def test_standard_output_is_json_alone_however_long_it_takes(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dynabert.cli.display._LOG_SECONDS", -1.0)  # a line for every batch
+    done = CliRunner().invoke(app, ["evaluate", "tiny", "--json", "--runs-dir", str(runs_dir)])
+    assert json.loads(done.stdout)["num_examples"] == 24
+    assert "evaluating sub-networks: 24 of 24" in done.stderr
 
 
 def test_sweep_writes_and_keeps_rows(runs_dir: Path, tmp_path: Path) -> None:
@@ -309,7 +318,7 @@ def test_ablate_measures_every_head_and_keeps_it(runs_dir: Path, tmp_path: Path)
         succeed("ablate", "tiny", "--keep", "--out", out_file, "--runs-dir", runs_dir).split()
     )
     assert "dev, 24 examples" in shown
-    assert "and 12 more, with less effect" in shown
+    assert "and 12 more, whose removal raises the loss less" in shown
     kept = Run.load(runs_dir / "tiny").ablation
     assert kept is not None
     assert (kept.num_examples, kept.loss_change.shape) == (24, (4, 6))
@@ -466,6 +475,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
         # A folder will do instead of a name, and nothing is overwritten.
         (("extract", runs_dir / "tiny", "--width", "0.5", "--out", glue), "exists already"),
         (("attention", "tiny", *said), "reads one text at a time"),
+        (("attention", "tiny", *said, "--width", "5"), "--width must be a number in (0, 1]"),
         (
             ("evaluate", hurt, "--runs-dir", tmp_path),
             f"run {tmp_path / hurt} is damaged: model.safetensors is not the file that was written",
@@ -542,3 +552,6 @@ def test_attention_writes_a_page(runs_dir: Path, tmp_path: Path) -> None:
     said = succeed("attention", "tiny", *options, "--width", "0.5", "--map", "rollout")
     assert "24 sub-networks, 5 tokens" in said
     assert "width 0.5, depth 1: 4 layers" in out.read_text()
+    assert "Note:" not in said
+    said = succeed("attention", "tiny", *options, "--width", "0.45", "--depth", "0.1")
+    assert "opened at width 0.5 and depth 0.25, the nearest" in said

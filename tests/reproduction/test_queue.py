@@ -110,14 +110,19 @@ def test_tasks_that_a_table_does_not_have_are_refused():
     assert {one.recipe for one in both} == set(TABLES["table3"].recipes)
 
 
-def test_what_is_asked_for_takes_the_plans_limits_unless_it_has_its_own():
-    plan = Plan(limits={"sst2": Limits(num_train=10)}, without={"qqp": "no data"})
+def test_what_is_asked_for_takes_the_plans_limits_where_it_has_none_of_its_own():
+    limits = Limits(num_train=10, epochs={"width": 3, "depth": 1}, judge_examples=7)
+    plan = Plan(limits={"sst2": limits}, without={"qqp": "no data"})
     asked = ask(plan, ["table3"])
     assert "qqp" not in {one.task for one in jobs(asked)}
     assert {one.limits.num_train for one in jobs(asked) if one.task == "sst2"} == {10}
-    own = ask(plan, ["table3"], tasks=["SST-2"], limits=Limits(epochs_scale=0.5))
-    assert {(one.task, one.limits.num_train, one.limits.epochs_scale) for one in jobs(own)} == {
-        ("sst2", None, 0.5)
+    given = Limits(num_train=5, epochs_scale=0.5, epochs={"depth": 4})
+    own = ask(plan, ["table3"], tasks=["SST-2", "rte"], limits=given)
+    assert {one.task: one.limits for one in jobs(own)} == {
+        "sst2": Limits(
+            num_train=5, epochs_scale=0.5, epochs={"width": 1.5, "depth": 4}, judge_examples=7
+        ),
+        "rte": given,
     }
     with pytest.raises(UserError, match="needs a task"):
         ask(plan, ["small"])

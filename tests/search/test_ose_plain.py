@@ -205,6 +205,16 @@ def test_epsilon_leaves_architectures_out_of_all_rounds(run):
         assert [tried.key for tried in one.tried] == order[::3]
 
 
+def test_what_is_larger_than_the_teacher_is_refused_before_anything_is_trained(run):
+    folder = open_extraction(run, "large", settings_of(hiddens=(12, 96)), PLAIN)
+    with pytest.raises(
+        UserError, match="96 hidden dimensions, and the network it would be cut from"
+    ):
+        carry_out_plain(folder, run, run.model(), load_examples(run))
+    assert not folder.errors()
+    assert folder.costs() is None
+
+
 def test_an_extraction_that_was_cut_off_goes_on(run):
     whole = carried_out(run, "whole")
     folder = open_extraction(run, "cut", settings_of(), PLAIN)

@@ -120,6 +120,9 @@ def test_a_correlation_needs_two_labels_that_differ(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("sentence,label\nx,1\n", "has no column 'text'; it has 'sentence', 'label'"),
+        ("sentence,label\nx,1\n", "the text and the label (--text-column, --label-column)"),
+        ("text;label\nx;1\ny;0\n", "separated by ';'; separate them by commas"),
+        ("text\tlabel\nx, y\t1\nz\t0\n", "separated by '\\t'; separate them by commas"),
         ("text,label\nx,1\n  ,0\n", "row 3: column 'text' is empty"),
         ("text,label\nx,1\ny,\n", "row 3: column 'label' is empty"),
         ("text,label\n", "has a header but no rows"),

@@ -217,6 +217,15 @@ def test_results_of_networks_that_drop_tokens_are_apart(copy: Path) -> None:
     assert len(keeping_all_tokens(old)) == len(old)
 
 
+def test_a_width_for_each_layer_is_none_of_the_widths_that_a_recipe_reports(copy: Path) -> None:
+    run = Run.load(copy)
+    before = run.reported_results
+    key = "w1.00-d1.00-h1.1.1.1-n8.8.8.8"
+    run.add_results(before.iloc[[0]].assign(subnet=key, num_params=1))
+    assert key in set(Run.load(copy).results["subnet"])
+    pd.testing.assert_frame_equal(Run.load(copy).reported_results, before)
+
+
 def test_name_is_taken(written: Run) -> None:
     with pytest.raises(UserError, match="exists already"):
         write_run(

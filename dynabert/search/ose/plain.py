@@ -17,7 +17,7 @@ from dynabert.examples import RunExamples
 from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.heads import ClassificationHead
 from dynabert.modeling.models import TaskModel
-from dynabert.modeling.reduction import new_student
+from dynabert.modeling.reduction import check_can_be_cut, new_student
 from dynabert.runs import Run
 from dynabert.search.objectives import UNITS
 from dynabert.search.ose.algorithm import Extraction, Tried, best, extract, frozen_winner
@@ -64,6 +64,9 @@ def _carry_out(
     on_progress: OnProgress,
 ) -> PlainReport:
     settings = folder.settings
+    if settings.start == "teacher":
+        for architecture in settings.space:
+            check_can_be_cut(model.config, architecture)
     members = _members(folder, model, on_progress)
     if settings.epsilon > len(members):
         raise UserError(

@@ -10,6 +10,8 @@ import streamlit as st
 from dynabert import Subnet, plots
 from dynabert.analysis.choices import drops_tokens
 from dynabert.analysis.filters import SizeFilter, front_of
+from dynabert.runs import Run
+from dynabert.words import figures
 from pages.shared import controls, lengths, links, notices, state, wording
 from pages.shared.accuracy.clock import Clock
 from pages.shared.accuracy.numbers import Row
@@ -60,7 +62,7 @@ def show_chart(clock: Clock, results: pd.DataFrame, row: Row | None) -> None:
         f"plots.quality_vs_cost(\n    results,\n    {metric!r},\n    {column!r},\n"
         f"    **{options!r},\n    inside=inside,\n)",
         key="cost-chart",
-        on_select=_take_click,
+        on_select=lambda: _take_click(clock.run),
         selection_mode="points",
         alt=f"{wording.capital(title)} against {cost_title}",
     )
@@ -83,13 +85,13 @@ def _explained(compared: pd.DataFrame) -> str:
     )
 
 
-def _take_click() -> None:
+def _take_click(run: Run) -> None:
     """Choose the sub-network whose point was clicked on."""
     points = st.session_state["cost-chart"]["selection"]["points"]
     if points and "customdata" in points[0]:
         clicked = points[0]["customdata"]
         subnet = Subnet.parse(clicked[0] if isinstance(clicked, list) else clicked)
-        if not links.can_be_opened(subnet):
+        if not links.can_be_opened(subnet, run.config.shape):
             st.toast("This one was made by the command line; the controls here cannot choose it.")
             return
         controls.set_subnet(subnet)
@@ -183,6 +185,6 @@ def _choose_most(costs: pd.Series, name: str, title: str) -> float | None:
         steps,
         key=key,
         on_change=take,
-        format_func=lambda step: f"{step:,.4g}",
+        format_func=lambda step: f"{figures(step, 4)}",
     )
     return None if chosen == steps[-1] else float(chosen)

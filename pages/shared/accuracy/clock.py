@@ -110,7 +110,7 @@ class Clock:
         if spread <= WIDE:
             return ""
         return (
-            "The machine was busy: of every second sub-network the middle half of the passes spread over "
+            "The machine was busy: of half of the sub-networks the middle half of the passes spread over "
             f"more than {spread:.0%} of their median."
         )
 

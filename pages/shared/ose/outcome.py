@@ -12,6 +12,7 @@ from dynabert.search.ose.folder import ExtractionFolder
 from dynabert.search.ose.report import Agreement, Finalist, Report
 from dynabert.search.ose.settings import SupernetSettings
 from dynabert.search.ose.tables import member_table
+from dynabert.words import figures
 from pages.shared import controls, links, wording
 from pages.shared.ose import pictures
 
@@ -68,11 +69,12 @@ def show(run: Run, folder: ExtractionFolder[SupernetSettings, Report], report: R
     pictures.show(table, cost_title=title, scale=scale, opened=opened, key="ose")
     _show_assumptions(report.agreement, report.metric)
     _show_judged(report)
-    beyond = (
-        "the largest architecture of the space"
-        if report.attained_by
-        else f"{report.settings.margin:.0%} more than the largest costs of the space"
-    )
+    margin = report.settings.margin
+    beyond = f"{margin:.0%} more than the largest costs of the space"
+    if report.attained_by:
+        beyond = "the largest architecture of the space"
+    elif not margin:
+        beyond = "the largest costs of the space"
     published = "" if report.settings.w_exponents.is_published else " W has exponents of ours."
     st.caption(
         f"Savings are measured from {beyond}.{published} e: mean loss of the shared weights on "
@@ -114,7 +116,7 @@ def _show_winner(run: Run, report: Report, winner: Finalist, w: float) -> None:
             ),
             (
                 f"MACs, {settings.tokens} tokens",
-                f"{winner.macs / 1e6:,.4g} M",
+                f"{figures(winner.macs / 1e6, 4)} M",
                 winner.macs / full.macs,
                 None,
             ),
@@ -142,12 +144,17 @@ def _show_winner(run: Run, report: Report, winner: Finalist, w: float) -> None:
             "the mean loss, and does not see that.",
             icon=":material/warning:",
         )
-    st.page_link(
-        "pages/accuracy.py",
-        label="Open it on the page Accuracy and size",
-        icon=":material/scatter_plot:",
-        query_params=links.to(subnet),
-    )
+    if links.can_be_opened(subnet, run.config.shape):
+        st.page_link(
+            "pages/accuracy.py",
+            label="Open it on the page Accuracy and size",
+            icon=":material/scatter_plot:",
+            query_params=links.to(subnet),
+        )
+    else:
+        st.caption(
+            "Its heads and neurons were chosen apart from each other, as the sliders of other pages cannot."
+        )
     st.caption("Take it away in a terminal:")
     st.code(export_command(run, subnet), language="bash", wrap_lines=True)
 

@@ -12,6 +12,7 @@ from dynabert.search.ose.full_training import training_command
 from dynabert.search.ose.plain_report import PlainReport, Round
 from dynabert.search.ose.plain_settings import PlainSettings
 from dynabert.search.ose.tables import round_table
+from dynabert.words import figures
 from pages.shared import controls, wording
 from pages.shared.ose import pictures
 
@@ -100,7 +101,7 @@ def _show_winner(run: Run, report: PlainReport, this: Round) -> None:
     """What the winner of a round saves and scores, and the command that trains it in full."""
     member = next(one for one in report.members if one.key == this.winner)
     macs = report.settings.cost == "macs"
-    cost = f"{member.inference / 1e6:,.4g} M" if macs else f"{member.inference:.2f} ms"
+    cost = f"{figures(member.inference / 1e6, 4)} M" if macs else f"{member.inference:.2f} ms"
     tokens = wording.count(report.settings.tokens, "token")
     with st.container(horizontal=True):
         for name, value, below in (

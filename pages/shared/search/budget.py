@@ -17,6 +17,7 @@ from dynabert.search.choice import Choice
 from dynabert.search.choice_in_words import COST_UNITS, excess_in_words, price_in_words
 from dynabert.search.choosing import REPEATS, choose
 from dynabert.subnet import Subnet
+from dynabert.words import figures
 from pages.shared import cache, controls, found, jobs, links, notices, state, wording
 
 MILLION = 1e6
@@ -245,7 +246,7 @@ def _describe(run: Run, choice: Choice, option: Option) -> None:
                 None if latency is None else f"{latency.median_ms:.2f} ms",
             ),
             ("num_params", "Parameters, layers", f"{option.num_params / MILLION:.2f} M"),
-            ("macs", f"MACs, {budget.tokens} tokens", f"{option.macs / MILLION:,.4g} M"),
+            ("macs", f"MACs, {budget.tokens} tokens", f"{figures(option.macs / MILLION, 4)} M"),
         ):
             limit = budget.limits.get(name)
             below = None if limit is None else _share(option.costs[name] / limit)
@@ -302,13 +303,13 @@ def _numbers(run: Run, choice: Choice, option: Option) -> str:
     parts = [f"{name} {option.score:.3f}"]
     for cost in choice.budget.limits or ("latency_ms",):
         scale, unit = COST_UNITS[cost]
-        parts.append(f"{option.costs[cost] / scale:,.3g} {unit}")
+        parts.append(f"{figures(option.costs[cost] / scale, 3)} {unit}")
     return ", ".join(parts)
 
 
 def _show_links(run: Run, option: Option) -> None:
     subnet = option.subnet
-    if links.can_be_opened(subnet):
+    if links.can_be_opened(subnet, run.config.shape):
         st.caption(
             "Open it on another page:"
             if links.is_known_everywhere(subnet)

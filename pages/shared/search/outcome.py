@@ -25,6 +25,7 @@ from dynabert.search.front import (
     widest_spread,
 )
 from dynabert.search.search import Search, untrained_reference
+from dynabert.words import figures
 from pages.shared import cache, controls, links, state, wording
 from pages.shared.search.progress import MILLION, cost_axis, quality_title
 
@@ -214,7 +215,7 @@ def _choose_point(table: pd.DataFrame, metric: str, cost: str, scale: float) -> 
         str(
             row["subnet"]
         ): f"{place}: {row[metric]:.3f}{wording.collapsed_mark(row['collapsed'])}, "
-        f"{row[cost] / scale:,.4g} {unit}"
+        f"{figures(row[cost] / scale, 4)} {unit}"
         for place, row in enumerate(ordered.to_dict("records"), start=1)
     }
     key = keys[0]
@@ -269,7 +270,7 @@ def _show_point(
                 about = "Median of the passes; ± half their interquartile range."
             st.metric(
                 wording.capital(title),
-                f"{row[column] / scale:,.4g}",
+                f"{figures(row[column] / scale, 4)}",
                 ", ".join(said) or None,
                 delta_color="off",
                 delta_arrow="off",

@@ -17,6 +17,7 @@ from dynabert.search.background import watch as watch_search
 from dynabert.search.front import trial_table
 from dynabert.search.objectives import UNITS
 from dynabert.search.search import SEARCHES, Search
+from dynabert.words import figures
 from pages.shared import cache, state, wording
 
 _WATCH = "2s"
@@ -64,7 +65,7 @@ def described(search: Search) -> str:
     limit = ""
     if settings.at_most is not None:
         title, scale = cost_axis(search)
-        limit = f"; at most {settings.at_most / scale:,.4g} {title}"
+        limit = f"; at most {figures(settings.at_most / scale, 4)} {title}"
     return wording.escape(
         f"{settings.method}, {settings.num_trials} trials over {' and '.join(axes) or 'nothing'}{limit}; "
         f"seed {settings.seed}; {search.info.machine}"
