@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from dynabert.errors import UserError
+from dynabert.words import percent
 
 Length = int | float  # a count of tokens, or a share of a text's own
 FEWEST_BY_RATIO = 2  # that a share leaves: the first token and one to read (the authors' floor)
@@ -68,7 +69,7 @@ class LengthConfig:
     def in_words(self) -> str:
         """For example "90%, 81% of the tokens", "96, 64 tokens"."""
         if self.is_relative:
-            return ", ".join(f"{entry:.0%}" for entry in self.entries) + " of the tokens"
+            return ", ".join(map(percent, self.entries)) + " of the tokens"
         return ", ".join(map(str, self.entries)) + " tokens"
 
     @classmethod

@@ -40,6 +40,11 @@ class TaskInfo(BaseModel):
         return self.metrics[0]
 
     @property
+    def is_pair(self) -> bool:
+        """Whether it reads two texts that are alike, and of which the longer one is cut."""
+        return self.kind != "spans" and len(self.text_columns) == 2
+
+    @property
     def answers(self) -> tuple[str, ...]:
         """What an answer can be, in words."""
         if self.labels is not None:

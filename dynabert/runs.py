@@ -204,7 +204,7 @@ class Run:
         results = pd.read_parquet(self.folder / RESULTS)
         later = self._measured()
         if later is not None:
-            results = _latest(pd.concat([results, later], ignore_index=True))
+            results = latest_rows(pd.concat([results, later], ignore_index=True))
         # Where nothing was timed, a file has no numbers at all there.
         return results.astype({name: float for name in TIMES if name in results})
 
@@ -263,7 +263,7 @@ class Run:
             if earlier is not None:
                 rows = pd.concat([earlier, rows], ignore_index=True)
             partial = path.with_name(f"{path.name}.partial")
-            _latest(rows).to_parquet(partial, index=False)
+            latest_rows(rows).to_parquet(partial, index=False)
             partial.replace(path)
 
     def _measured(self) -> pd.DataFrame | None:
@@ -400,7 +400,7 @@ def write_manifest(folder: Path) -> None:
     write_text_atomically(folder / MANIFEST, json.dumps(digests, indent=1) + "\n")
 
 
-def _latest(rows: pd.DataFrame) -> pd.DataFrame:
+def latest_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """A row for each sub-network, the last; what that may leave out is taken from those before it."""
     told, metrics = rows.copy(), [name for name in KNOWN_METRICS if name in rows]
     for columns, of_same in (

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dynabert import Subnet
 from dynabert.analysis.choices import find_row
 from dynabert.evaluation import Evaluation, LatencySetup
-from pages.shared import by_layer, controls, found, jobs, links, live, state, wording
+from pages.shared import by_layer, cache, controls, found, jobs, links, live, state, wording
 from pages.shared.accuracy import answers, chart
 from pages.shared.accuracy.clock import Clock
 from pages.shared.accuracy.numbers import Numbers
@@ -68,7 +68,7 @@ def start_evaluation(subnet: Subnet, auto: bool, slot: DeltaGenerator) -> jobs.J
             reason = found.why_not(run) if pressed else None
             if pressed and reason is None:
                 jobs.forget(live.evaluation_key(run, subnet))
-                st.session_state["asked-for"] = subnet
+                st.session_state["asked-for"] = (cache.run_key(run), subnet)
                 return live.start_evaluation(run, subnet, however_long=True)
         if reason is not None:
             st.warning(
@@ -196,7 +196,7 @@ if st.toggle(
     if (both := find_answers(small)) is not None:
         answers.show_changes(run, subnet, *both, answers.phenomena(run))
 
-wanted = auto or st.session_state.get("asked-for") == subnet
+wanted = auto or st.session_state.get("asked-for") == (cache.run_key(run), subnet)
 if to_time is not None and wanted and not clock.is_measuring:
     watched.append(
         (live.start_latency(run, subnet, to_time, clock.keeper(row, to_time)), numbers.draw_latency)

@@ -10,6 +10,7 @@ from dynabert.analysis.choices import find_row
 from dynabert.analysis.rollout import map_of
 from dynabert.run_info import TaskInfo
 from dynabert.web import AtlasView, atlas_page
+from dynabert.words import cut_in_words
 from pages.shared import (
     atlas_view,
     cache,
@@ -112,8 +113,7 @@ if not all(text.strip() for text in texts):
 atlas = cache.atlas(run, texts)
 if atlas.num_cut:
     st.warning(
-        f"The text is longer than the {len(atlas.tokens)} tokens this model was trained to read: the "
-        f"last {atlas.num_cut} are left out."
+        cut_in_words(atlas.num_cut, len(atlas.tokens), pair=task.is_pair)
         + (" The answers below are looked for in all of it." if task.kind == "spans" else ""),
         icon=":material/content_cut:",
     )

@@ -8,7 +8,11 @@ import streamlit as st
 
 from dynabert import Subnet, plots
 from dynabert.analysis.head_ablation import ablate_heads
-from dynabert.analysis.head_order import importance_held, pretrained_order
+from dynabert.analysis.head_order import (
+    importance_held,
+    neuron_importance_held,
+    pretrained_order,
+)
 from dynabert.errors import UserError
 from dynabert.examples import load_examples
 from dynabert.importance import Importance
@@ -181,12 +185,19 @@ def show_neurons(run: Run, importance: Importance, width: float) -> None:
         alt="Importance of the neurons of each layer, by rank",
     )
     kept = max(Subnet(width_mult=width).resolve(shape).neurons)
-    ranked = -np.sort(-np.nan_to_num(scores), axis=1)
-    share = ranked[:, :kept].sum() / ranked.sum()
+    order = cache.neuron_order(run)
+    share = neuron_importance_held(scores, order, width, shape)
+    # A later rewiring of a part of a layer leaves the others where they stood.
+    sorted_ = all(_falls(row[order[layer][order[layer] >= 0]]) for layer, row in enumerate(scores))
     st.caption(
-        f"Width {width:.3g} keeps the {kept:,} most important of {total:,} neurons in every layer; "
-        f"they hold {share:.0%} of all neurons' importance."
+        f"Width {width:.3g} keeps {kept:,} of {total:,} neurons in every layer"
+        + (", the most important ones" if sorted_ else "")
+        + f"; they hold {plots.percent(share)} of all neurons' importance."
     )
+
+
+def _falls(scores: np.ndarray) -> bool:
+    return bool((np.diff(scores) <= 0).all())
 
 
 def show_removals(run: Run, kept: np.ndarray) -> None:

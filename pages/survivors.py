@@ -6,6 +6,7 @@ import streamlit as st
 from dynabert import plots
 from dynabert.analysis.survivors import DROPS, Survivors, dropping, survivor_table
 from dynabert.runs import Run
+from dynabert.words import cut_in_words
 from pages.shared import cache, controls, needed, state, wording
 
 run = controls.open_run()
@@ -69,14 +70,11 @@ subnet = controls.choose_subnet(run, results)
 subnets = tuple(dropping(subnet, run.config.shape))
 found = cache.survivors(run, texts, subnets)
 if found[0].num_cut:
-    cut = (
-        f"The text is longer than the {run.info.max_tokens} tokens this model was trained to read: the "
-        f"last {found[0].num_cut} are "
-    )
+    cut = cut_in_words(found[0].num_cut, run.info.max_tokens, pair=task.is_pair)
     st.warning(
-        f"{cut}left out of the picture and the counts; the answers are from the whole passage."
+        f"{cut.rstrip('.')} of the picture and the counts; the answers are from the whole passage."
         if task.kind == "spans"
-        else f"{cut}left out.",
+        else cut,
         icon=":material/content_cut:",
     )
 answers, sure = ask(texts, found)

@@ -43,7 +43,7 @@ form = st.segmented_control(
 half = form == "transformers" and st.toggle(
     "16-bit weights",
     value=run.config.dtype == torch.float16,  # nothing is lost where the run is stored so
-    key="half",
+    key=f"half-{run.name}",  # or the run before would decide
     help="Half the size. The answers change by about a thousandth, and the numbers below were measured "
     "with the run's own weights.",
 )

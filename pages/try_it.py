@@ -5,6 +5,7 @@ import streamlit as st
 from dynabert import plots
 from dynabert.analysis.answers import Answer, answer_table, first_to_disagree
 from dynabert.run_info import TaskInfo
+from dynabert.words import cut_in_words
 from pages.shared import cache, controls, state, try_spans, wording
 
 run = controls.open_run()
@@ -71,8 +72,7 @@ if not all(text.strip() for text in texts):
 answers, num_cut = cache.answers(run, texts, tuple(run.recipe_grid))
 if num_cut:
     st.warning(
-        f"The text is longer than the {run.info.max_tokens} tokens this model was trained to read: the "
-        f"last {num_cut} are left out.",
+        cut_in_words(num_cut, run.info.max_tokens, pair=task.is_pair),
         icon=":material/content_cut:",
     )
 show_verdict(answers, task)

@@ -23,7 +23,8 @@ FUNCTIONS_DEFINED = (
     f"A head is named by where it sends at least {LEAST_EXCESS:.2f} more of its attention than chance "
     "would: even attention, and for a grammatical link the same head's attention over the same distance "
     "between words that are not linked. v verb, s subject, o object, n noun, d determiner, a antecedent, "
-    "r reflexive. Broad: no such place, and nearly even. A cross: the sub-network has no such head."
+    "r reflexive; of a RoBERTa, [CLS] and [SEP] are what its first and its separating tokens are called "
+    "here. Broad: no such place, and nearly even. A cross: the sub-network has no such head."
 )
 FUSION_DEFINED = (
     "Two heads are as *similar* as 1 minus the Jensen–Shannon divergence of where they look, in "

@@ -1,4 +1,4 @@
-"""In which order the heads of a layer stand, before rewiring and after it."""
+"""In which order the heads of a layer stand, before rewiring and after it, and what a width keeps."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ def head_order(model: TaskModel) -> np.ndarray:
     return order
 
 
+def neuron_order(model: TaskModel) -> np.ndarray:
+    """(L, F) the original number of the neuron that stands at each place of a layer; -1 where none does."""
+    config, layers = model.config, model.backbone.encoder.layers
+    ids = [own.feed_forward.neuron_ids.cpu().numpy() for own in layers]
+    order = np.full((config.original_num_layers or 0, max(map(len, ids))), -1)
+    for layer, own in zip(config.layer_ids or [], ids, strict=True):
+        order[layer, : len(own)] = own
+    return order
+
+
 def pretrained_order(order: np.ndarray) -> np.ndarray:
     """(L, H) the same heads of each layer as they stood before they were sorted."""
     return np.array([[*np.sort(row[row >= 0]), *row[row < 0]] for row in order])
@@ -35,13 +45,24 @@ def importance_held(
 
     scores, order: (L, H) in the original network's numbering; see `head_order`.
     """
-    held = []
-    for width in widths:
-        counts = Subnet(width_mult=width).resolve(shape).heads
-        layers = np.flatnonzero((order >= 0).any(1))  # an extracted network has not all of them
-        kept = sum(
-            scores[layer, order[layer, :num]].sum()
-            for layer, num in zip(layers, counts, strict=True)
-        )
-        held.append(float(kept / np.nansum(scores)))
-    return held
+    return [
+        _share(scores, order, Subnet(width_mult=width).resolve(shape).heads) for width in widths
+    ]
+
+
+def neuron_importance_held(
+    scores: np.ndarray, order: np.ndarray, width: float, shape: NetworkShape
+) -> float:
+    """The share of all neurons' importance that the neurons of a width hold.
+
+    scores, order: (L, F) in the original network's numbering; see `neuron_order`.
+    """
+    return _share(scores, order, Subnet(width_mult=width).resolve(shape).neurons)
+
+
+def _share(scores: np.ndarray, order: np.ndarray, counts: Sequence[int]) -> float:
+    layers = np.flatnonzero((order >= 0).any(1))  # an extracted network has not all of them
+    kept = sum(
+        scores[layer, order[layer, :num]].sum() for layer, num in zip(layers, counts, strict=True)
+    )
+    return float(kept / np.nansum(scores))

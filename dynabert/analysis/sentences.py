@@ -110,13 +110,24 @@ def read_sentences(
 
 def cut_to_fit(tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int) -> tuple[str, int]:
     """As much of a text as has at most max_tokens tokens, special ones included; how many were cut."""
-    whole = tokenizer(text, return_offsets_mapping=True, verbose=False)
-    cut = len(whole["input_ids"]) - max_tokens
-    if cut <= 0:
+    whole = tokenizer(
+        text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
+    )
+    num_tokens = len(whole["input_ids"])
+    if num_tokens <= max_tokens:
         return text, 0
-    added = tokenizer.num_special_tokens_to_add()
-    inside = [span for span in whole["offset_mapping"] if span[1] > span[0]]
-    return text[: inside[max_tokens - added - 1][1]], cut
+    special = whole["special_tokens_mask"]
+    ends = [
+        end
+        for (_, end), is_special in zip(whole["offset_mapping"], special, strict=True)
+        if not is_special
+    ]
+    # A character may be several tokens, and stays whole: the text that ends with it is longer then.
+    for place in range(max_tokens - sum(special) - 1, -1, -1):
+        short = text[: ends[place]]
+        if (left := len(tokenizer(short)["input_ids"])) <= max_tokens:
+            return short, num_tokens - left
+    return "", num_tokens - sum(special)
 
 
 def teaching_sentences(

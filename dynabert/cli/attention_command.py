@@ -17,6 +17,7 @@ from dynabert.errors import UserError
 from dynabert.runs import RUNS_DIR, find_run
 from dynabert.subnet import check_mult
 from dynabert.web import AtlasView, atlas_page, read_atlas
+from dynabert.words import cut_in_words
 
 
 def attention(
@@ -79,8 +80,8 @@ def attention(
     out.write_text(made, encoding="utf-8")
     if atlas.num_cut:
         console.print(
-            f"[yellow]Note:[/] the model reads {len(atlas.tokens)} tokens; the last {atlas.num_cut} "
-            "are left out.",
+            "[yellow]Note:[/] "
+            + cut_in_words(atlas.num_cut, len(atlas.tokens), pair=opened.info.task.is_pair),
             soft_wrap=True,
         )
     console.print(

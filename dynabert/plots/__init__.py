@@ -42,9 +42,10 @@ from dynabert.plots.scores import (
     metric_grid,
 )
 from dynabert.plots.search import search_fronts
-from dynabert.plots.style import percent, plain, span
+from dynabert.plots.style import plain, span
 from dynabert.plots.survivors import surviving_tokens
 from dynabert.plots.training import training_curve
+from dynabert.words import percent
 
 __all__ = [
     "FAR",

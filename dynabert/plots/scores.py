@@ -18,13 +18,12 @@ from dynabert.plots.style import (
     SCALE,
     SIGNED_SCALE,
     finished,
-    percent,
     plain,
     row_hover,
     span,
     tiles,
 )
-from dynabert.words import count
+from dynabert.words import count, percent
 
 ANSWER_LINES, ANSWER_LINE = 2, 12  # of a tile, and letters in each: it is narrow on a telephone
 FAR = 1.0  # apart from the largest network's, a number is as unlike as colours can say

@@ -31,13 +31,6 @@ SIGNED_SCALE = [[0, BLUE], [0.5, "#f7f7f7"], [1, RED]]
 MOST_LABELS = 32
 
 
-def percent(share: float) -> str:
-    """For example "87%"; what is there but rounds to nothing is "<1%", what is not all ">99%"."""
-    if 0 < share < 0.005:
-        return "<1%"
-    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
-
-
 def plain(text: object) -> str:
     """Text as plotly shows it letter by letter: it would read <b> or <a> as HTML."""
     return html.escape(str(text), quote=False)

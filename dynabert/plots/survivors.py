@@ -12,11 +12,10 @@ from dynabert.plots.style import (
     ATTENTION_SCALE,
     GREY,
     finished,
-    percent,
     plain,
     token_axes,
 )
-from dynabert.words import count
+from dynabert.words import count, percent
 
 
 def surviving_tokens(

@@ -17,6 +17,7 @@ from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, Subnet
 from dynabert.web.page import Component, about_making, about_run, page, read_assets
+from dynabert.words import cut_in_words
 
 Hidden = Literal["none", "special", "renormalise"]
 _NOTE = (
@@ -117,10 +118,7 @@ def atlas_page(
     }
     notes = [_NOTE]
     if atlas.num_cut:
-        notes.append(
-            f"The text is longer than the {len(atlas.tokens)} tokens this model was trained to read: "
-            f"the last {atlas.num_cut} are left out."
-        )
+        notes.append(cut_in_words(atlas.num_cut, len(atlas.tokens), pair=run.info.task.is_pair))
     if atlas.block > 1:
         notes.append(
             f"The text is long: each cell stands for {atlas.block} × {atlas.block} tokens (the largest "

@@ -23,6 +23,7 @@ from dynabert.analysis.functions import FunctionProfile, function_profile
 from dynabert.analysis.fusion import Fusion, measure_fusion
 from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.analysis.head_order import head_order as find_head_order
+from dynabert.analysis.head_order import neuron_order as find_neuron_order
 from dynabert.analysis.map_atlas import MapAtlas
 from dynabert.analysis.needed_tokens import NeededTokens, needed_tokens_of, read_text
 from dynabert.analysis.queries_keys import QueryKey
@@ -220,6 +221,11 @@ def kept_heads(run: Run, subnet: Subnet) -> np.ndarray:
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_RUN)
 def head_order(run: Run) -> np.ndarray:
     return find_head_order(model(run))
+
+
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=_RUN)
+def neuron_order(run: Run) -> np.ndarray:
+    return find_neuron_order(model(run))
 
 
 def cut_to_fit(run: Run, text: str) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from dynabert.analysis.choices import find_row, resolved_row
 from dynabert.errors import UserError
 from dynabert.evaluation import Evaluation
 from dynabert.evaluation.retiming import TIMES
-from dynabert.runs import Run
+from dynabert.runs import Run, latest_rows
 from dynabert.subnet import ResolvedSubnet
 from pages.shared import cache
 
@@ -55,7 +55,7 @@ def results(run: Run) -> pd.DataFrame:
     unkept = store().unkept.get(cache.run_key(run))
     if unkept is None:
         return known
-    return pd.concat([known[~known["subnet"].isin(unkept["subnet"])], unkept], ignore_index=True)
+    return latest_rows(pd.concat([known, unkept], ignore_index=True))
 
 
 def is_unkept(run: Run, row: dict) -> bool:
@@ -112,8 +112,8 @@ def keep_row(run: Run, same: RunKey, row: dict, *, replace: bool) -> None:
         with kept.lock:
             before = kept.unkept.get(same)
             if before is not None:
-                rows = pd.concat([before[before["subnet"] != row["subnet"]], rows])
-            kept.unkept[same] = rows.reset_index(drop=True)
+                rows = latest_rows(pd.concat([before, rows], ignore_index=True))
+            kept.unkept[same] = rows
 
 
 def keep_times(same: RunKey, times: pd.DataFrame) -> None:

@@ -72,7 +72,7 @@ def start_evaluation(run: Run, subnet: Subnet, *, however_long: bool) -> jobs.Jo
             )
 
         estimates = read(known.dev)
-        pace = _Pace()
+        pace = _Pace(known.num_dev / known.dev.num_examples)
         while True:
             pace.begin()
             estimate = next(estimates)
@@ -127,7 +127,9 @@ def start_latency(
 class _Pace:
     """How fast a sub-network reads, without the time in which others had their turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, all_of_it: float) -> None:
+        """all_of_it: how many times what is read first must be read in all."""
+        self._all = all_of_it
         self.blocks, self.share, self.whole = 0, 0.0, 0.0
         self.suspected = False
         self._began = 0.0
@@ -138,7 +140,7 @@ class _Pace:
     def end(self, estimate: Estimate) -> None:
         seconds = time.monotonic() - self._began
         self.blocks += 1
-        self.whole = seconds / max(estimate.share_of_tokens - self.share, 1e-9)
+        self.whole = self._all * seconds / max(estimate.share_of_tokens - self.share, 1e-9)
         self.share = estimate.share_of_tokens
 
     @property

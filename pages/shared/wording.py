@@ -215,7 +215,7 @@ def stage_in_words(stage: Stage) -> str:
             )
             named = [f"{size:,} {what}" for what, size in sizes if size is not None]
             if stage.pretrained is not None:
-                source = escape(stage.pretrained)
+                source = stage.pretrained
                 return (
                     f"Go on with a smaller network that was pretrained on text ({source}), with a new head; "
                     "what follows is about that one"

@@ -30,7 +30,7 @@ def test_size_command_and_card_are_of_the_chosen_sub_network(open_app, tiny):
     )
     assert "tiny-w0.50-d1.00" in use
     assert "accuracy 0.8000" in card
-    at.toggle(key="half").set_value(True).run()
+    at.toggle(key="half-tiny").set_value(True).run()
     assert metric(at, "Size of the weights") == f"{total * 2 / 1e6:.1f} MB"
     assert "--half" in at.code[0].value
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import make_hf
 from scipy.spatial.distance import jensenshannon
+from squad_tokenizers import roberta_tokenizer
 from transformers import AutoTokenizer
 
 from dynabert import DynaBertForSequenceClassification, Subnet
@@ -247,6 +248,23 @@ def test_attention_of_many_is_that_of_each_in_the_heads_original_places(tokenize
     assert set(np.flatnonzero(kept[layer])) == set(
         importance.heads[layer].argsort(descending=True)[:3].tolist()
     )
+
+
+@pytest.mark.parametrize("longest", range(2, 40))
+def test_bytes_of_one_character_and_lone_spaces_do_not_make_it_longer(tmp_path, longest):
+    tokenizer = roberta_tokenizer(tmp_path)
+    text = "the  é the   🙂 the 猫 th  e"
+    whole = tokenizer(text)["input_ids"]
+    short, num_cut = cut_to_fit(tokenizer, text, longest)
+    left = len(tokenizer(short)["input_ids"])
+    assert left <= longest
+    assert num_cut == len(whole) - left
+    assert text.startswith(short)
+    # No more is cut than must be: with the next character it would not fit.
+    if num_cut:
+        rest = text[len(short) :]
+        more = len(rest) - len(rest.lstrip(" ")) + 1
+        assert len(tokenizer(text[: len(short) + more])["input_ids"]) > longest
 
 
 @pytest.mark.parametrize("longest", [3, 5, 8, 100])

@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from dynabert import Subnet
-from dynabert.analysis.head_order import head_order, importance_held, pretrained_order
+from dynabert.analysis.head_order import (
+    head_order,
+    importance_held,
+    neuron_importance_held,
+    neuron_order,
+    pretrained_order,
+)
 from dynabert.importance import Importance
 from dynabert.rewiring import rewire_
 
@@ -31,6 +37,20 @@ def test_a_width_holds_the_importance_of_its_heads(rewired):
     assert importance_held(scores, order, widths, shape) == pytest.approx([11 / 21, 15 / 21, 1.0])
     before = pretrained_order(order)
     assert importance_held(scores, before, widths, shape) == pytest.approx([7 / 21, 9 / 21, 1.0])
+
+
+def test_a_width_holds_the_importance_of_its_neurons_and_not_of_the_best(model):
+    first = torch.rand(4, 60)
+    rewire_(model, Importance(torch.rand(4, 6), first))
+    order = neuron_order(model)
+    assert np.array_equal(order, first.argsort(descending=True).numpy())
+    then = torch.rand(4, 60).numpy()  # what was important is not any more
+    held = neuron_importance_held(then, order, 0.5, model.config.shape)
+    expected = sum(then[layer, order[layer, :30]].sum() for layer in range(4)) / then.sum()
+    assert held == pytest.approx(expected)
+    assert held < np.sort(then)[:, 30:].sum() / then.sum()
+    small = model.extract(Subnet(0.5, 0.5))
+    assert (neuron_order(small) >= 0).sum() == 2 * 30
 
 
 def test_an_extracted_network_keeps_the_numbers_of_the_original(rewired):

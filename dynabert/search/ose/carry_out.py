@@ -12,7 +12,7 @@ import pandas as pd
 
 from dynabert.analysis.choices import find_row
 from dynabert.errors import UserError
-from dynabert.evaluation.cost import count_macs, num_params_total
+from dynabert.evaluation.cost import count_macs
 from dynabert.evaluation.latency import LatencySetup, describe_machine, measure_latency
 from dynabert.evaluation.latency_table import LatencyTable
 from dynabert.evaluation.quality import evaluate
@@ -39,7 +39,7 @@ from dynabert.search.ose.objective import (
 )
 from dynabert.search.ose.report import Agreement, Finalist, MemberRow, Outcome, Report
 from dynabert.search.ose.settings import SupernetSettings
-from dynabert.search.ose.supernet import Calibration, members_of, subnets_of
+from dynabert.search.ose.supernet import Calibration, counter, members_of, subnets_of
 from dynabert.subnet import Subnet
 
 OnProgress = Callable[[str, int, int], None]
@@ -285,7 +285,7 @@ def _judge(
             score=defined(float(row[metric])),
             collapsed=bool(row["collapsed"]),
             dev_loss=float(row["loss"]),
-            num_params=num_params_total(model, subnet),
+            num_params=counter(settings.counted)(model, subnet),
             macs=count_macs(model, subnet, settings.tokens),
             latency_ms=time_.median_ms,
             latency_ms_iqr=time_.iqr_ms,

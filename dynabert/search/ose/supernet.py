@@ -15,7 +15,7 @@ from dynabert.importance import Importance
 from dynabert.length_config import shrinking
 from dynabert.modeling.models import TaskModel
 from dynabert.search.ose.objective import Member
-from dynabert.search.ose.settings import SupernetSettings
+from dynabert.search.ose.settings import Counted, SupernetSettings
 from dynabert.search.per_layer import subnet_by_importance
 from dynabert.subnet import NetworkShape, ResolvedSubnet, SearchSpace, Subnet
 
@@ -49,6 +49,11 @@ def subnets_of(
     return list(first.values())
 
 
+def counter(counted: Counted) -> Callable[[TaskModel, Subnet], int]:
+    """What counts p: parameters of the whole extracted network, or of its layers."""
+    return num_params_total if counted == "all" else num_params
+
+
 def members_of(
     model: TaskModel,
     subnets: list[Subnet],
@@ -69,7 +74,7 @@ def members_of(
         costs = [table.predict(model, subnet, settings.tokens) for subnet in subnets]
     else:
         costs = [float(count_macs(model, subnet, settings.tokens)) for subnet in subnets]
-    count = num_params_total if settings.counted == "all" else num_params
+    count = counter(settings.counted)
     return [
         Member(key=subnet.key, num_params=count(model, subnet), inference=cost)
         for subnet, cost in zip(subnets, costs, strict=True)

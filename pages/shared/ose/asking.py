@@ -150,7 +150,7 @@ def _ask(run: Run, results: pd.DataFrame, taken: set[str]) -> tuple[str, Superne
             1,
             max(1, run.info.task.num_train),
             min(CALIBRATION, run.info.task.num_train),
-            key="ose-examples",
+            key=f"ose-examples-{run.name}",  # a name for each run, whose own is the default
         )
         margin = st.number_input(
             "Maximum point beyond the largest (%)",

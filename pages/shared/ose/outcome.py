@@ -75,9 +75,10 @@ def show(run: Run, folder: ExtractionFolder[SupernetSettings, Report], report: R
         beyond = "the largest architecture of the space"
     elif not margin:
         beyond = "the largest costs of the space"
+    layers = "Parameters are those of the layers. " if report.settings.counted == "encoder" else ""
     published = "" if report.settings.w_exponents.is_published else " W has exponents of ours."
     st.caption(
-        f"Savings are measured from {beyond}.{published} e: mean loss of the shared weights on "
+        f"Savings are measured from {beyond}.{published} {layers}e: mean loss of the shared weights on "
         f"{report.num_examples:,} training examples, the same for all, measured in "
         f"{report.seconds:.0f} s. Scores are of all of dev. "
         f"{wording.escape(report.machine)}, {report.created[:10]}."

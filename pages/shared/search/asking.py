@@ -93,7 +93,7 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
             1,
             run.config.max_tokens,
             run.usual_tokens(results),
-            key="search-tokens",
+            key=f"search-tokens-{run.name}",  # a name for each run, whose own is the default
             help="For which cost is counted or timed.",
         )
         num_examples = st.number_input(
@@ -101,7 +101,7 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
             1,
             run.info.task.num_dev,
             min(500, run.info.task.num_dev),
-            key="search-examples",
+            key=f"search-examples-{run.name}",
             help="Drawn with the seed, the same for all trials. The best are measured on all of dev.",
         )
         fewest = st.number_input(

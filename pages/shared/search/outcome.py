@@ -150,9 +150,12 @@ def _show_measured(run: Run, search: Search, table: pd.DataFrame, beside: Sequen
         "Cost", "search_cost", list(columns), format_option=lambda name: columns[name]
     )
     scale = MILLION if cost == "macs" else 1.0
-    fronts = {search.name: table} | {
-        other.name: found for other in beside if (found := read_front(other)) is not None
-    }
+    machine = table["machine"].iloc[0]
+    others = {other.name: found for other in beside if (found := read_front(other)) is not None}
+    elsewhere = [name for name, found in others.items() if (found["machine"] != machine).any()]
+    if cost != "macs":  # times of two machines say nothing about each other
+        others = {name: found for name, found in others.items() if name not in elsewhere}
+    fronts = {search.name: table} | others
     largest = reference_row(table)
     chosen = _choose_point(table, metric, cost, scale)
     names = list(fronts)
@@ -178,10 +181,16 @@ def _show_measured(run: Run, search: Search, table: pd.DataFrame, beside: Sequen
         alt="Dev metric against cost of the best that were found",
     )
     st.caption(
-        f"Front of {int(table['num_trials'].iloc[0])} trials. Timed on "
-        f"{wording.escape(table['machine'].iloc[0])}, {search.settings.tokens} tokens, all in turn, "
-        "again and again in new order. Pale points were best on the search's part of dev but are not on "
+        f"Front of {int(table['num_trials'].iloc[0])} trials. Timed on {wording.escape(machine)}, "
+        f"{search.settings.tokens} tokens, "
+        + ("the points of each search in turn, " if others else "all in turn, ")
+        + "again and again in new order. Pale points were best on the search's part of dev but are not on "
         "all of it."
+        + (
+            f" Timed on another machine, and left out here: {wording.escape(', '.join(elsewhere))}."
+            if elsewhere and cost != "macs"
+            else ""
+        )
     )
     if (spread := widest_spread(table)) > WIDE:
         st.warning(

@@ -96,12 +96,24 @@ function bind(root, view, find, all) {
       find(".readout").textContent = cell ? reading(root, view, ...cell) : hint(view, root.atlas);
     });
     canvas.addEventListener("pointerleave", () => { find(".readout").textContent = hint(view, root.atlas); });
-    canvas.addEventListener("click", (event) => {
-      const cell = cellAt(canvas, event, true);
-      if (!cell) return;
-      view.frozen = view.frozen === cell[0] ? null : cell[0];
+    const freeze = (row) => {
+      view.frozen = view.frozen === row ? null : row;
       root.redraw();
       root.report();
+    };
+    canvas.addEventListener("click", (event) => {
+      const cell = cellAt(canvas, event, true);
+      if (cell) freeze(cell[0]);
+    });
+    // The arrow keys go from cell to cell, Enter is a click on the row.
+    canvas.addEventListener("keydown", (event) => {
+      const step = STEPS[event.key] ?? (event.key === "Enter" ? [0, 0] : null);
+      if (!step) return;
+      event.preventDefault();
+      const last = root.atlas.cells - 1;
+      view.cell = (view.cell ?? [0, 0]).map((at, axis) => Math.min(Math.max(at + step[axis], 0), last));
+      if (event.key === "Enter") freeze(view.cell[0]);
+      find(".readout").textContent = reading(root, view, ...view.cell);
     });
   }
 }
@@ -200,7 +212,7 @@ function say(atlas, view, options, find) {
 
 function hint(view, atlas) {
   return view.frozen === null
-    ? "Point at a cell for its numbers; click a row to look at one token alone."
+    ? "Point at a cell for its numbers (or the arrow keys); click a row (or Enter) to look at one token alone."
     : `Only what “${label(atlas, view.frozen)}” looks at; click again for all tokens.`;
 }
 
