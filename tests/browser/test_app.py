@@ -140,6 +140,15 @@ def test_pointing_shows_the_numbers_and_full_against_full_differs_nowhere(open_p
     expect(readout).to_have_text(
         re.compile(r"→.*full network 0[.]\d\d, sub-network 0[.]\d\d, difference below 0[.]01")
     )
+    # The same without a pointer.
+    page.mouse.move(0, 0)
+    heads.press("ArrowRight")
+    expect(readout).to_have_text(re.compile(r"^\[CLS\] → a: full network 0[.]\d\d"))
+    heads.press("ArrowDown")
+    heads.press("ArrowDown")
+    expect(readout).to_have_text(re.compile("^good → a: "))
+    heads.press("Enter")
+    expect(page).to_have_url(re.compile("token=3"))
     # One colour in the difference of a network with itself.
     colours = (
         page.locator("canvas.grid")
