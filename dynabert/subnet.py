@@ -25,6 +25,7 @@ from dynabert.length_config import (
     LengthConfig,
     as_length_config,
 )
+from dynabert.words import count
 
 DepthChoice = Literal["paper", "official"]
 DEPTH_CHOICES: tuple[DepthChoice, ...] = get_args(DepthChoice)
@@ -107,7 +108,7 @@ class ResolvedSubnet:
     def __str__(self) -> str:
         """For example "4 layers (1, 3, 4, 6) x 6 heads x 768 neurons"; layers are counted from 1."""
         numbers = ", ".join(str(layer + 1) for layer in self.layers)
-        layers = f"{len(self.layers)} layer{'' if len(self.layers) == 1 else 's'} ({numbers})"
+        layers = f"{count(len(self.layers), 'layer')} ({numbers})"
         heads, neurons = _counted(self.heads, "head"), _counted(self.neurons, "neuron")
         text = f"{layers} x {heads} x {neurons}"
         return text if self.length_config is None else f"{text}, {self.length_config.in_words}"

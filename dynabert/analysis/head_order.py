@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from torch import Tensor
 
 from dynabert.modeling.models import TaskModel
 from dynabert.subnet import NetworkShape, Subnet
@@ -15,21 +16,23 @@ def head_order(model: TaskModel) -> np.ndarray:
 
     A width keeps the first places of every layer. DynaBERT, Sec. 2.1 (network rewiring).
     """
-    config = model.config
-    order = np.full((config.original_num_layers or 0, config.original_num_heads or 0), -1)
-    for layer, own in zip(config.layer_ids or [], model.backbone.encoder.layers, strict=True):
-        ids = own.attention.head_ids
-        order[layer, : len(ids)] = ids.cpu().numpy()
-    return order
+    layers = model.backbone.encoder.layers
+    return _order(
+        model, [own.attention.head_ids for own in layers], model.config.original_num_heads
+    )
 
 
 def neuron_order(model: TaskModel) -> np.ndarray:
-    """(L, F) the original number of the neuron that stands at each place of a layer; -1 where none does."""
-    config, layers = model.config, model.backbone.encoder.layers
-    ids = [own.feed_forward.neuron_ids.cpu().numpy() for own in layers]
-    order = np.full((config.original_num_layers or 0, max(map(len, ids))), -1)
+    """(L, F) the same of neurons; F is the most that a layer has."""
+    ids = [own.feed_forward.neuron_ids for own in model.backbone.encoder.layers]
+    return _order(model, ids, max(map(len, ids)))
+
+
+def _order(model: TaskModel, ids: Sequence[Tensor], places: int | None) -> np.ndarray:
+    config = model.config
+    order = np.full((config.original_num_layers or 0, places or 0), -1)
     for layer, own in zip(config.layer_ids or [], ids, strict=True):
-        order[layer, : len(own)] = own
+        order[layer, : len(own)] = own.cpu().numpy()
     return order
 
 

@@ -125,7 +125,7 @@ def cut_to_fit(tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int) -
     # A character may be several tokens, and stays whole: the text that ends with it is longer then.
     for place in range(max_tokens - sum(special) - 1, -1, -1):
         short = text[: ends[place]]
-        if (left := len(tokenizer(short)["input_ids"])) <= max_tokens:
+        if (left := len(tokenizer(short, verbose=False)["input_ids"])) <= max_tokens:
             return short, num_tokens - left
     return "", num_tokens - sum(special)
 

@@ -214,5 +214,5 @@ def _numbers(option: Option) -> list[str]:
         "-" if math.isnan(option.score) else f"{option.score:.4f}",
         "-" if latency is None else f"{latency.median_ms:.2f} ±{latency.iqr_ms / 2:.2f}",
         f"{option.num_params / 1e6:.2f}",
-        f"{figures(option.macs / 1e6, 4)}",
+        figures(option.macs / 1e6, 4),
     ]

@@ -36,12 +36,13 @@ from dynabert.training.events import (
 console = Console(highlight=False)
 if not console.is_terminal:
     console.width = 160  # a log file has no edge at which tables must be folded
-aside = Console(stderr=True, highlight=False)  # beside an answer that another program reads
+# Errors, and what is told beside an answer that another program reads.
+stderr = Console(stderr=True, highlight=False)
 
 
 def apart_from(as_json: bool) -> Console:
     """Where to tell notes and progress: not in standard output, where that is to be nothing but JSON."""
-    return aside if as_json else console
+    return stderr if as_json else console
 
 
 # Where nobody watches a moving bar (a log file), one line this often.

@@ -8,7 +8,6 @@ import sys
 import datasets
 import transformers
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from dynabert.cli import (
@@ -26,6 +25,7 @@ from dynabert.cli import (
     serve_commands,
     train_command,
 )
+from dynabert.cli.display import stderr
 from dynabert.errors import UserError
 
 app = typer.Typer(
@@ -62,18 +62,17 @@ def main() -> None:
     transformers.logging.disable_progress_bar()
     datasets.logging.set_verbosity_error()
     datasets.disable_progress_bars()
-    errors = Console(stderr=True, highlight=False)
     try:
         app()
     except UserError as error:
-        errors.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+        stderr.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
     except OSError as error:  # a full disk, a folder that cannot be written, ...
         place = f"{error.filename}: " if error.filename else ""
-        errors.print(
+        stderr.print(
             f"[bold red]Error:[/] {escape(f'{place}{error.strerror or error}')}.", soft_wrap=True
         )
         sys.exit(2)
     except KeyboardInterrupt:
-        errors.print("Interrupted.")
+        stderr.print("Interrupted.")
         sys.exit(130)

@@ -19,6 +19,7 @@ from dynabert.evaluation.cost import PAPER_TOKENS
 from dynabert.modeling.evaluating import evaluating
 from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 from dynabert.subnet import Subnet
+from dynabert.words import count
 
 MOST_TEXTS = 1024  # of a pass that is timed: far more fit into no memory, and teach nothing new
 
@@ -194,10 +195,10 @@ def describe_machine(device: torch.device) -> str:
     """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{processor_name()}, {threads} thread{'' if threads == 1 else 's'}"
+    return f"{processor_name()}, {count(torch.get_num_threads(), 'thread')}"
 
 
+@functools.cache
 def processor_name(cpu_info: Path = Path("/proc/cpuinfo")) -> str:
     """A processor's name; where it names no model, as in many virtual machines, with the model's number."""
     facts: dict[str, str] = {}

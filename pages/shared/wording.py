@@ -215,10 +215,9 @@ def stage_in_words(stage: Stage) -> str:
             )
             named = [f"{size:,} {what}" for what, size in sizes if size is not None]
             if stage.pretrained is not None:
-                source = stage.pretrained
                 return (
-                    f"Go on with a smaller network that was pretrained on text ({source}), with a new head; "
-                    "what follows is about that one"
+                    f"Go on with a smaller network that was pretrained on text ({stage.pretrained}), with a "
+                    "new head; what follows is about that one"
                 )
             made = "cut from it" if stage.start == "teacher" else "with random weights"
             return (

@@ -152,10 +152,14 @@ def _show_measured(run: Run, search: Search, table: pd.DataFrame, beside: Sequen
     scale = MILLION if cost == "macs" else 1.0
     machine = table["machine"].iloc[0]
     others = {other.name: found for other in beside if (found := read_front(other)) is not None}
-    elsewhere = [name for name, found in others.items() if (found["machine"] != machine).any()]
-    if cost != "macs":  # times of two machines say nothing about each other
-        others = {name: found for name, found in others.items() if name not in elsewhere}
-    fronts = {search.name: table} | others
+    elsewhere = [
+        name
+        for name, found in others.items()
+        if cost != "macs" and (found["machine"] != machine).any()
+    ]  # times of two machines say nothing about each other
+    fronts = {search.name: table} | {
+        name: found for name, found in others.items() if name not in elsewhere
+    }
     largest = reference_row(table)
     chosen = _choose_point(table, metric, cost, scale)
     names = list(fronts)
@@ -183,12 +187,12 @@ def _show_measured(run: Run, search: Search, table: pd.DataFrame, beside: Sequen
     st.caption(
         f"Front of {int(table['num_trials'].iloc[0])} trials. Timed on {wording.escape(machine)}, "
         f"{search.settings.tokens} tokens, "
-        + ("the points of each search in turn, " if others else "all in turn, ")
+        + ("the points of each search in turn, " if len(fronts) > 1 else "all in turn, ")
         + "again and again in new order. Pale points were best on the search's part of dev but are not on "
         "all of it."
         + (
             f" Timed on another machine, and left out here: {wording.escape(', '.join(elsewhere))}."
-            if elsewhere and cost != "macs"
+            if elsewhere
             else ""
         )
     )
@@ -279,7 +283,7 @@ def _show_point(
                 about = "Median of the passes; ± half their interquartile range."
             st.metric(
                 wording.capital(title),
-                f"{figures(row[column] / scale, 4)}",
+                figures(row[column] / scale, 4),
                 ", ".join(said) or None,
                 delta_color="off",
                 delta_arrow="off",
