@@ -29,6 +29,7 @@ from dynabert.search.front import (
     keep_with_run,
     latency_column,
     measure_front,
+    num_unmeasured,
     read_front,
     reference_row,
 )
@@ -45,6 +46,7 @@ from dynabert.search.search import (
 from dynabert.search.settings import FEWEST_PERCENT, NUM_TRIALS, ask_search, exactly
 from dynabert.training.events import Working
 from dynabert.training.plan import MAX_SEED
+from dynabert.words import count
 
 
 def search(
@@ -104,6 +106,14 @@ def search(
     examples: Annotated[
         int, typer.Option(min=0, help="Dev examples that quality is measured on; 0: all.")
     ] = 500,
+    measured: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of its best, measure at most so many on all of dev, spread evenly over the front: all of "
+            "SQuAD's takes minutes for each. [all, or as it was begun]",
+        ),
+    ] = None,
     at_most: Annotated[
         float | None, typer.Option(help="Try nothing that costs more: MACs, or milliseconds.")
     ] = None,
@@ -159,6 +169,7 @@ def search(
         tokens=tokens or opened.usual_tokens(opened.results),
         batch_size=batch,
         num_examples=examples or None,
+        num_measured=measured or (begun.settings.num_measured if begun else None),
         at_most=at_most,
         generation=generation,
         seed=seed,
@@ -230,6 +241,11 @@ def _report(run: Run, search: Search, table: pd.DataFrame, within: float) -> Non
         f"MACs and latency: {settings.tokens} tokens, {escape(str(table['machine'].iloc[0]))}; (x): times as "
         "fast as the largest sub-network."
     )
+    if missing := num_unmeasured(table):
+        console.print(
+            f"{count(missing, 'more sub-network')} of its front: left out as asked (--measured).",
+            soft_wrap=True,
+        )
     if collapsed := int(table["collapsed"].sum()):
         console.print(
             f"[red]{collapsed} collapsed[/] (one answer for every example) and never recommended.",

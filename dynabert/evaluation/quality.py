@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dynabert.data.encoding import Batch, Encoded, EncodedSplit, sorted_batches
 from dynabert.data.masked_text import MaskedSplit
@@ -17,7 +18,7 @@ from dynabert.evaluation.spans import SpanTally
 from dynabert.evaluation.tally import Evaluation, Tally
 from dynabert.modeling.evaluating import evaluating
 from dynabert.modeling.models import TaskModel
-from dynabert.modeling.pretrained import key_mask
+from dynabert.modeling.shared_layers import last_states
 from dynabert.subnet import FULL, Subnet
 
 
@@ -54,8 +55,9 @@ def evaluate_many(
 ) -> list[Evaluation]:
     """Metrics, loss and answers of each sub-network, in the order given.
 
-    The model's own precision is used, dropout is off, and the embeddings of a batch are computed
-    once for all sub-networks. metrics: names from `dynabert.evaluation.metrics.METRICS`, of spans from
+    The model's own precision is used, dropout is off, and what sub-networks have in common, a batch's
+    embeddings and the layers they begin with alike, is computed once.
+    metrics: names from `dynabert.evaluation.metrics.METRICS`, of spans from
     `dynabert.evaluation.answer_scores.ANSWER_METRICS`.
     other_splits: further ones by their names; their metrics are told beside those of the split, under
     the names that `metric_on` gives them. Loss and answers are of the split alone.
@@ -172,25 +174,21 @@ def batch_logits(model: TaskModel, batch: Batch, subnets: Sequence[Subnet]) -> l
     """The task's sets of logits of K sub-networks, with no more arithmetic than they need.
 
     Each set is (K, B, C), (K, B, S) of starts and of ends, or (K, M, V) of masked tokens. The embeddings
-    are computed once for all, and, where the head reads nothing else, the last layer for the first token
-    only. The model must be in eval mode.
+    are computed once for all, layers once for all that begin with them alike, and, where the head reads
+    nothing else, the last layer for the first token only. The model must be in eval mode.
     """
     batch = {name: value.to(model.device) for name, value in batch.items()}
     with fastest_linear(model.dtype, model.device):
         embedding_output = model.backbone.embeddings(
             batch["input_ids"], batch.get("token_type_ids")
         )
-        mask = key_mask(batch["attention_mask"])
-        answers = []
-        for subnet in subnets:
-            encoded = model.backbone.encoder(
-                embedding_output,
-                mask,
-                subnet.resolve(model.config.shape),
-                num_queries=None if model.reads_all_tokens else 1,
-            )
-            answers.append(model.read(encoded.last_hidden_state, batch))
+        resolved = [subnet.resolve(model.config.shape) for subnet in subnets]
+        answers: dict[int, tuple[Tensor, ...]] = {}
+        for place, states in last_states(
+            model, embedding_output, batch["attention_mask"], resolved
+        ):
+            answers[place] = model.read(states, batch)
     return [
         np.stack([logits.float().cpu().numpy() for logits in one_set])
-        for one_set in zip(*answers, strict=True)
+        for one_set in zip(*(answers[place] for place in range(len(subnets))), strict=True)
     ]

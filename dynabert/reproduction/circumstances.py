@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from dynabert.data.augmentation.settings import AUGMENTED_WITH
 from dynabert.data.loading import ONLY_A_SUBSET
 from dynabert.data.tasks import find_task
+from dynabert.reproduction.layout import times
 from dynabert.reproduction.measures import COMPLETE_TRAIN, MEASURES, measures_of
 from dynabert.reproduction.results import Result, Shape
+from dynabert.subnet import PAPER_DEPTHS, NetworkShape, Subnet
 from dynabert.words import count
 
 BERT_BASE = (12, 768)  # layers, hidden units: the paper's backbones
@@ -24,7 +27,19 @@ def backbone_sentence(backbone: str, shape: Shape) -> str:
     return (
         f"{backbone} is not {name}: {shape} instead of {BERT_BASE_IN_WORDS}. Differences from the paper "
         "mix the backbone with the method; what can be compared is how much one row gains over another."
+        + _rounded_depths(shape)
     )
+
+
+def _rounded_depths(shape: Shape) -> str:
+    """How many layers the paper's depths run, where that is not the share that they are called by."""
+    network = NetworkShape((shape.heads,) * shape.layers, (shape.neurons,) * shape.layers)
+    said = []
+    for depth in PAPER_DEPTHS:
+        layers = len(Subnet(depth_mult=depth).resolve(network).layers)
+        if layers != depth * shape.layers:
+            said.append(f"{times(depth)} of the depth is {layers} of {shape.layers} layers here")
+    return f" {'; '.join(said)}." if said else ""
 
 
 def budget_sentences(results: Iterable[Result]) -> list[str]:
@@ -33,7 +48,9 @@ def budget_sentences(results: Iterable[Result]) -> list[str]:
     for result in results:
         by_task.setdefault(result.task, []).append(result)
     return [
-        f"{task_title(task)}: {'; '.join([*_examples(some), *_epochs(some), *_precisions(some)])}."
+        f"{task_title(task)}: "
+        + "; ".join([*_examples(some), *_augmentations(some), *_epochs(some), *_precisions(some)])
+        + "."
         for task, some in by_task.items()
     ]
 
@@ -53,6 +70,13 @@ def _examples(results: Sequence[Result]) -> list[str]:
                 examples += f" (those of {file}, which is read where the whole file is missing)"
         said[f"{examples}, judged on {result.num_dev:,} dev examples"] = None
     return [*said]
+
+
+def _augmentations(results: Sequence[Result]) -> list[str]:
+    """What augmented data were made with, where it is less than the authors have."""
+    notices = {notice: None for one in results if one.augmentation for notice in one.notices}
+    said = "; ".join(notice for notice in notices if notice.startswith(AUGMENTED_WITH))
+    return [f"rows with augmented data: {said}"] if said else []
 
 
 def _epochs(results: Sequence[Result]) -> list[str]:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy import stats
 
 from dynabert.reproduction.budgets import same_budget, trained_alike
 from dynabert.reproduction.compare import Comparison, deviation
 from dynabert.reproduction.layout import WHOLE, Question
 from dynabert.reproduction.measures import title_of
 from dynabert.reproduction.published import AVERAGE
+
+# A difference is decided where it is unlike nothing at this level, over at least so many seeds.
+LEVEL = 0.05
+FEWEST_SEEDS = 3
+HOW_DECIDED = (
+    f"Undecided: fewer than {FEWEST_SEEDS} seeds, or a paired t-test over them does not tell the difference "
+    f"from nothing at the {LEVEL:.0%} level."
+)
 
 Verdict = Literal["as in the paper", "unlike the paper", "undecided", "not in the paper"]
 
@@ -28,6 +38,14 @@ class Gain:
     spread: float | None  # standard deviation over the seeds; None for one seed
     seeds: tuple[int, ...]
     collapsed: int  # sub-networks, of both rows and all seeds, that answer every example alike
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether a paired t-test over the seeds tells it from nothing: two-sided, at `LEVEL`."""
+        if self.spread is None or len(self.seeds) < FEWEST_SEEDS:
+            return False
+        quantile = stats.t.ppf(1 - LEVEL / 2, len(self.seeds) - 1)
+        return abs(self.mean) > quantile * self.spread / math.sqrt(len(self.seeds))
 
     def __str__(self) -> str:
         seeds = f"seed{'' if len(self.seeds) == 1 else 's'} {', '.join(map(str, self.seeds))}"
@@ -67,12 +85,12 @@ class Finding:
     def verdict(self, measure: str) -> Verdict:
         """Whether ours points where the paper's does.
 
-        Undecided where the difference is within its own spread over the seeds, or there is but one.
+        Undecided where a difference of nothing could look so (see `Gain.is_decided`).
         """
         gain = self.ours[measure]
         if measure not in self.paper:
             return "not in the paper"
-        if gain.spread is None or abs(gain.mean) <= gain.spread or not self.paper[measure]:
+        if not gain.is_decided or not self.paper[measure]:
             return "undecided"
         same = (gain.mean > 0) == (self.paper[measure] > 0)
         return "as in the paper" if same else "unlike the paper"
@@ -106,7 +124,10 @@ class Finding:
         """Which way ours point, by verdict; nothing where the paper does not say."""
         by_verdict: dict[Verdict, list[str]] = {}
         for measure in self.ours:
-            by_verdict.setdefault(self.verdict(measure), []).append(title_of(measure))
+            said = title_of(measure)
+            if len(self.paper) > 1 and measure in self.paper:
+                said += f" (there {self.paper[measure]:+.1f})"
+            by_verdict.setdefault(self.verdict(measure), []).append(said)
         by_verdict.pop("not in the paper", None)
         if not by_verdict:
             return []
@@ -129,9 +150,7 @@ def findings(comparison: Comparison) -> list[Finding]:
 
 def _answer(comparison: Comparison, question: Question) -> Finding:
     table = comparison.table
-    better, than = (
-        table.mean_row(labels, question.heading) for labels in (question.better, question.than)
-    )
+    better, than = (table.mean_row(labels, headings) for labels, headings in question.sides)
     paper: dict[str, float] = {}
     ours: dict[str, Gain] = {}
     unlike: list[str] = []

@@ -54,6 +54,13 @@ class Question:
     )  # labels of rows: the answer is yes where this one scores more ...
     than: str | tuple[str, ...]  # ... than this one
     heading: str | tuple[str, ...] = WHOLE
+    than_heading: str | tuple[str, ...] | None = None  # None: the same
+
+    @property
+    def sides(self) -> tuple[tuple[str | tuple[str, ...], str | tuple[str, ...]], ...]:
+        """Labels and headings of the two that are compared, the better one first."""
+        than = self.heading if self.than_heading is None else self.than_heading
+        return (self.better, self.heading), (self.than, than)
 
 
 @dataclass(frozen=True, kw_only=True)

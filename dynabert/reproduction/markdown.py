@@ -17,7 +17,7 @@ from dynabert.reproduction.circumstances import (
 )
 from dynabert.reproduction.compare import Cell, Comparison, column_title, gaps
 from dynabert.reproduction.figure_markdown import figure_part
-from dynabert.reproduction.findings import findings
+from dynabert.reproduction.findings import HOW_DECIDED, findings
 from dynabert.reproduction.layout import Row, Table
 from dynabert.reproduction.results import Result
 from dynabert.reproduction.tables import FIGURES, TABLES
@@ -47,7 +47,8 @@ def show(comparison: Comparison) -> str:
 
 LEGEND = (
     "Ours: mean ± standard deviation over the seeds (number of seeds). The difference is ours minus the "
-    "paper's, in points. Collapsed sub-networks answer every dev example alike; they are counted in the mean."
+    "paper's, in points. Collapsed sub-networks answer every dev example alike; they are counted in the "
+    "mean. " + HOW_DECIDED
 )
 
 

@@ -37,6 +37,7 @@ from dynabert.subnet import PAPER_DEPTHS, PAPER_SPACE, PAPER_WIDTHS, Subnet
 FOUR_WIDTHS = tuple(Subnet(width) for width in PAPER_WIDTHS)
 TWELVE = tuple(PAPER_SPACE)
 _DA = "DA: data augmentation."
+_WITHOUT_DA = "The paper trains with augmented data, ours of these rows go without."
 PLAIN = "separate-w1.00"  # the whole network, fine-tuned: what the paper calls BERT_BASE
 
 
@@ -131,7 +132,15 @@ def _table_1(name: str, family: Family, backbone: str, elastic: str) -> Table:
                 than=f"{elastic}, 0.25x",
                 heading=DEPTHS[-1],
             ),
+            Question(
+                text="Is half of the width better than half of the depth?",
+                better=f"{elastic}, 0.5x",
+                heading=times(1.0),
+                than=f"{elastic}, 1.0x",
+                than_heading=times(0.5),
+            ),
         ),
+        about=_WITHOUT_DA,
     )
 
 
@@ -215,6 +224,7 @@ _TABLE_4 = Table(
     measures=("sst2", "cola", "mrpc"),
     rows=(
         _row("Vanilla DynaBERT", "vanilla", TWELVE, TABLE_4["Vanilla DynaBERT"]),
+        _row("Vanilla, from a distilled DynaBERT_w", "vanilla-from-distilled", TWELVE),
         _row("+ Distillation (no DA)", "distilled", TWELVE),
         _row(
             "+ Distillation and DA", "distilled-augmented", TWELVE, TABLE_4["+ Distillation and DA"]
@@ -237,6 +247,11 @@ _TABLE_4 = Table(
             text="Does distillation help without data augmentation?",
             better="+ Distillation (no DA)",
             than="Vanilla DynaBERT",
+        ),
+        Question(
+            text="Does distilling the twelve help, after a distilled DynaBERT_w?",
+            better="+ Distillation (no DA)",
+            than="Vanilla, from a distilled DynaBERT_w",
         ),
         Question(
             text="Does fine-tuning at the end help without data augmentation?",
@@ -299,6 +314,7 @@ _TABLE_6 = Table(
             heading="0.5x",
         ),
     ),
+    about=_WITHOUT_DA,
 )
 _TABLE_7 = Table(
     name="table7",
@@ -323,6 +339,7 @@ _TABLE_7 = Table(
         )
         for name in ("DynaBERT_w", "DynaBERT")
     ),
+    about=_WITHOUT_DA,
 )
 _REFERENCE_8 = "Sec. 2.1 (Table 3, + Network rewiring)"
 _TABLE_8 = Table(

@@ -10,6 +10,7 @@ import fcntl
 import os
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 
 from dynabert.analysis.filters import front_of
@@ -57,11 +58,13 @@ def measure_front(
 ) -> pd.DataFrame:
     """A row for each sub-network on a search's front, and one for the largest that it could find.
 
+    Where the settings ask for fewer (`num_measured`), they are spread evenly over the front.
     Kept with the search; what another process has just measured of the same trials is taken as it is.
 
     Columns: those of `dynabert.evaluation.sweep`, `latency_ms_batch_N` for passes of N sentences
     (all timed in turn, again and again in new order), `searched_quality` and `searched_cost` as the
-    search had them, `num_trials` that the search had finished of `wanted_trials`, and the `machine`.
+    search had them, `num_trials` that the search had finished of `wanted_trials`, `num_front` that are
+    on its front besides the largest, and the `machine`.
     batch_sizes: left out, those of `BATCH_SIZES` and of the search.
     again: also where all that was measured before.
 
@@ -92,7 +95,17 @@ def current_front(search: Search) -> pd.DataFrame | None:
         return None
     if table is None or int(table["num_trials"].iloc[0]) != len(search.trials):
         return None
-    return table if int(table["wanted_trials"].iloc[0]) >= search.settings.num_trials else None
+    if int(table["wanted_trials"].iloc[0]) < search.settings.num_trials:
+        return None
+    wanted = search.settings.num_measured
+    if num_unmeasured(table) == 0 or (wanted is not None and len(table) > wanted):
+        return table
+    return None
+
+
+def num_unmeasured(table: pd.DataFrame) -> int:
+    """How many of a search's front have no row in a table of `measure_front`: fewer were asked for."""
+    return int(table["num_front"].iloc[0]) - (len(table) - 1) if "num_front" in table else 0
 
 
 def _measured(
@@ -110,7 +123,8 @@ def _measured(
     # Not by their keys, which a file from outside could say anything in.
     best = {space.subnet(trial.candidate).key: trial for trial in front(trials)}
     largest = space.subnet(space.largest)
-    subnets = [largest, *(Subnet.parse(key) for key in best if key != largest.key)]
+    others = sorted((key for key in best if key != largest.key), key=lambda key: best[key].cost)
+    subnets = [largest, *map(Subnet.parse, _spread(others, settings.num_measured))]
     evaluations = evaluate_many(
         model,
         examples.dev,
@@ -126,6 +140,7 @@ def _measured(
             "searched_cost": trial.cost if trial else None,
             "num_trials": len(search.trials),
             "wanted_trials": settings.num_trials,
+            "num_front": len(others),
             "machine": describe_machine(model.device),
             "is_reference": evaluation.subnet == largest,
         }
@@ -156,6 +171,15 @@ def _measured(
             table["latency_ms_iqr"] = [time.iqr_ms for time in times]
             table["latency_batch_size"] = batch_size
     return table
+
+
+def _spread(keys: Sequence[str], number: int | None) -> list[str]:
+    """At most so many of them, from the first to the last at equal steps."""
+    if number is None or number >= len(keys):
+        return list(keys)
+    # Of one, the last: the dearest, which loses least.
+    places = np.linspace(len(keys) - 1, 0, number).round().astype(int)
+    return [keys[place] for place in sorted(places)]
 
 
 def keep_with_run(run: Run, search: Search, table: pd.DataFrame) -> int:
@@ -211,6 +235,8 @@ def read_front(search: Search) -> pd.DataFrame | None:
         table = pd.read_parquet(path)
         numbers = ["searched_cost", "num_trials", "wanted_trials", "macs", search.info.metric]
         numbers += [str(name) for name in table.columns if str(name).startswith(_LATENCY)]
+        if "num_front" in table:  # older ones have all of it
+            numbers.append("num_front")
         for name in numbers:
             table[name] = table[name].astype(float)
         for key in table["subnet"]:

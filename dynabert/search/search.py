@@ -22,7 +22,7 @@ from dynabert.evaluation.latency import check_tokens, describe_machine
 from dynabert.files import write_once, write_text_atomically
 from dynabert.locks import is_held
 from dynabert.runs import Run, check_run_name
-from dynabert.search.settings import FEWEST_PERCENT, SearchSettings, ask_search
+from dynabert.search.settings import CHANGEABLE, FEWEST_PERCENT, SearchSettings, ask_search
 from dynabert.search.trials import Trial, TrialLog
 from dynabert.subnet import Subnet
 
@@ -156,7 +156,9 @@ def open_search(run: Run, name: str, settings: SearchSettings, *, command: str =
                 "to go on, or another name."
             )
         changes: dict[str, object] = {"settings": settings}
-        if command and settings.num_trials != search.settings.num_trials:
+        if command and any(
+            getattr(settings, field) != getattr(search.settings, field) for field in CHANGEABLE
+        ):
             changes["command"] = command  # the earlier one would ask for other trials than these
         info = search.info.model_copy(update=changes)
     else:
@@ -212,6 +214,6 @@ def refuse_links(folder: Path, what: str = "search") -> None:
 def _first_difference(begun: SearchSettings, wanted: SearchSettings) -> str:
     for name, value in wanted:
         before = getattr(begun, name)
-        if name != "num_trials" and before != value:
+        if name not in CHANGEABLE and before != value:
             return f"{name}: {before}, now {value}"
     return ""

@@ -25,12 +25,17 @@ _OPTIONS = {
     "depth_mults": "depths",
     "batch_size": "batch",
     "num_examples": "examples",
+    "num_measured": "measured",
 }
 
 _OF_THE_RUN = ("width_mults", "depth_mults")  # whose defaults are its recipe's
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Positive = Annotated[int, Field(ge=1)]
+
+
+# What may be asked for anew when a search goes on.
+CHANGEABLE = ("num_trials", "num_measured")
 
 
 class SearchSettings(BaseModel):
@@ -50,6 +55,8 @@ class SearchSettings(BaseModel):
     batch_size: Positive = 1  # of what is timed
     repeats: Annotated[int, Field(ge=2)] = 20  # of it
     num_examples: Positive | None = 500  # of dev, for quality; None: all
+    # Of the best, besides the largest, to be measured on all of dev; None: all.
+    num_measured: Positive | None = None
     at_most: Annotated[float, Field(gt=0)] | None = None  # cost
     # Mutations and crossovers of a generation of the evolution.
     generation: tuple[Positive, Positive] = (MUTATIONS, CROSSOVERS)
@@ -96,6 +103,7 @@ class SearchSettings(BaseModel):
             "cost": self.cost,
             "batch_size": self.batch_size,
             "num_examples": self.num_examples or 0,
+            "num_measured": self.num_measured,
             "at_most": self.at_most,
             "seed": self.seed,
         }

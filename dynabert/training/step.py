@@ -23,9 +23,9 @@ from dynabert.distillation import (
 from dynabert.errors import UserError
 from dynabert.modeling.attention import attention_scores
 from dynabert.modeling.models import TaskModel
+from dynabert.modeling.shared_layers import SharedLayers
 from dynabert.subnet import FULL, ExecutedLayer, ResolvedSubnet, Subnet
 from dynabert.training.recipe import Losses, Teacher
-from dynabert.training.shared_layers import SharedLayers
 
 TEACHING = Teacher()
 

@@ -26,7 +26,8 @@ FAST = ("--tokens", "8", "--examples", "6")
 def with_a_front(found: Search, collapsed: tuple[bool, ...]) -> pd.DataFrame:
     """Give a search a front of made-up scores: so many narrow ones, a point below the largest."""
     kept = found.folder / "front.parquet"
-    largest = pd.read_parquet(kept).query("is_reference").assign(accuracy=0.9, collapsed=False)
+    largest = pd.read_parquet(kept).query("is_reference")
+    largest = largest.assign(accuracy=0.9, collapsed=False, num_front=len(collapsed))
     rows = [
         largest.assign(
             subnet=f"w0.{20 + number}-d1.00",

@@ -53,8 +53,8 @@ def test_tables_average_over_what_the_paper_says():
 def test_questions_ask_for_rows_and_headings_that_exist():
     for table in TABLES.values():
         for question in table.questions:
-            for labels in (question.better, question.than):
-                assert table.mean_row(labels, question.heading).parts[WHOLE]
+            for labels, headings in question.sides:
+                assert table.mean_row(labels, headings).parts[WHOLE]
 
 
 def test_a_mean_row_is_the_mean_of_its_cells():

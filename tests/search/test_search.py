@@ -22,6 +22,7 @@ from dynabert.search.front import (
     keep_with_run,
     measure_front,
     measured_table,
+    num_unmeasured,
     read_front,
     reference_row,
 )
@@ -329,6 +330,36 @@ def test_a_front_is_timed_for_the_batch_of_its_search(run):
     more = open_search(run, "s", settings.model_copy(update={"num_trials": 5}))
     assert current_front(more) is None
     assert current_front(search) is not None
+
+
+def test_of_a_front_as_many_are_measured_as_asked(run):
+    def measured(number):
+        asked = SETTINGS.model_copy(update={"num_measured": number, "repeats": 2})
+        search = open_search(run, "s", asked, command=f"measure {number}")
+        do(search, run)
+        return search, measure_front(search, run.model(), load_examples(run), batch_sizes=(1,))
+
+    _, table = measured(None)
+    every = table[~table["is_reference"]].sort_values("searched_cost")["subnet"].tolist()
+    assert num_unmeasured(table) == 0
+    assert len(every) > 3
+    (run.folder / "searches" / "s" / "front.parquet").unlink()
+    for number, places in ((1, [-1]), (2, [0, -1]), (3, [0, None, -1])):
+        search, table = measured(number)
+        found = table[~table["is_reference"]]["subnet"].tolist()
+        assert len(found) == number
+        assert table["is_reference"].sum() == 1
+        assert [found[i] for i, place in enumerate(places) if place is not None] == [
+            every[place] for place in places if place is not None
+        ]
+        assert set(found) <= set(every)
+        assert num_unmeasured(table) == len(every) - number
+        assert search.info.command == f"measure {number}"
+    # Fewer than there are: nothing is left to do. More: the front is measured anew.
+    search = open_search(run, "s", SETTINGS.model_copy(update={"num_measured": 2}))
+    assert current_front(search) is not None
+    more = open_search(run, "s", SETTINGS.model_copy(update={"num_measured": 100}))
+    assert current_front(more) is None
 
 
 def test_trials_of_another_space_do_not_count(run):

@@ -208,7 +208,9 @@ def stages_of(name: str) -> list[dict[str, Any]]:
         ("vanilla-w", "rewired-w", {"rewire"}),
         ("rewired-w", "dynabert-w", {"width"}),
         # Table 4
-        ("vanilla", "distilled", {"width-depth"}),
+        ("vanilla", "distilled", {"width", "width-depth"}),
+        ("vanilla", "rewired-w", {"width-depth"}),
+        ("vanilla-from-distilled", "distilled", {"width-depth"}),
         ("distilled", "fine-tuned", {"final"}),
         ("fine-tuned", "dynabert", {"final"}),
         # Tables 5, 7, 8

@@ -17,6 +17,9 @@ COPIES = {
 }
 _OTHER_TASKS = 30
 
+# How notices begin that say what an augmentation did without.
+AUGMENTED_WITH = "augmented with"
+
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

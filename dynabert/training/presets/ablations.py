@@ -92,7 +92,12 @@ ABLATIONS = (
     # Table 4: DynaBERT
     Recipe(
         name="vanilla",
-        about="Table 4, vanilla DynaBERT: from DynaBERT_w on, the twelve learn from the labels.",
+        about="Table 4, vanilla DynaBERT: widths, then the twelve, learn from the labels.",
+        stages=(FINE_TUNE, REWIRE, _WIDTH_BY_LABELS, WIDTH_DEPTH.model_copy(update=_BY_LABELS)),
+    ),
+    Recipe(
+        name="vanilla-from-distilled",
+        about="Beside Table 4: from a distilled DynaBERT_w on, the twelve learn from the labels.",
         stages=(FINE_TUNE, REWIRE, WIDTH, WIDTH_DEPTH.model_copy(update=_BY_LABELS)),
     ),
     DISTILLED,

@@ -8,7 +8,7 @@ import streamlit as st
 
 from dynabert import plots
 from dynabert.reproduction.compare import Comparison, cell_table, column_title, gaps
-from dynabert.reproduction.findings import findings
+from dynabert.reproduction.findings import HOW_DECIDED, findings
 from dynabert.reproduction.markdown import CROSS, as_printed
 from dynabert.reproduction.measures import MEASURES
 from dynabert.reproduction.published import AVERAGE
@@ -41,7 +41,7 @@ def _show_findings(comparison: Comparison) -> None:
             "standard deviation over the seeds."
         )
         if not comparison.table.is_ours:
-            said += " Undecided: one seed only, or a difference within that."
+            said += f" {HOW_DECIDED}"
         st.caption(said)
 
 

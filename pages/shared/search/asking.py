@@ -113,6 +113,15 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
             disabled="lengths" not in axes,
             help="Of each text's own. Dynamic-TinyBERT allows 91 of 384 tokens, which is 24 %.",
         )
+        num_measured = st.number_input(
+            "Of the best, measure on all of dev at most",
+            1,
+            10_000,
+            None,
+            placeholder="all",
+            key="search-measured",
+            help="Spread evenly over the front. A large dev set, such as SQuAD's, takes minutes for each.",
+        )
     if not axes:
         st.warning("Choose something to search among.", icon=":material/edit:")
         return None
@@ -136,6 +145,7 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
             cost=cost,
             tokens=int(tokens),
             num_examples=None if num_examples == run.info.task.num_dev else int(num_examples),
+            num_measured=None if num_measured is None else int(num_measured),
             seed=int(seed),
         )
         if settings.cost == "modelled":

@@ -18,6 +18,7 @@ from dynabert.search.front import (
     cheapest_within,
     latency_column,
     measured_table,
+    num_unmeasured,
     read_front,
     reference_row,
     spread_column,
@@ -184,8 +185,11 @@ def _show_measured(run: Run, search: Search, table: pd.DataFrame, beside: Sequen
         key="search-front-chart",
         alt="Dev metric against cost of the best that were found",
     )
+    missing = num_unmeasured(table)
     st.caption(
-        f"Front of {int(table['num_trials'].iloc[0])} trials. Timed on {wording.escape(machine)}, "
+        f"Front of {int(table['num_trials'].iloc[0])} trials"
+        + (f", but for {wording.count(missing, 'point')} of it, as asked" if missing else "")
+        + f". Timed on {wording.escape(machine)}, "
         f"{search.settings.tokens} tokens, "
         + ("the points of each search in turn, " if len(fronts) > 1 else "all in turn, ")
         + "again and again in new order. Pale points were best on the search's part of dev but are not on "

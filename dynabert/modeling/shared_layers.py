@@ -1,0 +1,108 @@
+"""Outputs of layers that several sub-networks execute alike on one batch, each computed once.
+
+Sub-networks of one width and several depths execute the same layers up to the first that one of them
+leaves out; those with token counts, up to the first layer that other tokens leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from dynabert.modeling.encoder import ElasticEncoder
+from dynabert.modeling.models import TaskModel
+from dynabert.modeling.pretrained import key_mask
+from dynabert.modeling.tokens import Tokens
+from dynabert.subnet import ExecutedLayer, ResolvedSubnet
+
+# What is executed, each layer with the number of first tokens it is executed for (None: all).
+Steps = tuple[tuple[ExecutedLayer, int | None], ...]
+
+
+class SharedLayers:
+    """One network's answers to one batch, as a tree: sub-networks share what they begin with.
+
+    What they share is one node of autograd's graph, so it is also passed backward once, by the sum of
+    what reaches it. Everything is kept as long as this is; `last_states` keeps little.
+    """
+
+    def __init__(
+        self,
+        model: TaskModel,
+        embedding_output: Tensor,
+        attention_mask: Tensor | None,
+        *,
+        need_states: bool,
+    ) -> None:
+        """embedding_output: (B, S, D).  attention_mask: (B, S), 1 where there is a token, or None.
+
+        need_states: whether every layer's output is wanted at every token, or only what the head
+        reads of the last one's.
+        """
+        self._encoder = model.backbone.encoder
+        self._last_queries = None if need_states else num_read(model)
+        self._known: dict[Steps, Tokens] = {
+            (): Tokens.of(embedding_output, key_mask(attention_mask))
+        }
+
+    def states(self, resolved: ResolvedSubnet) -> tuple[Tensor, ...]:
+        """The embedding output and each executed layer's, (B, S, D) each; the last (B, 1, D) where
+        the head reads no more and nothing else is wanted."""
+        path = steps_of(resolved, self._last_queries)
+        return tuple(self._after(path[:number]).restored for number in range(len(path) + 1))
+
+    def _after(self, path: Steps) -> Tokens:
+        if path not in self._known:
+            executed, num_queries = path[-1]
+            self._known[path], _ = self._encoder.execute(
+                self._after(path[:-1]), executed, num_queries=num_queries
+            )
+        return self._known[path]
+
+
+def last_states(
+    model: TaskModel,
+    embedding_output: Tensor,
+    attention_mask: Tensor | None,
+    subnets: Sequence[ResolvedSubnet],
+) -> Iterator[tuple[int, Tensor]]:
+    """What the head reads of each sub-network, with its place in `subnets`; in an order of their own.
+
+    Of no more layers than one sub-network executes are the outputs in memory at a time.
+    embedding_output, attention_mask: as of `SharedLayers`.  Yields: (B, S, D), or (B, 1, D) where the
+    head reads the first token only.
+    """
+    paths = [steps_of(resolved, num_read(model)) for resolved in subnets]
+    start = Tokens.of(embedding_output, key_mask(attention_mask))
+    yield from _walk(model.backbone.encoder, start, paths, range(len(paths)), 0)
+
+
+def _walk(
+    encoder: ElasticEncoder,
+    tokens: Tokens,
+    paths: Sequence[Steps],
+    places: Sequence[int],
+    done: int,
+) -> Iterator[tuple[int, Tensor]]:
+    """Go on with the paths at those places, which have their first `done` steps in common."""
+    branches: dict[tuple[ExecutedLayer, int | None], list[int]] = {}
+    for place in places:
+        if len(paths[place]) == done:
+            yield place, tokens.restored
+        else:
+            branches.setdefault(paths[place][done], []).append(place)
+    for (executed, num_queries), together in branches.items():
+        after, _ = encoder.execute(tokens, executed, num_queries=num_queries)
+        yield from _walk(encoder, after, paths, together, done + 1)
+
+
+def num_read(model: TaskModel) -> int | None:
+    """Of how many first tokens the head reads the last layer's output; None: of all."""
+    return None if model.reads_all_tokens else 1
+
+
+def steps_of(resolved: ResolvedSubnet, last_queries: int | None) -> Steps:
+    """What a sub-network executes.  last_queries: for how many first tokens its last layer is."""
+    *executed, last = resolved.executed
+    return (*((layer, None) for layer in executed), (last, last_queries))
