@@ -4,8 +4,9 @@
 
 Trains the recipes `three-axes` and `best`, which take about as long (both times are shown), then searches:
 all three axes of the first, its lengths alone, and width and depth of the second. What is best of each
-search is measured on all of dev and timed, 1 and 32 texts at once. What is finished is kept
-(`--runs-dir`); the same command goes on after a stop.
+search is measured on all of dev, and what is best of all is timed in turn, 1 and 32 texts at once. What is
+finished is kept (`--runs-dir`); the same command goes on after a stop. `--time` times results that are
+there again, without training.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import pandas as pd
 import torch
 from commands import this_command
+from timed_together import time_together, timing_sentence
 from training import trained
 
 from dynabert.analysis.choices import depth_choices, width_choices
@@ -56,10 +58,19 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=150)
     parser.add_argument("--tokens", type=int, default=64, help="for MACs and latency")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--time", action="store_true", help="only time the results in --out again")
     arguments = parser.parse_args()
     limit_kernel_caches()
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / f"{arguments.task}-s{arguments.seed}.json"
+    if not arguments.time:
+        write_text_atomically(path, json.dumps(trained_and_searched(arguments), indent=1) + "\n")
+    time_fronts(path)
+    write_readme(arguments.out)
+
+
+def trained_and_searched(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The fronts, and what they took."""
     runs = {
         recipe: trained(
             shortened(RECIPES[recipe], arguments),
@@ -72,23 +83,30 @@ def main() -> None:
         for recipe in ("three-axes", "best")
     }
     found = {
+        name: searched(runs[recipe], name, axes, arguments)
+        for name, (recipe, axes) in FRONTS.items()
+    }
+    return {
         "task": arguments.task,
         "metric": runs["best"].info.task.metric,
         "seed": arguments.seed,
         "tokens": arguments.tokens,
-        "trials": arguments.trials,
+        "tried": {name: number for name, (number, _) in found.items()},
         "command": this_command(),
         "commit": current_commit(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(torch.device("cpu")),
         "stage_seconds": {name: run.info.stage_seconds for name, run in runs.items()},
-        "fronts": {
-            name: searched(runs[recipe], name, axes, arguments)
-            for name, (recipe, axes) in FRONTS.items()
-        },
+        "fronts": {name: front for name, (_, front) in found.items()},
     }
+
+
+def time_fronts(path: Path) -> None:
+    """Time all sub-networks of a result in turn, and keep that with it."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    rows = [row for front in found["fronts"].values() for row in front]
+    found["timed"] = time_together(found["task"], rows, tokens=found["tokens"])
     write_text_atomically(path, json.dumps(found, indent=1) + "\n")
-    write_readme(arguments.out)
 
 
 def shortened(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
@@ -104,8 +122,8 @@ def shortened(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
 
 def searched(
     run: Run, name: str, axes: tuple[str, ...], arguments: argparse.Namespace
-) -> list[dict[str, Any]]:
-    """The front of a search by MACs, measured on all of dev and timed; the reference is its largest."""
+) -> tuple[int, list[dict[str, Any]]]:
+    """The trials of a search by MACs, and its front, measured on all of dev; the reference is its largest."""
     model, examples, metric = run.model(), load_examples(run), run.info.task.metric
     shape = run.config.shape
     settings = SearchSettings(
@@ -122,10 +140,10 @@ def searched(
     def say(tried: Tried) -> None:
         print(f"  {name}: {tried.done}/{tried.total} {tried.trial}", flush=True)
 
-    run_search(search, model, examples, on_trial=say)
+    trials = run_search(search, model, examples, on_trial=say)
     table = measure_front(search, model, examples)
-    columns = ["subnet", metric, "macs", *map(latency_column, BATCH_SIZES), "is_reference"]
-    return [
+    columns = ["subnet", metric, "macs", "is_reference"]
+    return len(trials), [
         {str(name): value for name, value in row.items()}
         for row in table[columns].to_dict("records")
     ]
@@ -137,8 +155,8 @@ def write_readme(out: Path) -> None:
         "",
         "Fronts of a network that is adaptive in width, depth and length, and of one that was trained for",
         "width and depth in about the same time. *Best at n times*: the highest dev score of a sub-network",
-        "that is at least n times cheaper than the full network. *Area*: the share that a front dominates",
-        "between the full network's cost and half of the best score of a full network.",
+        "that is at least n times cheaper than the full network; `-`: none is. *Area*: the share that a",
+        "front dominates between the full network's cost and half of the best score of a full network.",
     ]
     for path in sorted(out.glob("*.json")):
         lines += section(json.loads(path.read_text(encoding="utf-8")))
@@ -149,12 +167,17 @@ def section(found: dict[str, Any]) -> list[str]:
     metric = found["metric"]
     seconds = {name: sum(each.values()) for name, each in found["stage_seconds"].items()}
     times = ", ".join(f"`{name}` {total / 60:.0f} min" for name, total in seconds.items())
+    tried = ", ".join(f"{name} {number}" for name, number in found["tried"].items())
     lines = [
         "",
         f"## {found['task']}, seed {found['seed']}",
         "",
         f"`{found['command']}`, {found['created'][:10]}, {found['machine']}; training: {times}; "
-        f"{found['trials']} trials each (TPE, MACs of {found['tokens']} tokens, quality on all of dev).",
+        f"trials: {tried} (TPE, MACs of {found['tokens']} tokens, quality on all of dev).",
+        "",
+        timing_sentence(
+            found["timed"], [row for front in found["fronts"].values() for row in front]
+        ),
     ]
     costs = {"macs": "MACs", **{latency_column(n): f"latency, batch {n}" for n in BATCH_SIZES}}
     fronts = {name: pd.DataFrame(rows) for name, rows in found["fronts"].items()}
