@@ -42,9 +42,11 @@ def test_a_run_without_searches_offers_one(open_app, own_run, monkeypatch):
     at = open_app(own_run.folder.parent, "search")
     assert "has not been searched yet" in at.info[0].value
     assert charts(at) == []
+    at.number_input(key="search-measured").set_value(4)
     at.number_input(key="search-trials").set_value(33).run()
     command = next(code.value for code in at.code if "dynabert search" in code.value)
     assert command.startswith("python -m dynabert search tiny --name tpe --tokens 8 --trials 33")
+    assert "--measured 4" in command
     at.button_group(key="search-axes").set_value(["widths", "depths"]).run()
     at.selectbox(key="search-method").set_value("evolution").run()
     command = next(code.value for code in at.code if "dynabert search" in code.value)
@@ -71,6 +73,7 @@ def test_a_run_without_searches_offers_one(open_app, own_run, monkeypatch):
                 lengths=None,
                 tokens=8,
                 num_examples=None,
+                num_measured=4,
             ),
         )
     ]
@@ -268,6 +271,22 @@ def test_a_collapsed_one_is_marked_and_not_shown_first(open_app, own_run, sound)
         if symbol == "x"
     ]
     assert sorted(crosses) == sorted(table.loc[table["collapsed"], "subnet"])
+
+
+def test_of_a_front_it_is_told_how_much_was_not_measured(open_app, own_run):
+    search = searched(own_run, "first")
+    path = search.folder / "front.parquet"
+    table = pd.read_parquet(path)
+    (front,) = set(table["num_front"])
+    assert front == len(table) - 1 > 2
+
+    def said():
+        at = open_app(own_run.folder.parent, "search")
+        return next(one.value for one in at.caption if one.value.startswith("Front of"))
+
+    assert "but for" not in said()
+    table.iloc[:2].to_parquet(path, index=False)  # the largest and one more
+    assert f"trials, but for {front - 1} points of it, as asked. Timed" in said()
 
 
 @pytest.mark.parametrize("spread", [0.2, 0.4])

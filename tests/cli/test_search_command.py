@@ -68,6 +68,23 @@ def test_it_searches_measures_and_names_the_cheapest(run):
     assert (found.folder / "front.parquet").stat().st_mtime_ns == before  # nothing new to measure
     shown = search(run, "--show", "--within", "30")
     assert "The cheapest within 30 points" in shown.output
+    assert "(--measured)" not in shown.output
+
+
+def test_of_a_front_it_is_told_how_much_was_not_measured(run):
+    asked = ["--trials", "4", "--measured", "2"]
+    assert search(run, *FAST, *asked).exit_code == 0
+    (found,) = list_searches(run)
+    assert found.settings.num_measured == 2
+    with_a_front(found, (False, False)).assign(num_front=5).to_parquet(
+        found.folder / "front.parquet"
+    )
+    before = (found.folder / "front.parquet").stat().st_mtime_ns
+    # Left out, it is as it was begun.
+    assert "3 more sub-networks of its front: left out as asked" in search(run, *FAST).output
+    assert (found.folder / "front.parquet").stat().st_mtime_ns == before
+    assert search(run, *FAST, "--measured", "9").exit_code == 0  # measures anew
+    assert "left out as asked" not in search(run, "--show").output
 
 
 @pytest.mark.parametrize("sound", [True, False])
