@@ -82,14 +82,28 @@ def main() -> None:
     missing = {name: path for name, path in paths.items() if not path.exists()}
     for name, path in missing.items():
         write_text_atomically(path, json.dumps(measured(name, arguments), indent=1) + "\n")
-    if missing or arguments.time:
+    if arguments.time or untimed(arguments.out, arguments.task, arguments.seed):
         time_fronts(arguments.out, arguments.task, arguments.seed)
     write_readme(arguments.out)
 
 
+def results_of(out: Path, task: str, seed: int) -> dict[Path, dict[str, Any]]:
+    return {path: json.loads(path.read_text()) for path in out.glob(f"{task}-*-s{seed}.json")}
+
+
+def untimed(out: Path, task: str, seed: int) -> bool:
+    """Whether some of the results were not timed with the others."""
+    timed = {str(one.get("timed")) for one in results_of(out, task, seed).values()}
+    return len(timed) > 1 or timed == {"None"}
+
+
 def time_fronts(out: Path, task: str, seed: int) -> None:
     """Time the fronts of all procedures in turn, and keep that with their results."""
-    found = {path: json.loads(path.read_text()) for path in out.glob(f"{task}-*-s{seed}.json")}
+    found = results_of(out, task, seed)
+    if not found:
+        raise SystemExit(
+            f"{out} has no results of {task}, seed {seed}; train first, without --time."
+        )
     rows = [row for result in found.values() for row in result["front"]]
     (tokens,) = {int(result["tokens"]) for result in found.values()}
     timed = time_together(task, rows, tokens=tokens)
@@ -189,8 +203,14 @@ def write_readme(out: Path) -> None:
         "student's own dev score at full length, the best against the student at full length, in each "
         "column its own. Learning rates are those of the other recipes here (see docs/departures.md).",
     ]
-    for results in groups.values():
-        lines += section(results)
+    for (task, seed), results in groups.items():
+        if untimed(out, task, seed):
+            lines += [
+                "",
+                f"{task}, seed {seed}: not timed yet (`--time --task {task} --seed {seed}`).",
+            ]
+        else:
+            lines += section(results)
     text = "\n".join(lines) + "\n"
     (out / "README.md").write_text(text, encoding="utf-8")
     print(text)
@@ -230,12 +250,11 @@ def section(results: list[dict[str, Any]]) -> list[str]:
 
 def tried_on(result: dict[str, Any]) -> str:
     """What a trial is judged by, in words; results from before there was a choice have no number."""
-    number = result.get("search_examples")
+    number, front = result.get("search_examples"), len(result["front"]) - 1
+    all_of_it = result.get("num_front", front)
+    part = "the front" if front == all_of_it else f"{front} of the front's {all_of_it}"
     if number is None:
-        return "all of dev"
-    front = len(result["front"]) - 1
-    some = f"{front} of the front's {result['num_front']}"
-    part = "the front" if front == result["num_front"] else some
+        return "all of dev" + ("" if front == all_of_it else f"; {part} is shown")
     return f"{number:,} of dev, {part} then on all of it"
 
 

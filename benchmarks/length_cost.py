@@ -1,9 +1,10 @@
-"""What dropping tokens saves: measured time of a forward pass against multiply-accumulate operations.
+"""What dropping tokens saves: measured time of a forward pass against operations, and against the model.
 
     python benchmarks/length_cost.py --out benchmarks/results
 
 Every layer drops the same share of the tokens that enter it. Shares of one setting are timed in
-turn, in a new random order each time, so that a slow moment of the machine falls on all alike.
+turn, in a new random order each time, so that a slow moment of the machine falls on all alike. *Modelled*
+is what the table of `dynabert latency` for one text at a time predicts, measured just before.
 """
 
 from __future__ import annotations
@@ -11,22 +12,27 @@ from __future__ import annotations
 import argparse
 import datetime
 from pathlib import Path
+from statistics import mean
 
 import torch
+from commands import this_command
 
 from dynabert import DynaBertForQuestionAnswering, Subnet
 from dynabert.backbones import find_backbone
 from dynabert.evaluation import describe_machine
 from dynabert.evaluation.cost import count_macs
 from dynabert.evaluation.latency import LatencySetup, measure_latency
+from dynabert.evaluation.latency_parts import measure_latency_table
+from dynabert.evaluation.latency_table import LatencyTable
 from dynabert.length_config import shrinking
+from dynabert.modeling.models import TaskModel
 from dynabert.training.memory import limit_kernel_caches
 
 DROPS = (0.0, 0.05, 0.1, 0.2, 0.3)
 SETTINGS = ((32, 1), (128, 1), (384, 1), (32, 32), (128, 32), (384, 32))  # tokens, sentences
 HEADER = (
-    "| tokens | batch | every layer drops | tokens left by the last | MACs, millions | ms | "
-    "fewer MACs | faster | of what MACs promise |"
+    "| tokens | batch | every layer drops | tokens left by the last | MACs, millions | ms | modelled, ms | "
+    "off | fewer MACs | faster | of what MACs promise |"
 )
 
 
@@ -42,13 +48,15 @@ def main() -> None:
     subnets = [Subnet(length_config=shrinking(layers, drop) if drop else None) for drop in DROPS]
     lines = [
         "# What dropping tokens saves\n",
-        f"`python benchmarks/length_cost.py --out benchmarks/results`, {datetime.date.today()}, "
+        f"`{this_command()}`, {datetime.date.today()}, "
         f"{describe_machine(torch.device('cpu'))}, float32; minilm ({layers} layers x "
         f"{model.config.hidden_size}) with a head that reads every token; median of "
         f"{arguments.repeats} interleaved passes (a third of them where a pass has 32 sentences).\n",
         HEADER,
-        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "|" + "--:|" * HEADER.count(" | ") + "--:|",
     ]
+    table = latency_table(model, arguments.repeats)
+    errors = []
     for tokens, batch_size in SETTINGS:
         repeats = arguments.repeats if batch_size == 1 else max(5, arguments.repeats // 3)
         setup = LatencySetup(tokens=tokens, batch_size=batch_size, repeats=repeats)
@@ -57,13 +65,31 @@ def main() -> None:
         for drop, subnet, time, operations in zip(DROPS, subnets, times, macs, strict=True):
             fewer, faster = macs[0] / operations, times[0] / time
             left = subnet.resolve(model.config.shape).tokens_left(tokens)[-1]
+            modelled = ""
+            if batch_size == 1:
+                predicted = table.predict(model, subnet, tokens)
+                errors.append(predicted / time - 1)
+                modelled = f"{predicted:,.1f} | {errors[-1]:+.0%}"
             kept = f"{(faster - 1) / (fewer - 1):.0%}" if drop else ""
             lines.append(
                 f"| {tokens} | {batch_size} | {drop:.0%} | {left} | {operations / 1e6:,.0f} | "
-                f"{time:,.1f} | {fewer:.2f} x | {faster:.2f} x | {kept} |"
+                f"{time:,.1f} | {modelled or ' | '} | {fewer:.2f} x | "
+                f"{faster:.2f} x | {kept} |"
             )
             print(lines[-1], flush=True)
+    lines += [
+        "",
+        f"The model is off by {mean(map(abs, errors)):.1%} on average here, and by {table.error:.1%} on the "
+        f"{table.checked} sub-networks and lengths that it was checked on when it was measured.",
+    ]
     (arguments.out / "length_cost.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def latency_table(model: TaskModel, repeats: int) -> LatencyTable:
+    """As `dynabert latency` measures it, for the longest text here."""
+    print("measuring the table", flush=True)
+    longest = max(tokens for tokens, _ in SETTINGS)
+    return measure_latency_table(model, max_tokens=longest, repeats=repeats)
 
 
 if __name__ == "__main__":

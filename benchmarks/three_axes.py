@@ -103,6 +103,8 @@ def trained_and_searched(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def time_fronts(path: Path) -> None:
     """Time all sub-networks of a result in turn, and keep that with it."""
+    if not path.is_file():
+        raise SystemExit(f"{path} is not there; train first, without --time.")
     found = json.loads(path.read_text(encoding="utf-8"))
     rows = [row for front in found["fronts"].values() for row in front]
     found["timed"] = time_together(found["task"], rows, tokens=found["tokens"])
@@ -159,7 +161,8 @@ def write_readme(out: Path) -> None:
         "front dominates between the full network's cost and half of the best score of a full network.",
     ]
     for path in sorted(out.glob("*.json")):
-        lines += section(json.loads(path.read_text(encoding="utf-8")))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        lines += section(found) if "timed" in found else ["", f"{path.name}: not timed (`--time`)."]
     write_text_atomically(out / "README.md", "\n".join(lines) + "\n")
 
 

@@ -109,9 +109,9 @@ def search(
     measured: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            help="Of its best, measure at most so many on all of dev, spread evenly over the front: all of "
-            "SQuAD's takes minutes for each. [all, or as it was begun]",
+            min=0,
+            help="Of its best, measure at most so many on all of dev, spread evenly over the front (of "
+            "SQuAD that takes minutes for each); 0: all. [all, or as it was begun]",
         ),
     ] = None,
     at_most: Annotated[
@@ -169,7 +169,9 @@ def search(
         tokens=tokens or opened.usual_tokens(opened.results),
         batch_size=batch,
         num_examples=examples or None,
-        num_measured=measured or (begun.settings.num_measured if begun else None),
+        num_measured=(begun.settings.num_measured if begun else None)
+        if measured is None
+        else measured or None,
         at_most=at_most,
         generation=generation,
         seed=seed,
@@ -243,7 +245,7 @@ def _report(run: Run, search: Search, table: pd.DataFrame, within: float) -> Non
     )
     if missing := num_unmeasured(table):
         console.print(
-            f"{count(missing, 'more sub-network')} of its front: left out as asked (--measured).",
+            f"{count(missing, 'more sub-network')} of its front not measured, as asked (--measured).",
             soft_wrap=True,
         )
     if collapsed := int(table["collapsed"].sum()):

@@ -7,6 +7,7 @@ leaves out; those with token counts, up to the first layer that other tokens lea
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -16,8 +17,16 @@ from dynabert.modeling.pretrained import key_mask
 from dynabert.modeling.tokens import Tokens
 from dynabert.subnet import ExecutedLayer, ResolvedSubnet
 
-# What is executed, each layer with the number of first tokens it is executed for (None: all).
-Steps = tuple[tuple[ExecutedLayer, int | None], ...]
+
+class Step(NamedTuple):
+    """One layer as it is executed; equal steps compute the same."""
+
+    executed: ExecutedLayer
+    num_queries: int | None  # for how many first tokens; None: all
+    is_share: bool  # whether `executed.length` is one: 1 token and a share of 1.0 are equal numbers
+
+
+Steps = tuple[Step, ...]
 
 
 class SharedLayers:
@@ -54,9 +63,9 @@ class SharedLayers:
 
     def _after(self, path: Steps) -> Tokens:
         if path not in self._known:
-            executed, num_queries = path[-1]
+            step = path[-1]
             self._known[path], _ = self._encoder.execute(
-                self._after(path[:-1]), executed, num_queries=num_queries
+                self._after(path[:-1]), step.executed, num_queries=step.num_queries
             )
         return self._known[path]
 
@@ -69,7 +78,7 @@ def last_states(
 ) -> Iterator[tuple[int, Tensor]]:
     """What the head reads of each sub-network, with its place in `subnets`; in an order of their own.
 
-    Of no more layers than one sub-network executes are the outputs in memory at a time.
+    Kept in memory are the outputs of the layers after which sub-networks part.
     embedding_output, attention_mask: as of `SharedLayers`.  Yields: (B, S, D), or (B, 1, D) where the
     head reads the first token only.
     """
@@ -86,15 +95,25 @@ def _walk(
     done: int,
 ) -> Iterator[tuple[int, Tensor]]:
     """Go on with the paths at those places, which have their first `done` steps in common."""
-    branches: dict[tuple[ExecutedLayer, int | None], list[int]] = {}
-    for place in places:
-        if len(paths[place]) == done:
-            yield place, tokens.restored
-        else:
-            branches.setdefault(paths[place][done], []).append(place)
-    for (executed, num_queries), together in branches.items():
-        after, _ = encoder.execute(tokens, executed, num_queries=num_queries)
-        yield from _walk(encoder, after, paths, together, done + 1)
+    while True:
+        branches: dict[Step, list[int]] = {}
+        for place in places:
+            if len(paths[place]) == done:
+                yield place, tokens.restored
+            else:
+                branches.setdefault(paths[place][done], []).append(place)
+        if not branches:
+            return
+        *parting, (step, places) = branches.items()
+        for other, together in parting:
+            yield from _walk(encoder, _execute(encoder, tokens, other), paths, together, done + 1)
+        # Nothing more begins here: what came in need not be kept.
+        tokens, done = _execute(encoder, tokens, step), done + 1
+
+
+def _execute(encoder: ElasticEncoder, tokens: Tokens, step: Step) -> Tokens:
+    after, _ = encoder.execute(tokens, step.executed, num_queries=step.num_queries)
+    return after
 
 
 def num_read(model: TaskModel) -> int | None:
@@ -104,5 +123,8 @@ def num_read(model: TaskModel) -> int | None:
 
 def steps_of(resolved: ResolvedSubnet, last_queries: int | None) -> Steps:
     """What a sub-network executes.  last_queries: for how many first tokens its last layer is."""
-    *executed, last = resolved.executed
-    return (*((layer, None) for layer in executed), (last, last_queries))
+    end = len(resolved.executed) - 1
+    return tuple(
+        Step(executed, last_queries if number == end else None, isinstance(executed.length, float))
+        for number, executed in enumerate(resolved.executed)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from dynabert.data.augmentation.settings import AUGMENTED_WITH
+from dynabert.data.augmentation.settings import FEWER_VECTORS, GLOVE_ALONE
 from dynabert.data.loading import ONLY_A_SUBSET
 from dynabert.data.tasks import find_task
 from dynabert.reproduction.layout import times
@@ -75,8 +75,13 @@ def _examples(results: Sequence[Result]) -> list[str]:
 def _augmentations(results: Sequence[Result]) -> list[str]:
     """What augmented data were made with, where it is less than the authors have."""
     notices = {notice: None for one in results if one.augmentation for notice in one.notices}
-    said = "; ".join(notice for notice in notices if notice.startswith(AUGMENTED_WITH))
-    return [f"rows with augmented data: {said}"] if said else []
+    less = (GLOVE_ALONE, FEWER_VECTORS)
+    said = "; ".join(notice for notice in notices if any(part in notice for part in less))
+    return (
+        [f"augmented data, where a row has them, by other means than the paper's ({said})"]
+        if said
+        else []
+    )
 
 
 def _epochs(results: Sequence[Result]) -> list[str]:

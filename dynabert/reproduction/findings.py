@@ -20,8 +20,8 @@ from dynabert.reproduction.published import AVERAGE
 LEVEL = 0.05
 FEWEST_SEEDS = 3
 HOW_DECIDED = (
-    f"Undecided: fewer than {FEWEST_SEEDS} seeds, or a paired t-test over them does not tell the difference "
-    f"from nothing at the {LEVEL:.0%} level."
+    f"Undecided: fewer than {FEWEST_SEEDS} seeds, a paired t-test over them does not tell the difference "
+    f"from nothing at the {LEVEL:.0%} level, or the paper has none."
 )
 
 Verdict = Literal["as in the paper", "unlike the paper", "undecided", "not in the paper"]
@@ -79,8 +79,16 @@ class Finding:
         return float(np.mean(shared)) if shared else None
 
     @property
+    def measured(self) -> list[str]:
+        """What an average is over: of the paper's measures those that we have, or all of ours."""
+        shared = [measure for measure in self.ours if measure in self.paper]
+        return shared if self.paper else [*self.ours]
+
+    @property
     def our_mean(self) -> float | None:
-        return float(np.mean([gain.mean for gain in self.ours.values()])) if self.ours else None
+        """Over the same measures as `paper_mean_of_measured`; all of ours where the paper does not say."""
+        gains = [self.ours[measure].mean for measure in self.measured]
+        return float(np.mean(gains)) if gains else None
 
     def verdict(self, measure: str) -> Verdict:
         """Whether ours points where the paper's does.
@@ -106,10 +114,11 @@ class Finding:
             return [*said, *(self._unlike() or ["Here: not yet measured."])]
         here = ", ".join(f"{gain} on {title_of(name)}" for name, gain in self.ours.items())
         said.append(f"Here: {here}.")
-        if len(self.ours) > 1:
+        if len(self.measured) > 1:
             beside = self.paper_mean_of_measured
+            which = "these" if len(self.measured) == len(self.ours) else "the paper's"
             said.append(
-                f"On average over these {len(self.ours)}: {self.our_mean:+.1f}"
+                f"On average over {which} {len(self.measured)}: {self.our_mean:+.1f}"
                 + ("." if beside is None else f"; in the paper {beside:+.1f}.")
             )
         return [*said, *self._verdicts(), *self._unlike()]
@@ -126,7 +135,7 @@ class Finding:
         for measure in self.ours:
             said = title_of(measure)
             if len(self.paper) > 1 and measure in self.paper:
-                said += f" (there {self.paper[measure]:+.1f})"
+                said += f" (paper {self.paper[measure]:+.1f})"
             by_verdict.setdefault(self.verdict(measure), []).append(said)
         by_verdict.pop("not in the paper", None)
         if not by_verdict:

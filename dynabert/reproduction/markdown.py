@@ -39,7 +39,8 @@ def show(comparison: Comparison) -> str:
     parts += ["", *_circumstances(comparison)]
     for block in blocks(table, table.measures):
         parts += ["", *_block(comparison, block)]
-    parts += ["", LEGEND, "", *_findings(comparison)]
+    legend = LEGEND if table.is_ours else f"{LEGEND} {HOW_DECIDED}"
+    parts += ["", legend, "", *_findings(comparison)]
     if empty := _empty(comparison):
         parts += ["", "Empty cells:", "", *empty]
     return "\n".join(parts) + "\n"
@@ -48,7 +49,7 @@ def show(comparison: Comparison) -> str:
 LEGEND = (
     "Ours: mean ± standard deviation over the seeds (number of seeds). The difference is ours minus the "
     "paper's, in points. Collapsed sub-networks answer every dev example alike; they are counted in the "
-    "mean. " + HOW_DECIDED
+    "mean."
 )
 
 
@@ -158,7 +159,7 @@ def readme(results: Sequence[Result], without: Mapping[str, str]) -> str:
     for backbone in dict.fromkeys(result.backbone for result in results):
         own = [result for result in results if result.backbone == backbone]
         parts += ["", f"# Backbone {backbone}", "", backbone_sentence(backbone, own[0].shape)]
-        parts += ["", LEGEND]
+        parts += ["", f"{LEGEND} {HOW_DECIDED}"]
         missing = []
         for table in TABLES.values():
             comparison = Comparison(table, backbone, own, without)

@@ -192,7 +192,7 @@ def jobs(plan: Plan) -> list[Job]:
         by_task = {task: list(_recipes(entry.what, task)) for task in tasks}
         if idle := [task for task, recipes in by_task.items() if not recipes]:
             raise UserError(
-                f"{', '.join(entry.what)}: the paper has no {idle[0]} there; it has "
+                f"{', '.join(entry.what)}: there is no {idle[0]} in it; there are "
                 f"{', '.join(tasks_in(entry.what))}."
             )
         for seed in entry.seeds:

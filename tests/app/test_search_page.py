@@ -284,9 +284,11 @@ def test_of_a_front_it_is_told_how_much_was_not_measured(open_app, own_run):
         at = open_app(own_run.folder.parent, "search")
         return next(one.value for one in at.caption if one.value.startswith("Front of"))
 
-    assert "but for" not in said()
+    assert "as asked" not in said()
     table.iloc[:2].to_parquet(path, index=False)  # the largest and one more
-    assert f"trials, but for {front - 1} points of it, as asked. Timed" in said()
+    assert (
+        f"; of first 1 of the {front} sub-networks on its front were measured, as asked." in said()
+    )
 
 
 @pytest.mark.parametrize("spread", [0.2, 0.4])

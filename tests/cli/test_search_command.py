@@ -81,10 +81,10 @@ def test_of_a_front_it_is_told_how_much_was_not_measured(run):
     )
     before = (found.folder / "front.parquet").stat().st_mtime_ns
     # Left out, it is as it was begun.
-    assert "3 more sub-networks of its front: left out as asked" in search(run, *FAST).output
+    assert "3 more sub-networks of its front not measured, as asked" in search(run, *FAST).output
     assert (found.folder / "front.parquet").stat().st_mtime_ns == before
-    assert search(run, *FAST, "--measured", "9").exit_code == 0  # measures anew
-    assert "left out as asked" not in search(run, "--show").output
+    assert search(run, *FAST, "--measured", "0").exit_code == 0  # all: measures anew
+    assert "as asked (--measured)" not in search(run, "--show").output
 
 
 @pytest.mark.parametrize("sound", [True, False])

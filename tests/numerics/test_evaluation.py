@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import make_hf
 
-from dynabert import Subnet
+from dynabert import DynaBertForQuestionAnswering, Subnet
 from dynabert.evaluation.quality import batch_logits
 
 SUBNETS = (Subnet(), Subnet(0.5, 0.5), Subnet(1.0, 0.25), Subnet(heads=(1, 6, 3, 2)))
@@ -42,3 +43,26 @@ def test_layers_that_sub_networks_begin_with_alike_run_once(model, batch):
     for subnet, found in zip(subnets, together, strict=True):
         (alone,) = batch_logits(model, batch, [subnet])
         assert (alone[0] == found).all()
+
+
+def test_one_token_and_a_share_of_one_are_not_the_same_layer(model, batch):
+    model.eval()
+    counts, shares = (Subnet.parse(f"w1.00-d1.00-{key}") for key in ("l1.1.1.1", "r1_0.6_0.5_0.5"))
+    assert (
+        counts.resolve(model.config.shape).executed[0]
+        == (shares.resolve(model.config.shape).executed[0])
+    )
+    for pair in ([counts, shares], [shares, counts]):
+        (together,) = batch_logits(model, batch, pair)
+        for subnet, found in zip(pair, together, strict=True):
+            assert (batch_logits(model, batch, [subnet])[0][0] == found).all()
+
+
+def test_a_sub_network_may_end_where_another_goes_on(batch):
+    """Of a head that reads all tokens: the first layers are then the same for both."""
+    model = DynaBertForQuestionAnswering.from_hf(make_hf()).eval()
+    subnets = [Subnet(), Subnet(layers=(0, 1)), Subnet(layers=(0,)), Subnet(layers=(0, 2))]
+    together = batch_logits(model, batch, subnets)
+    for number, subnet in enumerate(subnets):
+        for found, alone in zip(together, batch_logits(model, batch, [subnet]), strict=True):
+            assert (alone[0] == found[number]).all()

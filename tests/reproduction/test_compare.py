@@ -8,13 +8,15 @@ import pytest
 from made_results import SHAPE, made_result
 from scipy.stats import ttest_1samp
 
-from dynabert.reproduction.circumstances import budget_sentences
+from dynabert.data.augmentation.settings import GLOVE_ALONE
+from dynabert.reproduction.circumstances import backbone_sentence, budget_sentences
 from dynabert.reproduction.compare import Comparison, gaps
 from dynabert.reproduction.findings import Gain, findings
 from dynabert.reproduction.markdown import readme, show
 from dynabert.reproduction.methods import method_points, scores_of
+from dynabert.reproduction.results import Shape
 from dynabert.reproduction.tables import FIGURES, TABLES
-from dynabert.subnet import Subnet
+from dynabert.subnet import PAPER_SPACE, Subnet
 from dynabert.training import RECIPES, Train
 
 WIDTHS = [Subnet(width) for width in (1.0, 0.75, 0.5, 0.25)]
@@ -141,7 +143,7 @@ def test_rewiring_helps_by_the_mean_of_paired_differences():
     assert finding.sentence() == (
         "Does rewiring help? Paper: +2.4 points on average over 9 scores. "
         "Here: +3.0 ± 2.6 (seeds 0, 1, 2) on MRPC. "
-        "Direction: undecided on MRPC (there +3.3)."
+        "Direction: undecided on MRPC (paper +3.3)."
     )
 
 
@@ -331,3 +333,56 @@ def test_a_readme_of_nothing_says_so():
     assert "Nothing measured of: Table 1, Table 2, Table 4" in text
     assert "| MRPC | vanilla-w | 0 | 345 | 3 min |" in text
     assert "QQP |" not in text
+
+
+def test_an_average_is_over_what_the_paper_has_too():
+    scores = [
+        (task, recipe, [base + gain] * 12)
+        for task, gain in (("mrpc", 0.01), ("cola", 0.03), ("rte", 0.08))
+        for recipe, base, gain in (("dynabert", 0.6, gain), ("no-assistant", 0.6, 0.0))
+    ]
+    table = TABLES["table5"]
+
+    def said(*tasks):
+        results = [
+            made_result(task, recipe, 0, dict(zip(PAPER_SPACE, values, strict=True)))
+            for task, recipe, values in scores
+            if task in tasks
+        ]
+        (finding,) = findings(Comparison(table, "minilm", results, {}))
+        return finding
+
+    both = said("mrpc", "rte")
+    assert both.our_mean == pytest.approx(1.0)
+    assert "On average" not in both.sentence()
+    assert "+8.0 (seed 0) on RTE" in both.sentence()
+    three = said("mrpc", "cola", "rte")
+    assert three.our_mean == pytest.approx(2.0)
+    assert "On average over the paper's 2: +2.0; in the paper" in three.sentence()
+
+
+def test_width_is_compared_with_depth_at_equal_size():
+    half_width, half_depth = Subnet(0.5), Subnet(1.0, 0.5)
+    scores = dict.fromkeys(PAPER_SPACE, 0.7) | {half_width: 0.66, half_depth: 0.61}
+    found = findings(
+        Comparison(TABLES["table1"], "minilm", [made_result("mrpc", "dynabert", 0, scores)], {})
+    )
+    (finding,) = (one for one in found if "half of the depth" in one.question.text)
+    assert finding.ours["mrpc"].mean == pytest.approx(5.0)
+    assert finding.paper["mrpc"] == pytest.approx(
+        TABLES["table1"].row("DynaBERT, 0.5x").published["mrpc", "1.0x"]
+        - TABLES["table1"].row("DynaBERT, 1.0x").published["mrpc", "0.5x"]
+    )
+
+
+def test_other_means_of_augmentation_and_rounded_depths_are_told():
+    less = f"augmented without a masked language model, {GLOVE_ALONE}"
+    plain = made_result(notices=("trained on fewer", less))
+    augmented = plain.model_copy(update={"augmentation": {"masked_lm": None}})
+    assert "augmented data" not in budget_sentences([plain])[0]
+    assert f"by other means than the paper's ({less})" in budget_sentences([augmented])[0]
+    shape = Shape(family="bert", layers=6, hidden=384, heads=12, neurons=1536)
+    assert backbone_sentence("minilm", shape).endswith(" 0.75x of the depth is 4 of 6 layers here.")
+    assert "here" not in backbone_sentence(
+        "base", shape.model_copy(update={"layers": 12, "hidden": 768})
+    )

@@ -100,7 +100,7 @@ def test_a_plan_is_carried_out_in_its_order_and_shared_recipes_once():
 
 def test_tasks_that_a_table_does_not_have_are_refused():
     with pytest.raises(
-        UserError, match="table4: the paper has no stsb there; it has sst2, cola, mrpc, rte"
+        UserError, match="table4: there is no stsb in it; there are sst2, cola, mrpc, rte"
     ):
         jobs(Plan(entries=(Entry(what=("table4",), tasks=("stsb",)),)))
     with pytest.raises(UserError, match="unknown task"):

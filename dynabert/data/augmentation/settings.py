@@ -17,8 +17,11 @@ COPIES = {
 }
 _OTHER_TASKS = 30
 
-# How notices begin that say what an augmentation did without.
-AUGMENTED_WITH = "augmented with"
+# By which a notice is known that says what an augmentation did without.
+GLOVE_ALONE = (
+    "so the candidates of every word are its nearest GloVe neighbours, which no sentence chooses"
+)
+FEWER_VECTORS = "word vectors; the official script uses the first"
 
 
 class _Value(BaseModel):

@@ -27,7 +27,8 @@ from dynabert.data.augmentation.folder import (
 from dynabert.data.augmentation.glove import WordVectors
 from dynabert.data.augmentation.masked_lm import MaskedLanguageModel
 from dynabert.data.augmentation.settings import (
-    AUGMENTED_WITH,
+    FEWER_VECTORS,
+    GLOVE_ALONE,
     Manifest,
     Plan,
     Resource,
@@ -103,17 +104,13 @@ def augment(
 
 def _notices(vectors: WordVectors, masked_lm: str | None, has_head: bool) -> Iterator[str]:
     """What a reader of scores that rest on it must know."""
-    every = "so the candidates of every word are its nearest GloVe neighbours, which no sentence chooses"
     if masked_lm is None:
-        yield f"{AUGMENTED_WITH}out a masked language model, {every}"
+        yield f"augmented without a masked language model, {GLOVE_ALONE}"
     elif not has_head:
-        yield (
-            f"{AUGMENTED_WITH}out a masked language model: {masked_lm} has no masked-language-model head, "
-            f"{every}"
-        )
+        yield f"{masked_lm} has no masked-language-model head, {GLOVE_ALONE}"
     if len(vectors.words) < Settings.model_fields["glove_words"].default:
         yield (
-            f"{AUGMENTED_WITH} {len(vectors.words):,} word vectors; the official script uses the first "
+            f"augmented with {len(vectors.words):,} {FEWER_VECTORS} "
             f"{Settings.model_fields['glove_words'].default:,} of GloVe; words without one stay as they are"
         )
 

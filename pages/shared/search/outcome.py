@@ -185,10 +185,15 @@ def _show_measured(run: Run, search: Search, table: pd.DataFrame, beside: Sequen
         key="search-front-chart",
         alt="Dev metric against cost of the best that were found",
     )
-    missing = num_unmeasured(table)
+    partly = [
+        f"of {wording.escape(name)} {len(found) - 1} of the {len(found) - 1 + missing} "
+        "sub-networks on its front were measured, as asked"
+        for name, found in fronts.items()
+        if (missing := num_unmeasured(found))
+    ]
     st.caption(
         f"Front of {int(table['num_trials'].iloc[0])} trials"
-        + (f", but for {wording.count(missing, 'point')} of it, as asked" if missing else "")
+        + "".join(f"; {said}" for said in partly)
         + f". Timed on {wording.escape(machine)}, "
         f"{search.settings.tokens} tokens, "
         + ("the points of each search in turn, " if len(fronts) > 1 else "all in turn, ")
