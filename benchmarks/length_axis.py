@@ -13,11 +13,14 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from commands import this_command
+from fronts import best_at
 from timed_together import time_together, timing_sentence
 from training import trained
 
@@ -82,7 +85,9 @@ def main() -> None:
     missing = {name: path for name, path in paths.items() if not path.exists()}
     for name, path in missing.items():
         write_text_atomically(path, json.dumps(measured(name, arguments), indent=1) + "\n")
-    if arguments.time or untimed(arguments.out, arguments.task, arguments.seed):
+    if arguments.time or untimed(
+        results_of(arguments.out, arguments.task, arguments.seed).values()
+    ):
         time_fronts(arguments.out, arguments.task, arguments.seed)
     write_readme(arguments.out)
 
@@ -91,9 +96,9 @@ def results_of(out: Path, task: str, seed: int) -> dict[Path, dict[str, Any]]:
     return {path: json.loads(path.read_text()) for path in out.glob(f"{task}-*-s{seed}.json")}
 
 
-def untimed(out: Path, task: str, seed: int) -> bool:
-    """Whether some of the results were not timed with the others."""
-    timed = {str(one.get("timed")) for one in results_of(out, task, seed).values()}
+def untimed(results: Iterable[dict[str, Any]]) -> bool:
+    """Whether some of the results of one task and seed were not timed with the others."""
+    timed = {str(one.get("timed")) for one in results}
     return len(timed) > 1 or timed == {"None"}
 
 
@@ -204,7 +209,7 @@ def write_readme(out: Path) -> None:
         "column its own. Learning rates are those of the other recipes here (see docs/departures.md).",
     ]
     for (task, seed), results in groups.items():
-        if untimed(out, task, seed):
+        if untimed(results):
             lines += [
                 "",
                 f"{task}, seed {seed}: not timed yet (`--time --task {task} --seed {seed}`).",
@@ -294,14 +299,8 @@ def best_within(result: dict[str, Any], score: float, beside: dict[str, float], 
 
 def curve(result: dict[str, Any]) -> str:
     """The best score at each cost."""
-    cells = []
-    for times in TIMES_CHEAPER:
-        scores = [
-            one[result["metric"]]
-            for one in result["front"]
-            if one["macs"] <= result["teacher_macs"] / times
-        ]
-        cells.append(f"{100 * max(scores):.1f}" if scores else "-")
+    front, full = pd.DataFrame(result["front"]), float(result["teacher_macs"])
+    cells = [best_at(front, result["metric"], "macs", full, times) for times in TIMES_CHEAPER]
     return f"| {PROCEDURES[result['procedure']]} | {' | '.join(cells)} |"
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 import torch
 from commands import this_command
+from fronts import best_at
 from timed_together import time_together, timing_sentence
 from training import trained
 
@@ -206,11 +207,6 @@ def section(found: dict[str, Any]) -> list[str]:
                 f"| {name} | {100 * full[metric]:.1f} | {' | '.join(cells)} | {area:.3f} |"
             )
     return lines
-
-
-def best_at(table: pd.DataFrame, metric: str, column: str, full: float, times: float) -> str:
-    some = table[table[column] <= full / times]
-    return f"{100 * some[metric].max():.1f}" if len(some) else "-"
 
 
 if __name__ == "__main__":

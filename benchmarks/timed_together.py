@@ -12,13 +12,11 @@ from typing import Any
 
 from commands import this_command
 
-from dynabert.backbones import find_backbone
-from dynabert.data.tasks import find_task
 from dynabert.evaluation import describe_machine
 from dynabert.evaluation.latency import LatencySetup, measure_latency
+from dynabert.reproduction.timing import untrained
 from dynabert.search.front import BATCH_SIZES, latency_column, spread_column
 from dynabert.subnet import FULL, Subnet
-from dynabert.task_models import head_config, model_class
 
 REPEATS = 20
 
@@ -31,9 +29,7 @@ def time_together(
     rows: each with its `subnet`.  Returns: the full network's latencies by column, and when and where
     they were measured.
     """
-    known = find_task(task)
-    model = model_class(known.kind).from_hf(find_backbone(backbone), **head_config(known))
-    model.float().eval()
+    model = untrained(backbone, task)
     keys = dict.fromkeys([FULL.key, *(str(row["subnet"]) for row in rows)])
     subnets = [Subnet.parse(key) for key in keys]
     times: dict[str, dict[str, float]] = {key: {} for key in keys}

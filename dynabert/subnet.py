@@ -92,7 +92,13 @@ class ResolvedSubnet:
     @property
     def executed(self) -> tuple[ExecutedLayer, ...]:
         """The layers one by one, in order of execution."""
-        lengths = self.length_config.entries if self.length_config else (None,) * len(self.layers)
+        lengths: Sequence[Length | None] = (None,) * len(self.layers)
+        if self.length_config is not None:
+            # A share of 1.0 is all, and would be equal to a count of 1.
+            all_leave = 1.0 if self.length_config.is_relative else None
+            lengths = [
+                None if entry == all_leave else entry for entry in self.length_config.entries
+            ]
         return tuple(
             itertools.starmap(
                 ExecutedLayer, zip(self.layers, self.heads, self.neurons, lengths, strict=True)

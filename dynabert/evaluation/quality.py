@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from dynabert.data.encoding import Batch, Encoded, EncodedSplit, sorted_batches
 from dynabert.data.masked_text import MaskedSplit
@@ -183,11 +182,12 @@ def batch_logits(model: TaskModel, batch: Batch, subnets: Sequence[Subnet]) -> l
             batch["input_ids"], batch.get("token_type_ids")
         )
         resolved = [subnet.resolve(model.config.shape) for subnet in subnets]
-        answers: dict[int, tuple[Tensor, ...]] = {}
-        for place, states in last_states(
-            model, embedding_output, batch["attention_mask"], resolved
-        ):
-            answers[place] = model.read(states, batch)
+        answers = {
+            place: model.read(states, batch)
+            for place, states in last_states(
+                model, embedding_output, batch["attention_mask"], resolved
+            )
+        }
     return [
         np.stack([logits.float().cpu().numpy() for logits in one_set])
         for one_set in zip(*(answers[place] for place in range(len(subnets))), strict=True)

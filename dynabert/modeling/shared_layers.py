@@ -23,7 +23,6 @@ class Step(NamedTuple):
 
     executed: ExecutedLayer
     num_queries: int | None  # for how many first tokens; None: all
-    is_share: bool  # whether `executed.length` is one: 1 token and a share of 1.0 are equal numbers
 
 
 Steps = tuple[Step, ...]
@@ -63,10 +62,7 @@ class SharedLayers:
 
     def _after(self, path: Steps) -> Tokens:
         if path not in self._known:
-            step = path[-1]
-            self._known[path], _ = self._encoder.execute(
-                self._after(path[:-1]), step.executed, num_queries=step.num_queries
-            )
+            self._known[path] = _execute(self._encoder, self._after(path[:-1]), path[-1])
         return self._known[path]
 
 
@@ -123,8 +119,5 @@ def num_read(model: TaskModel) -> int | None:
 
 def steps_of(resolved: ResolvedSubnet, last_queries: int | None) -> Steps:
     """What a sub-network executes.  last_queries: for how many first tokens its last layer is."""
-    end = len(resolved.executed) - 1
-    return tuple(
-        Step(executed, last_queries if number == end else None, isinstance(executed.length, float))
-        for number, executed in enumerate(resolved.executed)
-    )
+    *executed, last = resolved.executed
+    return (*(Step(layer, None) for layer in executed), Step(last, last_queries))

@@ -52,7 +52,7 @@ def time_results(
         for result in without_latency(read_results(folder), own):
             kind = find_task(result.task).kind
             if (backbone, kind) not in models:
-                models[backbone, kind] = _network(backbone, result.task)
+                models[backbone, kind] = untrained(backbone, result.task)
             model = models[backbone, kind]
             subnets = [Subnet.parse(row.subnet) for row in result.rows]
             times = book.measured(model, subnets, setups, on_progress=on_progress)
@@ -65,7 +65,7 @@ def time_results(
             yield write_result(folder, timed)
 
 
-def _network(backbone: str, task: str) -> TaskModel:
+def untrained(backbone: str, task: str) -> TaskModel:
     """One of the shape that was trained; how long a pass takes does not depend on its weights."""
     known = find_task(task)
     return (

@@ -19,7 +19,7 @@ def benchmark_module(monkeypatch):
     """A benchmark, imported as it is when it is run."""
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
     yield importlib.import_module
-    for name in ("length_axis", "three_axes", "timed_together", "training", "commands"):
+    for name in ("length_axis", "three_axes", "fronts", "timed_together", "training", "commands"):
         sys.modules.pop(name, None)
 
 
@@ -86,7 +86,7 @@ def test_results_that_were_not_timed_together_are_told(benchmark_module, tmp_pat
     for name, when in (("dynamic-tinybert", timed(10)), ("dynamic-tinybert-v1", None)):
         result = length_result(name, rows) | ({"timed": when} if when else {})
         (tmp_path / f"mrpc-{name}-s0.json").write_text(json.dumps(result))
-    assert length_axis.untimed(tmp_path, "mrpc", 0)
+    assert length_axis.untimed(length_axis.results_of(tmp_path, "mrpc", 0).values())
     length_axis.write_readme(tmp_path)
     assert "mrpc, seed 0: not timed yet" in (tmp_path / "README.md").read_text()
     with pytest.raises(SystemExit, match="no results of rte"):
