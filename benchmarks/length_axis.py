@@ -4,8 +4,8 @@
 
 Each procedure is trained (with `--epochs-scale` of its epochs, the teacher with `--teacher-epochs`), then
 150 length configurations of its student are tried, and the best measured on all of dev. What is finished is
-kept as it ends; the same command goes on after a stop. When something was measured, or with `--time`, what is
-best of all procedures is timed in turn; then the README is written anew.
+kept as it ends; the same command goes on after a stop. When all of a task's procedures are there, or with
+`--time`, what is best of them is timed in turn; then the README is written anew.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from commands import this_command
 from fronts import best_at
-from timed_together import time_together, timing_sentence
+from timed_together import REPEATS, time_together, timing_sentence
 from training import trained
 
 from dynabert.evaluation import count_macs, describe_machine
@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--measured", type=int, help="of a front, on all of dev; left out: all")
     parser.add_argument("--only", choices=PROCEDURES, action="append")
     parser.add_argument("--time", action="store_true", help="only time the results in --out again")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="passes of each that is timed")
     arguments = parser.parse_args()
     limit_kernel_caches()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -85,10 +86,9 @@ def main() -> None:
     missing = {name: path for name, path in paths.items() if not path.exists()}
     for name, path in missing.items():
         write_text_atomically(path, json.dumps(measured(name, arguments), indent=1) + "\n")
-    if arguments.time or untimed(
-        results_of(arguments.out, arguments.task, arguments.seed).values()
-    ):
-        time_fronts(arguments.out, arguments.task, arguments.seed)
+    found = results_of(arguments.out, arguments.task, arguments.seed).values()
+    if arguments.time or (len(found) == len(PROCEDURES) and untimed(found)):
+        time_fronts(arguments.out, arguments.task, arguments.seed, repeats=arguments.repeats)
     write_readme(arguments.out)
 
 
@@ -102,7 +102,7 @@ def untimed(results: Iterable[dict[str, Any]]) -> bool:
     return len(timed) > 1 or timed == {"None"}
 
 
-def time_fronts(out: Path, task: str, seed: int) -> None:
+def time_fronts(out: Path, task: str, seed: int, *, repeats: int = REPEATS) -> None:
     """Time the fronts of all procedures in turn, and keep that with their results."""
     found = results_of(out, task, seed)
     if not found:
@@ -111,7 +111,7 @@ def time_fronts(out: Path, task: str, seed: int) -> None:
         )
     rows = [row for result in found.values() for row in result["front"]]
     (tokens,) = {int(result["tokens"]) for result in found.values()}
-    timed = time_together(task, rows, tokens=tokens)
+    timed = time_together(task, rows, tokens=tokens, repeats=repeats)
     for path, result in found.items():
         write_text_atomically(path, json.dumps(result | {"timed": timed}, indent=1) + "\n")
 
@@ -143,7 +143,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         examples,
         on_trial=lambda tried: print(f"  {tried.done}/{tried.total} {tried.trial}", flush=True),
     )
-    table = measure_front(search, model, examples)
+    table = measure_front(search, model, examples, batch_sizes=())  # timed with the others, later
     columns = ["subnet", metric, "macs", "is_reference"]
     return {
         "procedure": name,
@@ -208,14 +208,8 @@ def write_readme(out: Path) -> None:
         "student's own dev score at full length, the best against the student at full length, in each "
         "column its own. Learning rates are those of the other recipes here (see docs/departures.md).",
     ]
-    for (task, seed), results in groups.items():
-        if untimed(results):
-            lines += [
-                "",
-                f"{task}, seed {seed}: not timed yet (`--time --task {task} --seed {seed}`).",
-            ]
-        else:
-            lines += section(results)
+    for results in groups.values():
+        lines += section(results)
     text = "\n".join(lines) + "\n"
     (out / "README.md").write_text(text, encoding="utf-8")
     print(text)
@@ -225,9 +219,14 @@ def section(results: list[dict[str, Any]]) -> list[str]:
     """What is said of one task and seed."""
     first = results[0]
     metric, by_name = first["metric"], {result["procedure"]: result for result in results}
+    not_timed = untimed(results)
+    if not_timed:  # times of different minutes do not compare
+        by_name = {name: result | {"timed": {"full": {}}} for name, result in by_name.items()}
     ordered = [by_name[name] for name in PROCEDURES if name in by_name]
     missing = [title for name, title in PROCEDURES.items() if name not in by_name]
     rows = [row for result in results for row in result["front"]]
+    again = f"`--time --task {first['task']} --seed {first['seed']}`"
+    clock = f"Not timed yet ({again})." if not_timed else timing_sentence(first["timed"], rows)
     heads = [f"{times:g}x" for times in TIMES_CHEAPER]
     return [
         "",
@@ -235,7 +234,7 @@ def section(results: list[dict[str, Any]]) -> list[str]:
         "",
         f"`{first['command']}` and so on; {first['trials']} trials each (Optuna's TPE, MACs of "
         f"{first['tokens']} tokens, quality on {tried_on(first)}). The teacher's dev "
-        f"{metric}: {100 * first['teacher']:.1f}. {timing_sentence(first['timed'], rows)}",
+        f"{metric}: {100 * first['teacher']:.1f}. {clock}",
         *([f"Not trained yet: {', '.join(missing)}."] if missing else []),
         "",
         "| procedure | epochs | minutes | full length | faster than the teacher, batch 1 | batch 32 | "
@@ -271,8 +270,10 @@ def row(result: dict[str, Any]) -> str:
     f1, speed = PUBLISHED[result["procedure"]]
     columns = [latency_column(size) for size in BATCH_SIZES]
     full = result["timed"]["full"]
-    itself = [best_within(result, student[metric], student, one) for one in ("macs", *columns)]
-    teacher = [best_within(result, result["teacher"], full, one) for one in columns]
+    timed = [column for column in columns if column in full]
+    blank = ["-"] * (len(columns) - len(timed))
+    itself = [best_within(result, student[metric], student, one) for one in ("macs", *timed)]
+    teacher = [best_within(result, result["teacher"], full, one) for one in timed]
     cells = [
         *(
             PROCEDURES[result["procedure"]],
@@ -280,8 +281,8 @@ def row(result: dict[str, Any]) -> str:
             f"{minutes:.0f}",
             f"{100 * student[metric]:.1f}",
         ),
-        *(f"{full[one] / student[one]:.2f}x" for one in columns),
-        *(*itself, *teacher, f"{f1} / {speed}x"),
+        *(*(f"{full[one] / student[one]:.2f}x" for one in timed), *blank),
+        *(*itself, *blank, *teacher, *blank, f"{f1} / {speed}x"),
         f"{result['created'][:10]}, {result['machine']}",
     ]
     return f"| {' | '.join(cells)} |"

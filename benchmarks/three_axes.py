@@ -144,7 +144,7 @@ def searched(
         print(f"  {name}: {tried.done}/{tried.total} {tried.trial}", flush=True)
 
     trials = run_search(search, model, examples, on_trial=say)
-    table = measure_front(search, model, examples)
+    table = measure_front(search, model, examples, batch_sizes=())  # timed with the others, later
     columns = ["subnet", metric, "macs", "is_reference"]
     return len(trials), [
         {str(name): value for name, value in row.items()}

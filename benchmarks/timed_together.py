@@ -22,26 +22,31 @@ REPEATS = 20
 
 
 def time_together(
-    task: str, rows: Sequence[dict[str, Any]], *, tokens: int, backbone: str = "minilm"
+    task: str,
+    rows: Sequence[dict[str, Any]],
+    *,
+    tokens: int,
+    repeats: int = REPEATS,
+    backbone: str = "minilm",
 ) -> dict[str, Any]:
     """Put latencies, and how far their passes spread, into rows of sub-networks; all of them in turn.
 
-    rows: each with its `subnet`.  Returns: the full network's latencies by column, and when and where
-    they were measured.
+    rows: each with its `subnet`.  repeats: passes of each.  Returns: the full network's latencies by
+    column, and how, when and where they were measured.
     """
     model = untrained(backbone, task)
     keys = dict.fromkeys([FULL.key, *(str(row["subnet"]) for row in rows)])
     subnets = [Subnet.parse(key) for key in keys]
     times: dict[str, dict[str, float]] = {key: {} for key in keys}
     for batch_size in BATCH_SIZES:
-        setup = LatencySetup(tokens=tokens, batch_size=batch_size, repeats=REPEATS)
+        setup = LatencySetup(tokens=tokens, batch_size=batch_size, repeats=repeats)
         column = latency_column(batch_size)
         found = measure_latency(
             model,
             subnets,
             setup,
             on_repeat=lambda done, size=batch_size: print(  # type: ignore[misc]
-                f"  batch {size}: {done}/{REPEATS}", flush=True
+                f"  batch {size}: {done}/{repeats}", flush=True
             ),
         )
         for key, time in zip(keys, found, strict=True):
@@ -54,6 +59,7 @@ def time_together(
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": this_command(),
         "subnets": len(subnets),
+        "repeats": repeats,
     }
 
 
@@ -62,7 +68,7 @@ def timing_sentence(timed: dict[str, Any], rows: Iterable[dict[str, Any]]) -> st
     columns = [latency_column(size) for size in BATCH_SIZES]
     widest = max(row[spread_column(one)] / row[one] for row in rows for one in columns)
     return (
-        f"Latencies: {timed['subnets']} networks in turn, {REPEATS} passes each in new order, "
+        f"Latencies: {timed['subnets']} networks in turn, {timed['repeats']} passes each in new order, "
         f"{timed['created'][:10]}, {timed['machine']} (`{timed['command']}`); the middle half of a "
         f"network's passes spread over up to {widest:.0%} of its median."
     )

@@ -34,7 +34,7 @@ def timed(ms: float) -> dict:
     return {
         "full": {latency_column(size): ms for size in BATCH_SIZES},
         **{"machine": "a machine", "created": "2026-01-02T03:04:05", "command": "python it"},
-        "subnets": 3,
+        **{"subnets": 3, "repeats": 7},
     }
 
 
@@ -72,6 +72,7 @@ def test_the_table_of_procedures_has_the_papers_speed_up_and_ones_own(benchmark_
     ) in text
     assert "| 2.50x (69.5) | 1.25x (69.5) | 1.25x (69.5) | none | none |" in text
     assert "Not trained yet: naive, v2, v3, v4." in text
+    assert "3 networks in turn, 7 passes each" in text
     assert "spread over up to 10% of its median" in text
     assert "| no LengthDrop | 79.5 | 79.0 | 79.0 | 79.0 | 60.0 |" in text  # at 2x, 2.5x, 3x, 4x, 5x
     assert length_axis.tried_on(results["dynamic-tinybert"]) == "all of dev"
@@ -88,7 +89,9 @@ def test_results_that_were_not_timed_together_are_told(benchmark_module, tmp_pat
         (tmp_path / f"mrpc-{name}-s0.json").write_text(json.dumps(result))
     assert length_axis.untimed(length_axis.results_of(tmp_path, "mrpc", 0).values())
     length_axis.write_readme(tmp_path)
-    assert "mrpc, seed 0: not timed yet" in (tmp_path / "README.md").read_text()
+    text = (tmp_path / "README.md").read_text()
+    assert "Not timed yet (`--time --task mrpc --seed 0`)." in text
+    assert "| 70.0 | - | - | 1.00x (70.0) | - | - | - | - | 88.71 / 3.3x |" in text
     with pytest.raises(SystemExit, match="no results of rte"):
         length_axis.time_fronts(tmp_path, "rte", 0)
 
@@ -115,12 +118,11 @@ def test_the_table_of_axes_is_by_one_clock(benchmark_module, tmp_path):
     assert text.count(f"| both | 90.0 | 80.0 | 80.0 | - | - | {area:.3f} |") == 3
 
 
-def test_sub_networks_are_timed_by_a_network_of_the_same_shape(benchmark_module, monkeypatch):
+def test_sub_networks_are_timed_by_a_network_of_the_same_shape(benchmark_module):
     timed_together = benchmark_module("timed_together")
-    monkeypatch.setattr(timed_together, "REPEATS", 2)
     rows = [{"subnet": "w0.50-d0.50"}, {"subnet": "w1.00-d1.00-r0.9_0.8_0.6_0.5_0.4_0.3"}]
-    found = timed_together.time_together("mrpc", rows, tokens=8)
-    assert found["subnets"] == 3
+    found = timed_together.time_together("mrpc", rows, tokens=8, repeats=2)
+    assert (found["subnets"], found["repeats"]) == (3, 2)
     for size in BATCH_SIZES:
         column = latency_column(size)
         assert 0 < rows[0][column] < found["full"][column]
