@@ -2,76 +2,80 @@
 
     python benchmarks/last_stage.py --task cola --data-dir path/to/glue --out benchmarks/results/last_stage
 
-All candidates have the stages before that in common, which are trained once. Each result is kept as it
-ends; the same command goes on after a stop, and writes the README anew. `--only NAME` trains one.
+All candidates have the stages before that in common, which are trained once, for the epochs that the task
+has in benchmarks/reproduction.yaml. Each result is kept as it ends; the same command goes on after a stop,
+and writes the README anew. `--only NAME` trains one.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from training import trained
 
 from dynabert.files import write_text_atomically
-from dynabert.subnet import PAPER_DEPTHS, Subnet
+from dynabert.reproduction.plan import PLAN_FILE, read_plan
+from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, Subnet
 from dynabert.training import RECIPES
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.recipe import Grid, Losses, Recipe, Teacher, Train
 
 BEST = RECIPES["best"]
-LAST = BEST.train_stages[-1]
-WIDTHS = LAST.subnets.width_mults
 WIDE = Teacher(stage="width")  # of whichever stage: the network as it was before them
 
 
-def last(**changes: Any) -> Train:
-    """The last stage of `best` with some fields changed."""
-    return LAST.model_copy(update={"teacher": WIDE, **changes})
+def full_teacher(last: Train) -> tuple[Train, ...]:
+    return (last.model_copy(update={"teacher": WIDE.model_copy(update={"width": "full"})}),)
 
 
-# What each does, and the stages that take the place of the last one.
-CANDIDATES: dict[str, tuple[str, tuple[Train, ...]]] = {
+def relations(last: Train) -> tuple[Train, ...]:
+    losses = Losses(prediction=1, hidden=1, relations=1)
+    return (last.model_copy(update={"teacher": WIDE, "losses": losses}),)
+
+
+def states_first(last: Train) -> tuple[Train, ...]:
+    half = last.model_copy(update={"teacher": WIDE, "epochs": last.epochs / 2})
+    states = {"name": "states", "losses": Losses(hidden=1, attention=1), "keep": "last"}
+    return half.model_copy(update=states), half.model_copy(update={"losses": Losses(prediction=1)})
+
+
+def smallest_longer(last: Train) -> tuple[Train, ...]:
+    shallow = Grid(width_mults=last.subnets.width_mults, depth_mults=(min(PAPER_DEPTHS),))
+    # Of six layers they compute 15 of 42 parts of what all twelve do: two parts for going back, and the
+    # teacher's going forward.
+    longer = {"name": "smallest", "subnets": shallow, "epochs": 0.25 * 42 / 15 * last.epochs}
+    return (
+        last.model_copy(update={"teacher": WIDE, "epochs": 0.75 * last.epochs}),
+        last.model_copy(update={"teacher": WIDE, "start_competes": True, **longer}),
+    )
+
+
+# What each does, and how the stages that take the place of the last one are made of it.
+CANDIDATES: dict[str, tuple[str, Callable[[Train], tuple[Train, ...]]]] = {
     "best": (
         "the recipe as it is: answers and hidden states of the network of the same width",
-        (LAST,),
+        lambda last: (last,),
     ),
     "full-teacher": (
         "every width learns from the full width, as in the authors' code",
-        (last(teacher=WIDE.model_copy(update={"width": "full"})),),
+        full_teacher,
     ),
     "relations": (
         "also the relations among the last layer's queries, keys and values (MiniLMv2), weight 1",
-        (last(losses=Losses(prediction=1, hidden=1, relations=1)),),
+        relations,
     ),
     "states-first": (
         "in the first half hidden states and attention, in the second answers alone (TinyBERT's order)",
-        (
-            last(
-                name="states",
-                losses=Losses(hidden=1, attention=1),
-                epochs=LAST.epochs / 2,
-                keep="last",
-            ),
-            last(losses=Losses(prediction=1), epochs=LAST.epochs / 2),
-        ),
+        states_first,
     ),
     "smallest-longer": (
         "a quarter less for all, and in that time more for the four of half the depth alone, if their scores "
         "gain by it",
-        (
-            last(epochs=0.75 * LAST.epochs),
-            # Of six layers they compute 15 of 42 parts of what all twelve do: two parts for going back,
-            # and the teacher's going forward.
-            last(
-                name="smallest",
-                subnets=Grid(width_mults=WIDTHS, depth_mults=(min(PAPER_DEPTHS),)),
-                epochs=0.25 * 42 / 15 * LAST.epochs,
-                start_competes=True,
-            ),
-        ),
+        smallest_longer,
     ),
 }
 
@@ -97,7 +101,7 @@ def main() -> None:
 def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """The scores of one candidate's twelve sub-networks, trained unless that was done before."""
     run = trained(
-        recipe_of(name),
+        recipe_of(name, arguments.task),
         name=f"{arguments.task}-{name}-s{arguments.seed}",
         task=arguments.task,
         data_dir=arguments.data_dir,
@@ -123,10 +127,14 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def recipe_of(name: str) -> Recipe:
+def recipe_of(name: str, task: str) -> Recipe:
+    """A candidate with the epochs that the plan of reproductions gives the task."""
     about, stages = CANDIDATES[name]
+    recipe, _ = read_plan(PLAN_FILE).limits_of(task).apply(BEST)
+    *before, last = recipe.stages
+    assert isinstance(last, Train)
     return Recipe.model_validate(
-        BEST.model_dump() | {"name": name, "about": about, "stages": (*BEST.stages[:-1], *stages)}
+        recipe.model_dump() | {"name": name, "about": about, "stages": (*before, *stages(last))}
     )
 
 
@@ -155,23 +163,33 @@ def write_readme(out: Path) -> None:
             "",
             f"`{first['command']}` and so on",
             "",
-            f"| candidate | mean of twelve | {' | '.join(depths)} | smallest | minutes | measured |",
-            f"|---|{'--:|' * (len(depths) + 3)}---|",
-            *(row(name, results[name]) for name in CANDIDATES if name in results),
+            f"| candidate | mean of twelve | above `best` | {' | '.join(depths)} | smallest | minutes | "
+            "measured |",
+            f"|---|{'--:|' * (len(depths) + 4)}---|",
+            *(row(name, results) for name in CANDIDATES if name in results),
         ]
     write_text_atomically(out / "README.md", "\n".join(lines) + "\n")
 
 
-def row(name: str, result: dict[str, Any]) -> str:
+def row(name: str, results: dict[str, dict[str, Any]]) -> str:
+    result = results[name]
     by_depth: dict[float, list[float]] = {depth: [] for depth in PAPER_DEPTHS}
     for key, score in result["scores"].items():
         by_depth[Subnet.parse(key).depth_mult].append(100 * score)
-    groups = [sum(scores) / len(scores) for scores in by_depth.values()]
-    smallest = 100 * result["scores"][Subnet(min(WIDTHS), min(PAPER_DEPTHS)).key]
-    numbers = [sum(groups) / len(groups), *groups, smallest]
+    smallest = 100 * result["scores"][Subnet(min(PAPER_WIDTHS), min(PAPER_DEPTHS)).key]
+    numbers = [*(sum(scores) / len(scores) for scores in by_depth.values()), smallest]
+    known = name != "best" and "best" in results
+    gained = f"{mean(result) - mean(results['best']):+.1f}" if known else "-"
     cells = " | ".join(f"{number:.1f}" for number in numbers)
-    minutes = result["last_stage_seconds"] / 60
-    return f"| `{name}` | {cells} | {minutes:.0f} | {result['created'][:10]}, {result['machine']} |"
+    return (
+        f"| `{name}` | {mean(result):.1f} | {gained} | {cells} | {result['last_stage_seconds'] / 60:.0f} | "
+        f"{result['created'][:10]}, {result['machine']} |"
+    )
+
+
+def mean(result: dict[str, Any]) -> float:
+    """Over all sub-networks, in percent."""
+    return 100 * sum(result["scores"].values()) / len(result["scores"])
 
 
 if __name__ == "__main__":

@@ -139,6 +139,9 @@ def start_search(
 def search_command(run: Run, name: str, settings: SearchSettings, runs_dir: Path) -> str:
     """The same as a line for a terminal."""
     words = ["python", "-m", "dynabert", "search", run.name, "--name", name, *settings.arguments()]
+    begun = (search.settings for search in list_searches(run) if search.name == name)
+    if settings.num_measured is None and any(one.num_measured is not None for one in begun):
+        words += ["--measured", "0"]  # without it, as many as it was begun with
     return shlex.join([*words, *runs_dir_option(runs_dir)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from dynabert.search.background import (
     discard_search,
     find_searches,
     measure_again,
+    search_command,
     start_search,
     stop_search,
     watch,
@@ -165,3 +167,15 @@ def test_the_command_line_asks_for_the_same(request, kind, changes):
     assert told.exit_code == 0, told.output
     asked = Search.load(run.folder / "searches" / "s").settings
     assert asked == settings
+
+
+def test_the_command_takes_back_how_many_are_measured(run):
+    open_search(run, "s", SETTINGS.model_copy(update={"num_trials": 1, "num_measured": 2}))
+    wanted = SETTINGS.model_copy(update={"num_trials": 1})
+    runs_dir = run.folder.parent
+    words = shlex.split(search_command(run, "s", wanted, runs_dir))
+    assert words[1:4] == ["-m", "dynabert", "search"]
+    told = CliRunner().invoke(app, words[3:])
+    assert told.exit_code == 0, told.output
+    assert Search.load(run.folder / "searches" / "s").settings == wanted
+    assert "--measured" not in search_command(run, "s", wanted, runs_dir)
