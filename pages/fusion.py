@@ -8,7 +8,7 @@ from dynabert.analysis.function_names import FUNCTIONS_DEFINED, FUSION_DEFINED
 from dynabert.analysis.fusion import Fusion
 from dynabert.runs import Run
 from dynabert.web import fusion_page, measure_functions
-from pages.shared import cache, controls, jobs, state, wording
+from pages.shared import cache, controls, jobs, sample_texts, state, wording
 
 # Figure 5 of the paper: the full network, narrow, narrow and shallow.
 FIGURE_5 = (Subnet(), Subnet(0.25), Subnet(0.25, 0.5))
@@ -38,7 +38,7 @@ def choose_text() -> str | None:
     )
     if chosen == MANY:
         return None
-    return controls.choose_text("Sentence", "text", controls.DEFAULT_TEXT)
+    return controls.choose_text("Sentence", "text", sample_texts.sample_sentence(run.info.task))
 
 
 def choose_subnets() -> tuple[Subnet, ...]:

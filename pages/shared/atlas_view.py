@@ -83,13 +83,14 @@ def _is_sound(name: str, value: Any) -> bool:
 def _view(atlas: MapAtlas, first: Subnet) -> AtlasView:
     """What the view names, or what is nearest to it here."""
 
-    def place(name: str, lowest: int, highest: int) -> int:
+    def place(name: str, lowest: int, highest: int, usual: int | None = None) -> int:
         given, wanted = state.recall(name), state.recall_number(name)
         if wanted is not None and lowest <= wanted <= highest:
             return int(wanted)
+        shown = lowest if usual is None else usual
         if given is not None:
-            notices.fell_back(name, given, f"{lowest} is shown" if lowest else "none is shown")
-        return lowest
+            notices.fell_back(name, given, f"{shown} is shown" if shown else "none is shown")
+        return shown
 
     def mult(name: str, mults: tuple[float, ...], default: float) -> float:
         return controls.recall_nearest(_MULTS[name], name, mults, default, "{:.3g}".format)
@@ -101,13 +102,23 @@ def _view(atlas: MapAtlas, first: Subnet) -> AtlasView:
         return wanted if wanted in _WORDS[name] else _WORDS[name][0]
 
     layers, heads = atlas.size
+    w = mult("w", atlas.width_mults, first.width_mult)
+    d = mult("d", atlas.depth_mults, first.depth_mult)
+    layer, head = _first_head(atlas, w, d) if state.recall("layer") is None else (1, 1)
     return AtlasView(
-        w=mult("w", atlas.width_mults, first.width_mult),
-        d=mult("d", atlas.depth_mults, first.depth_mult),
-        layer=place("layer", 1, layers),
-        head=place("head", 1, heads),
+        w=w,
+        d=d,
+        layer=place("layer", 1, layers, layer),
+        head=place("head", 1, heads, head),
         map=word("map"),
         token=place("token", 0, int(atlas.maps.shape[-1])),
         below=place("below", 0, MOST_BELOW),
         hide=word("hide") if atlas.block == 1 else "none",
     )
+
+
+def _first_head(atlas: MapAtlas, w: float, d: float) -> tuple[int, int]:
+    """Layer and head, from 1, of a sub-network's first: one that it has, so that there is a map to see."""
+    number = atlas.depth_mults.index(d) * len(atlas.width_mults) + atlas.width_mults.index(w)
+    layer, head = min(map(tuple, atlas.places[number].tolist()))
+    return layer + 1, head + 1

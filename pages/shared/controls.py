@@ -12,17 +12,9 @@ import streamlit as st
 from dynabert.analysis.choices import closest, depth_choices, width_choices
 from dynabert.runs import Run, list_runs
 from dynabert.subnet import Subnet
-from pages.shared import cache, notices, saving, state, wording
+from pages.shared import cache, notices, sample_texts, saving, state, wording
 
 PAGES_WITHOUT_RUN = ("train", "results")  # by their place in the address
-DEFAULT_TEXT = "the cat sat on the mat."
-DEFAULT_SECOND = "a cat was sitting on a mat."
-DEFAULT_QUESTION = "Where did the dog sleep?"
-DEFAULT_PASSAGE = (
-    "On Monday the cat sat on the mat while the dog slept under the kitchen table. The bird, which had "
-    "eaten the bread, sang in the old tree until the rain came."
-)
-_DEFAULTS = (DEFAULT_TEXT, DEFAULT_SECOND, DEFAULT_QUESTION, DEFAULT_PASSAGE)
 BY_LAYER_SHOWN = (
     "by-layer-shown"  # the plain sub-network that the heads by layer stand for, and they
 )
@@ -198,7 +190,7 @@ def choose_text(
     The field itself has no limit: it would refuse a longer text that is pasted, without a word.
     """
     given = state.recall(name)
-    if given in _DEFAULTS:  # nobody typed it: it is that of a run with another task
+    if given in sample_texts.ALL:  # nobody typed it: it is that of a run with another task
         given = None
     if given is not None and len(given) > state.LONGEST_TEXT:
         notices.cut(label, state.LONGEST_TEXT)
@@ -210,18 +202,18 @@ def choose_text(
 
 def choose_texts(run: Run) -> tuple[str, ...]:
     """A sentence, or a pair where the run's task is about pairs, or a question and its passage."""
-    columns = run.info.task.text_columns
-    if run.info.task.kind == "spans":
-        question = choose_text("Question", "text", DEFAULT_QUESTION)
-        return question, choose_text("Passage", "text2", DEFAULT_PASSAGE, st.text_area)
-    if len(columns) == 1:
-        return (choose_text("Sentence", "text", DEFAULT_TEXT),)
-    first, second = columns
+    task, samples = run.info.task, sample_texts.sample_texts(run.info.task)
+    if task.kind == "spans":
+        question = choose_text("Question", "text", samples[0])
+        return question, choose_text("Passage", "text2", samples[1], st.text_area)
+    if len(task.text_columns) == 1:
+        return (choose_text("Sentence", "text", samples[0]),)
+    titles = [wording.escape(wording.field_title(column)) for column in task.text_columns]
     left, right = st.columns(2, gap="large")
     with left:
-        one = choose_text(wording.escape(wording.field_title(first)), "text", DEFAULT_TEXT)
+        one = choose_text(titles[0], "text", samples[0])
     with right:
-        two = choose_text(wording.escape(wording.field_title(second)), "text2", DEFAULT_SECOND)
+        two = choose_text(titles[1], "text2", samples[1])
     return one, two
 
 

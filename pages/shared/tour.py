@@ -12,7 +12,7 @@ from dynabert import Subnet
 from dynabert.analysis.answers import first_to_disagree
 from dynabert.analysis.choices import find_row
 from dynabert.runs import Run
-from pages.shared import cache, controls, notices, state, wording
+from pages.shared import cache, controls, notices, sample_texts, state, wording
 
 NARROW, NARROW_AND_SHALLOW = Subnet(0.25), Subnet(0.25, 0.5)
 CLAUSE = "The author that the guards like laughs."
@@ -73,7 +73,7 @@ def which_head_matters(run: Run) -> str:
 def who_looks_back(run: Run) -> str:
     counts = {
         name: int(
-            (cache.functions(run, controls.DEFAULT_TEXT, subnet).labels() == "previous token").sum()
+            (cache.functions(run, sample_texts.SENTENCE, subnet).labels() == "previous token").sum()
         )
         for name, subnet in (("full", Subnet()), ("narrow", NARROW))
     }
@@ -168,7 +168,7 @@ STEPS = (
         "A head that looks back draws a bright line below the diagonal. Find some in the full network, then "
         "drag the width down and see which of them are crossed out.",
         who_looks_back,
-        {"text": controls.DEFAULT_TEXT, "w": 0.25, "d": 1.0},
+        {"text": sample_texts.SENTENCE, "w": 0.25, "d": 1.0},
     ),
     Step(
         "fusion",

@@ -44,7 +44,8 @@ def test_the_page_opens_with_a_sentence_and_has_every_sub_network(open_app, tiny
     assert at.text_input(key="text").value == "the cat sat on the mat."
     header, maps = atlas(at)
     assert header["tokens"] == TOKENS
-    assert header["start"] == FIRST | {"w": 0.5, "d": 0.5}
+    # The first head that it has is enlarged: layer 2, head 2.
+    assert header["start"] == FIRST | {"w": 0.5, "d": 0.5, "layer": 2, "head": 2}
     assert len(header["width_mults"]) == HEADS
     assert len(header["depth_mults"]) == LAYERS
     assert len(maps) == HEADS * LAYERS
