@@ -28,6 +28,10 @@ BEST = RECIPES["best"]
 WIDE = Teacher(stage="width")  # of whichever stage: the network as it was before them
 
 
+def larger_steps(last: Train) -> tuple[Train, ...]:
+    return (last.model_copy(update={"rate_factor": 2 * last.rate_factor}),)
+
+
 def full_teacher(last: Train) -> tuple[Train, ...]:
     return (last.model_copy(update={"teacher": WIDE.model_copy(update={"width": "full"})}),)
 
@@ -59,6 +63,10 @@ CANDIDATES: dict[str, tuple[str, Callable[[Train], tuple[Train, ...]]]] = {
     "best": (
         "the recipe as it is: answers and hidden states of the network of the same width",
         lambda last: (last,),
+    ),
+    "larger-steps": (
+        "twice the learning rate of `best` in this stage, five times that of DynaBERT",
+        larger_steps,
     ),
     "full-teacher": (
         "every width learns from the full width, as in the authors' code",
