@@ -78,7 +78,7 @@ def show_scores(other: Run, metric: str) -> None:
     else:
         st.markdown(
             f"Of {len(table)} sub-networks that both have evaluated, {name} scores higher in {better} and "
-            f"lower in {worse}; on average by {mean}."
+            f"lower in {worse}; the mean difference is {mean}."
         )
     load_other = f"other = Run.load({saving.folder_of(other)!r})\n"
     controls.chart(

@@ -100,7 +100,7 @@ st.dataframe(
         {
             "drop": [100 * drop for drop in DROPS],
             "answer": answers,
-            "sure": sure,
+            "sure": [100 * one for one in sure],
             "left": [", ".join(map(str, one.num_leaving)) for one in found],
             "macs": [100 * one.macs / found[0].macs for one in found],
         }
@@ -109,9 +109,7 @@ st.dataframe(
     height="content",
     column_config={
         "drop": st.column_config.NumberColumn("every layer drops", format="%.0f %%"),
-        "sure": st.column_config.ProgressColumn(
-            "how sure", format="percent", min_value=0.0, max_value=1.0
-        ),
+        "sure": controls.sureness(),
         "left": f"tokens that leave layers {', '.join(str(n + 1) for n in found[0].layers)}",
         "macs": st.column_config.NumberColumn("multiplications", format="%.0f %%"),
     },

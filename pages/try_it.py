@@ -90,7 +90,9 @@ controls.chart(
 if table["collapsed"].any():
     st.caption("✕ marks sub-networks that gave every dev example the same answer.")
 st.dataframe(
-    table.assign(latency_ms_iqr=table["latency_ms_iqr"] / 2).drop(
+    table.assign(
+        latency_ms_iqr=table["latency_ms_iqr"] / 2, probability=100 * table["probability"]
+    ).drop(
         columns=["width_mult", "depth_mult", "value", "collapsed"]
         + ([] if task.labels else ["probability"])  # a number has none
     ),
@@ -98,9 +100,7 @@ st.dataframe(
     height="content",
     column_config={
         "subnet": "sub-network",
-        "probability": st.column_config.ProgressColumn(
-            "how sure", format="percent", min_value=0.0, max_value=1.0
-        ),
+        "probability": controls.sureness(),
         "latency_ms": st.column_config.NumberColumn("ms for this text", format="%.1f"),
         "latency_ms_iqr": st.column_config.NumberColumn(
             "±", format="%.1f", help="Half the interquartile range of the passes, in ms."

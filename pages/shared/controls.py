@@ -222,6 +222,13 @@ def chart(figure: go.Figure, *, key: str, alt: str, **options: Any) -> None:
     saving.chart(figure, run=open_run(), key=key, alt=alt, **options)
 
 
+def sureness() -> Any:
+    """How a table shows a column of probabilities, in percent: all as wide, so that bars compare."""
+    return st.column_config.ProgressColumn(
+        "how sure", format="%.1f %%", min_value=0.0, max_value=100.0
+    )
+
+
 def choose_one(
     label: str,
     name: str,

@@ -125,17 +125,15 @@ def _show_table(run: Run, table: pd.DataFrame) -> None:
     metric = run.info.task.metric
     number = st.column_config.NumberColumn
     st.dataframe(
-        table.assign(latency_ms_iqr=table["latency_ms_iqr"] / 2).drop(
-            columns=["width_mult", "depth_mult", "start", "end", "collapsed"]
-        ),
+        table.assign(
+            latency_ms_iqr=table["latency_ms_iqr"] / 2, probability=100 * table["probability"]
+        ).drop(columns=["width_mult", "depth_mult", "start", "end", "collapsed"]),
         hide_index=True,
         height="content",
         column_config={
             "subnet": "sub-network",
             "answer": st.column_config.TextColumn(width="medium"),
-            "probability": st.column_config.ProgressColumn(
-                "how sure", format="percent", min_value=0.0, max_value=1.0
-            ),
+            "probability": controls.sureness(),
             "latency_ms": number("ms for this passage", format="%.1f"),
             "latency_ms_iqr": number(
                 "±", format="%.1f", help="Half the interquartile range of the passes, in ms."

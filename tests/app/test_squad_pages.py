@@ -62,7 +62,9 @@ def test_every_sub_network_answers_a_question(open_app, squad: Run) -> None:
     table = at.dataframe[0].value
     assert table["subnet"].tolist() == [subnet.key for subnet in SPACE]
     assert table["answer"].tolist() == [answer.text for answer in expected]
-    assert table["probability"].tolist() == pytest.approx([one.probability for one in expected])
+    assert table["probability"].tolist() == pytest.approx(
+        [100 * one.probability for one in expected]
+    )
     assert (table["latency_ms"] > 0).all()
     (figure,) = charts(at)
     assert any(text.startswith("cat") for text in figure["data"][1]["text"])
@@ -203,7 +205,7 @@ def test_answers_of_a_passage_that_drops_tokens(open_app, squad: Run) -> None:
     )
     table = at.dataframe[0].value
     assert table["answer"].tolist() == [one.text for one in answers]
-    assert table["sure"].tolist() == pytest.approx([one.probability for one in answers])
+    assert table["sure"].tolist() == pytest.approx([100 * one.probability for one in answers])
     figure, needed = charts(at)
     assert "answer" not in figure["layout"]["title"]["text"]
     assert needed["layout"]["yaxis"]["ticktext"][0] == "from layer 1"
