@@ -33,14 +33,14 @@ def last_that_agrees(answers: list[str]) -> int:
 
 
 def ask(texts: tuple[str, ...], found: list[Survivors]) -> tuple[list[str], list[float | None]]:
-    """What each sub-network answers, and how sure it is; a number is never sure."""
+    """What each sub-network answers, and how sure it is in percent; a number is never sure."""
     if task.kind == "spans":
         subnets = tuple(one.subnet for one in found)
         spans = cache.span_answers(run, texts[0], texts[1], subnets)
-        return [one.text for one in spans], [one.probability for one in spans]
+        return [one.text for one in spans], [100 * one.probability for one in spans]
     if task.labels is None:
         return [f"{one.logits[0]:.2f}" for one in found], [None] * len(found)
-    sure = [float(one.probabilities[one.choice]) for one in found]
+    sure = [100 * float(one.probabilities[one.choice]) for one in found]
     return [task.labels[one.choice] for one in found], list(sure)
 
 
@@ -100,7 +100,7 @@ st.dataframe(
         {
             "drop": [100 * drop for drop in DROPS],
             "answer": answers,
-            "sure": [100 * one for one in sure],
+            "sure": sure,
             "left": [", ".join(map(str, one.num_leaving)) for one in found],
             "macs": [100 * one.macs / found[0].macs for one in found],
         }

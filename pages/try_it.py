@@ -91,7 +91,8 @@ if table["collapsed"].any():
     st.caption("✕ marks sub-networks that gave every dev example the same answer.")
 st.dataframe(
     table.assign(
-        latency_ms_iqr=table["latency_ms_iqr"] / 2, probability=100 * table["probability"]
+        latency_ms_iqr=table["latency_ms_iqr"] / 2,
+        probability=100 * table["probability"].astype(float),
     ).drop(
         columns=["width_mult", "depth_mult", "value", "collapsed"]
         + ([] if task.labels else ["probability"])  # a number has none

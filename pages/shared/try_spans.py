@@ -126,7 +126,8 @@ def _show_table(run: Run, table: pd.DataFrame) -> None:
     number = st.column_config.NumberColumn
     st.dataframe(
         table.assign(
-            latency_ms_iqr=table["latency_ms_iqr"] / 2, probability=100 * table["probability"]
+            latency_ms_iqr=table["latency_ms_iqr"] / 2,
+            probability=100 * table["probability"].astype(float),
         ).drop(columns=["width_mult", "depth_mult", "start", "end", "collapsed"]),
         hide_index=True,
         height="content",

@@ -7,12 +7,11 @@ import pytest
 import torch
 from reading import atlas, metric
 from streamlit.testing.v1 import AppTest
-from tiny_run import HEADS, LAYERS
+from tiny_run import HEADS, LAYERS, rewrite_recipe
 
 from dynabert import Subnet
 from dynabert.analysis.attention_maps import attention_maps
 from dynabert.analysis.rollout import map_of
-from dynabert.runs import RECIPE, Run, write_manifest
 
 pytest_plugins = ["app_fixtures"]
 
@@ -228,7 +227,7 @@ def test_a_collapsed_subnet_is_marked(open_app, tiny):
 
 
 def test_a_task_of_pairs_reads_two_texts(open_app, own_run):
-    rewrite(
+    rewrite_recipe(
         own_run,
         "text_columns:\n  - text\n  labels",
         "text_columns: [premise, hypothesis]\n  labels",
@@ -242,7 +241,7 @@ def test_a_task_of_pairs_reads_two_texts(open_app, own_run):
 
 
 def test_a_regression_shows_its_number(open_app, own_run):
-    rewrite(own_run, "labels:\n  - neg\n  - pos\n", "labels: null\n")
+    rewrite_recipe(own_run, "labels:\n  - neg\n  - pos\n", "labels: null\n")
     at = open_app(own_run.folder.parent, "attention", text="a cat")
     logits = own_run.model()(**own_run.tokenizer()("a cat", return_tensors="pt")).logits
     assert metric(at, "Full network") == f"{logits[0, 0].item():.2f}"
@@ -250,18 +249,11 @@ def test_a_regression_shows_its_number(open_app, own_run):
 
 def test_a_label_is_shown_as_it_is_written(open_app, own_run):
     label = "**b** <i> ![x](http://x/y) $1-$2"
-    rewrite(own_run, "labels:\n  - neg\n  - pos\n", f"labels:\n  - '{label}'\n  - '{label}.'\n")
+    rewrite_recipe(
+        own_run, "labels:\n  - neg\n  - pos\n", f"labels:\n  - '{label}'\n  - '{label}.'\n"
+    )
     at = open_app(own_run.folder.parent, "attention", text="a cat")
     shown = metric(at, "Full network")
     assert shown.replace("\\", "").replace("\N{WORD JOINER}", "").removesuffix(".") == label
     for character in "*<[$":
         assert f"\\{character}" in shown
-
-
-def rewrite(run: Run, old: str, new: str) -> None:
-    """Change a run's recipe.yaml, as another task would have written it."""
-    path = run.folder / RECIPE
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-    write_manifest(run.folder)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
+from tiny_run import rewrite_recipe
 
 from dynabert import Subnet
 from dynabert.analysis.attention_maps import attention_maps
-from dynabert.runs import RECIPE, Run, write_manifest
 
 pytest_plugins = ["app_fixtures"]
 
@@ -88,7 +88,7 @@ def test_the_payload_is_what_is_said(open_app, tiny):
 
 
 def test_a_longer_text_is_told_why_not(open_app, own_run):
-    rewrite(own_run, "max_tokens: 16", "max_tokens: 40")
+    rewrite_recipe(own_run, "max_tokens: 16", "max_tokens: 40")
     at = open_app(own_run.folder.parent, "attention", classic="head", text="cat " * 23)
     assert not at.get("iframe")
     # 4 layers of 6 heads.
@@ -99,7 +99,7 @@ def test_a_longer_text_is_told_why_not(open_app, own_run):
 
 
 def test_a_pair_can_be_seen_by_text(open_app, own_run):
-    rewrite(
+    rewrite_recipe(
         own_run,
         "text_columns:\n  - text\n  labels",
         "text_columns: [premise, hypothesis]\n  labels",
@@ -115,12 +115,3 @@ def test_a_link_with_nonsense_falls_back(open_app, tiny):
     assert at.segmented_control(key="classic").value == "none"
     at = open_app(tiny.folder.parent, "attention", classic="head", of="x")
     assert at.segmented_control(key="of").value == "full"
-
-
-def rewrite(run: Run, old: str, new: str) -> None:
-    """Change a run's recipe.yaml, as another task would have written it."""
-    path = run.folder / RECIPE
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-    write_manifest(run.folder)

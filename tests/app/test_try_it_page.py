@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from reading import charts, texts
-from tiny_run import as_student, copy_run
+from tiny_run import as_student, copy_run, rewrite_recipe
 
 from dynabert import SearchSpace
 from dynabert.analysis.answers import answer_all
@@ -33,6 +33,20 @@ def test_every_sub_network_of_the_run_answers(open_app, tiny):
         zip(figure["data"][1]["text"], figure["data"][1]["textfont"]["color"], strict=True)
     )
     assert any(text.endswith("✕") for text in shown)
+
+
+def test_how_sure_is_in_percent_and_a_number_has_none(open_app, own_run):
+    at = open_app(own_run.folder.parent, "try_it", text="a cat")
+    space = list(SearchSpace((1.0, 0.5), (1.0, 0.5)))
+    answers, _ = answer_all(own_run.model(), own_run.tokenizer(), ["a cat"], space)
+    sure = [100 * answer.probabilities[answer.choice] for answer in answers]
+    assert at.dataframe[0].value["probability"].tolist() == pytest.approx(sure)
+    rewrite_recipe(own_run, "labels:\n  - neg\n  - pos\n", "labels: null\n")
+    for page in ("try_it", "survivors"):
+        at = open_app(own_run.folder.parent, page, text="a cat")
+        assert not at.exception
+        assert not at.error
+        assert not {"probability", "sure"} & set(at.dataframe[0].value)
 
 
 def test_hostile_text_and_no_text(open_app, tiny):
