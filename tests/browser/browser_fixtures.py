@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +16,9 @@ import pytest
 from browsing import Watched, settle, watch
 from find_browser import find_browser
 from playwright.sync_api import Browser, Page, sync_playwright
-from tiny_run import write_tiny_run
+from tiny_run import copy_run, write_tiny_run
+
+from dynabert.runs import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120.0  # a busy machine is slow, not wrong
@@ -30,6 +33,14 @@ def runs_dir(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> P
     folder = tmp_path_factory.mktemp("browser") / "runs"
     write_tiny_run(folder, tiny_backbone)
     return folder
+
+
+@pytest.fixture
+def other_run(runs_dir: Path) -> Iterator[str]:
+    """The name of a run to change, which other tests do not see."""
+    run = copy_run(Run.load(runs_dir / "tiny"), runs_dir, "other")
+    yield run.name
+    shutil.rmtree(run.folder)
 
 
 @pytest.fixture(scope="session")

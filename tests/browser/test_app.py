@@ -176,8 +176,8 @@ def test_a_sub_network_is_downloaded(open_page):
 
 
 @pytest.mark.parametrize("look", ["light"], indirect=True)
-def test_heads_are_removed_while_the_visitor_looks_elsewhere(open_page):
-    opened = open_page("/importance")
+def test_heads_are_removed_while_the_visitor_looks_elsewhere(other_run, open_page):
+    opened = open_page(f"/importance?run={other_run}")
     page = opened.page
     button = page.get_by_role("button", name="Measure now")
     button.click()
