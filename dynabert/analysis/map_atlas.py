@@ -58,6 +58,13 @@ class MapAtlas:
         """(K, s, s) bytes of one sub-network."""
         return self.maps[self.numbers[number]]
 
+    def first_head(self, width_mult: float, depth_mult: float) -> tuple[int, int]:
+        """Layer and head, from 0, of the first head that one of the sub-networks has."""
+        columns = len(self.width_mults)
+        number = self.depth_mults.index(depth_mult) * columns + self.width_mults.index(width_mult)
+        layer, head = min(map(tuple, self.places[number].tolist()))
+        return layer, head
+
     def pack(self, extra: Mapping[str, Any] | None = None) -> bytes:
         """One block of bytes: the length of a JSON header (4 bytes, little-endian), the header, the maps.
 

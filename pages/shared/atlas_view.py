@@ -83,14 +83,13 @@ def _is_sound(name: str, value: Any) -> bool:
 def _view(atlas: MapAtlas, first: Subnet) -> AtlasView:
     """What the view names, or what is nearest to it here."""
 
-    def place(name: str, lowest: int, highest: int, usual: int | None = None) -> int:
+    def place(name: str, lowest: int, highest: int, usual: int) -> int:
         given, wanted = state.recall(name), state.recall_number(name)
         if wanted is not None and lowest <= wanted <= highest:
             return int(wanted)
-        shown = lowest if usual is None else usual
         if given is not None:
-            notices.fell_back(name, given, f"{shown} is shown" if shown else "none is shown")
-        return shown
+            notices.fell_back(name, given, f"{usual} is shown" if usual else "none is shown")
+        return usual
 
     def mult(name: str, mults: tuple[float, ...], default: float) -> float:
         return controls.recall_nearest(_MULTS[name], name, mults, default, "{:.3g}".format)
@@ -104,21 +103,14 @@ def _view(atlas: MapAtlas, first: Subnet) -> AtlasView:
     layers, heads = atlas.size
     w = mult("w", atlas.width_mults, first.width_mult)
     d = mult("d", atlas.depth_mults, first.depth_mult)
-    layer, head = _first_head(atlas, w, d) if state.recall("layer") is None else (1, 1)
+    layer, head = atlas.first_head(w, d) if state.recall("layer") is None else (0, 0)
     return AtlasView(
         w=w,
         d=d,
-        layer=place("layer", 1, layers, layer),
-        head=place("head", 1, heads, head),
+        layer=place("layer", 1, layers, layer + 1),
+        head=place("head", 1, heads, head + 1),
         map=word("map"),
-        token=place("token", 0, int(atlas.maps.shape[-1])),
-        below=place("below", 0, MOST_BELOW),
+        token=place("token", 0, int(atlas.maps.shape[-1]), 0),
+        below=place("below", 0, MOST_BELOW, 0),
         hide=word("hide") if atlas.block == 1 else "none",
     )
-
-
-def _first_head(atlas: MapAtlas, w: float, d: float) -> tuple[int, int]:
-    """Layer and head, from 1, of a sub-network's first: one that it has, so that there is a map to see."""
-    number = atlas.depth_mults.index(d) * len(atlas.width_mults) + atlas.width_mults.index(w)
-    layer, head = min(map(tuple, atlas.places[number].tolist()))
-    return layer + 1, head + 1

@@ -53,6 +53,8 @@ def test_every_sub_network_is_found_in_the_bytes(rewired, tokenizer):
             for (layer, head), matrix in zip(header["places"][number], maps[number], strict=True):
                 found[layer, head] = (matrix / 255.0) ** 2
             np.testing.assert_allclose(found, alone.maps, atol=2 / 255)
+            first = np.argwhere(~np.isnan(alone.maps[:, :, 0, 0]))[0]
+            assert atlas.first_head(width, depth) == tuple(first)
             np.testing.assert_allclose(atlas.logits[number], alone.logits, atol=1e-5)
             number += 1
     assert number == len(maps)

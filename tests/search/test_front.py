@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from small_search import SETTINGS, do
 
 from dynabert.analysis.pareto import pareto_front
 from dynabert.errors import UserError
 from dynabert.evaluation import count_macs, sweep
 from dynabert.examples import load_examples
-from dynabert.runs import Run
 from dynabert.search.front import (
     batch_sizes_of,
     cheapest_within,
@@ -22,20 +22,11 @@ from dynabert.search.front import (
     read_front,
     reference_row,
 )
-from dynabert.search.loop import run_search
-from dynabert.search.search import Search, open_search
-from dynabert.search.settings import SearchSettings
+from dynabert.search.search import open_search
 from dynabert.search.space import Candidate
 from dynabert.subnet import FULL, Subnet
 
 pytest_plugins = ["searched_run"]
-SETTINGS = SearchSettings(
-    num_trials=18, width_mults=(1.0, 0.5), depth_mults=(1.0, 0.5), tokens=12, num_examples=8, seed=5
-)
-
-
-def do(search: Search, run: Run, **options):
-    return run_search(search, run.model(), load_examples(run), **options)
 
 
 def test_the_front_is_measured_on_all_of_dev(run):

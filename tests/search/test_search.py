@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from small_search import SETTINGS, do
 
 from dynabert.data.encoding import drawn_rows
 from dynabert.errors import UserError
@@ -12,23 +13,12 @@ from dynabert.evaluation import LatencySetup, count_macs, evaluate
 from dynabert.evaluation.latency import Latency
 from dynabert.examples import load_examples
 from dynabert.runs import Run
-from dynabert.search.front import (
-    read_front,
-)
-from dynabert.search.loop import run_search
+from dynabert.search.front import read_front
 from dynabert.search.objectives import Objectives
 from dynabert.search.search import Search, damaged_searches, list_searches, open_search
-from dynabert.search.settings import SearchSettings
 from dynabert.subnet import FULL, Subnet
 
 pytest_plugins = ["searched_run"]
-SETTINGS = SearchSettings(
-    num_trials=18, width_mults=(1.0, 0.5), depth_mults=(1.0, 0.5), tokens=12, num_examples=8, seed=5
-)
-
-
-def do(search: Search, run: Run, **options):
-    return run_search(search, run.model(), load_examples(run), **options)
 
 
 def without_times(trials):
