@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dynabert import Subnet
 from dynabert.analysis.choices import find_row
 from dynabert.evaluation import Evaluation, LatencySetup
+from dynabert.evaluation.quality import further_metrics
 from pages.shared import by_layer, cache, controls, found, jobs, links, live, state, wording
 from pages.shared.accuracy import answers, chart
 from pages.shared.accuracy.clock import Clock
@@ -43,6 +44,12 @@ def choose_auto() -> bool:
     )
 
 
+def dev_in_words() -> str:
+    """What is asked: `num_dev` is of the first dev set, of MNLI the matched genres."""
+    has_others = bool(further_metrics(results.columns, task.metrics))
+    return "all dev sets" if has_others else wording.count(task.num_dev, "dev example")
+
+
 def start_evaluation(subnet: Subnet, auto: bool, slot: DeltaGenerator) -> jobs.Job | None:
     """Evaluate the sub-network if that is wanted and possible, else say what is in the way."""
     with slot.container():
@@ -58,7 +65,7 @@ def start_evaluation(subnet: Subnet, auto: bool, slot: DeltaGenerator) -> jobs.J
         st.caption(
             "This sub-network has not been evaluated"
             + (" to its end" if stopped else "")
-            + f". It takes one pass over {wording.count(task.num_dev, 'dev example')}"
+            + f". It takes one pass over {dev_in_words()}"
             + ("." if slow is None else f", about {wording.duration(slow)}.")
         )
         if reason is None:

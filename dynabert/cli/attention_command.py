@@ -29,8 +29,18 @@ def attention(
     ] = None,
     width: Width = 1.0,
     depth: Depth = 1.0,
-    layer: Annotated[int, typer.Option(min=1, help="Enlarge this layer first.")] = 1,
-    head: Annotated[int, typer.Option(min=1, help="Enlarge this head of it first.")] = 1,
+    layer: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Enlarge this layer first; without --head too, the sub-network's first.",
+            show_default=False,
+        ),
+    ] = None,
+    head: Annotated[
+        int | None,
+        typer.Option(min=1, help="Enlarge this head of it first.", show_default=False),
+    ] = None,
     map_kind: Annotated[
         MapKind,
         typer.Option(
@@ -55,19 +65,17 @@ def attention(
     if len(columns) == 1 and second_text is not None:
         raise UserError(f"run {opened.name} reads one text at a time; leave out --second-text.")
     layers, heads = opened.config.original_num_layers or 0, opened.config.original_num_heads or 0
-    if layer > layers or head > heads:
+    if (layer or 1) > layers or (head or 1) > heads:
         raise UserError(
-            f"the network has {layers} layers with {heads} heads each; got layer {layer}, head {head}."
+            f"the network has {layers} layers with {heads} heads each; got layer {layer or 1}, head "
+            f"{head or 1}."
         )
     texts = (text,) if second_text is None else (text, second_text)
     atlas = read_atlas(opened, texts)
-    view = AtlasView(
-        w=closest(atlas.width_mults, width),
-        d=closest(atlas.depth_mults, depth),
-        layer=layer,
-        head=head,
-        map=map_kind,
-    )
+    w, d = closest(atlas.width_mults, width), closest(atlas.depth_mults, depth)
+    if layer is None and head is None:
+        layer, head = (number + 1 for number in atlas.first_head(w, d))
+    view = AtlasView(w=w, d=d, layer=layer or 1, head=head or 1, map=map_kind)
     if not (
         math.isclose(view.w, width, abs_tol=1e-3) and math.isclose(view.d, depth, abs_tol=1e-3)
     ):

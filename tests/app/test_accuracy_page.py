@@ -57,6 +57,11 @@ def test_a_measured_subnet_shows_its_score_and_cost(open_app, tiny):
     assert not at.button
 
 
+def test_what_is_asked_is_told(open_app, mnli):
+    at = open_app(mnli.folder.parent, "accuracy", w="0.5", d="0.5", auto="0")
+    assert any("It takes one pass over all dev sets." in one.value for one in at.caption)
+
+
 def test_what_the_page_evaluates_has_the_scores_of_every_dev_set(open_app, mnli):
     finished(open_app(mnli.folder.parent, "accuracy", w="0.5", d="0.5"))
     row = Run.load(mnli.folder).all_results.set_index("subnet").loc["w0.50-d0.50"]

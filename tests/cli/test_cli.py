@@ -20,7 +20,7 @@ from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
 from dynabert import DynaBertForSequenceClassification, Subnet
-from dynabert.cli import inspect_commands, serve_commands
+from dynabert.cli import attention_command, inspect_commands, serve_commands
 from dynabert.cli.main import app
 from dynabert.cli.options import as_typed
 from dynabert.errors import UserError
@@ -28,6 +28,7 @@ from dynabert.evaluation import evaluate
 from dynabert.examples import load_examples
 from dynabert.importance import Importance
 from dynabert.runs import Run, write_manifest
+from dynabert.web import AtlasView
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST = [
@@ -555,3 +556,28 @@ def test_attention_writes_a_page(runs_dir: Path, tmp_path: Path) -> None:
     assert "Note:" not in said
     said = succeed("attention", "tiny", *options, "--width", "0.45", "--depth", "0.1")
     assert "opened at width 0.5 and depth 0.25, the nearest" in said
+
+
+@pytest.mark.parametrize(("given", "is_first"), [((), True), (("--layer", "2"), False)])
+def test_attention_opens_with_a_head_that_the_sub_network_has(
+    runs_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: tuple[str, ...],
+    is_first: bool,
+) -> None:
+    views: list[AtlasView] = []
+
+    def make(run: Run, texts: object, atlas: object, view: AtlasView) -> str:
+        views.append(view)
+        return "made"
+
+    monkeypatch.setattr(attention_command, "atlas_page", make)
+    text = ("--text", "a good dog", "--out", tmp_path / "view.html", "--runs-dir", runs_dir)
+    succeed("attention", "tiny", *text, "--width", "0.5", "--depth", "0.5", *given)
+    (view,) = views
+    run = Run.load(runs_dir / "tiny")
+    first, *_ = Subnet(0.5, 0.5).resolve(run.config.shape).executed
+    order = run.model().backbone.encoder.layers[first.layer].attention.head_ids.tolist()
+    usual = (first.layer + 1, min(order[: first.num_heads]) + 1)
+    assert (view.layer, view.head) == (usual if is_first else (2, 1))
