@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import re
 import zlib
@@ -143,6 +144,25 @@ def test_a_downloaded_view_works_without_app_and_network(open_page, offline, tmp
     page.locator("canvas.grid").first.press("ArrowUp")
     expect(page.locator("h3.chosen")).to_have_text("Layer 3, head 5")
     assert seen == []
+
+
+def test_a_slider_with_one_place_cannot_be_moved(runs_dir, tmp_path, offline):
+    run = Run.load(runs_dir / "tiny")
+    atlas = read_atlas(run, (TEXT,))
+    columns = len(atlas.width_mults)
+    one_width = dataclasses.replace(
+        atlas,
+        width_mults=atlas.width_mults[-1:],
+        places=atlas.places[columns - 1 :: columns],
+        numbers=atlas.numbers[columns - 1 :: columns],
+    )
+    path = tmp_path / "view.html"
+    path.write_text(atlas_page(run, (TEXT,), one_width), encoding="utf-8")
+    page, seen = offline
+    opens_alone(page, seen, path)
+    expect(page.get_by_label("Width", exact=True)).to_be_disabled()
+    page.get_by_label("Depth", exact=True).press("Home")
+    expect(page.locator(".small-title")).to_have_text("Width 1, depth 0.25")
 
 
 def test_hostile_text_is_shown_letter_by_letter_in_the_file(runs_dir, tmp_path, offline):

@@ -155,8 +155,11 @@ function bindGrids(root, view, all) {
 
 // The controls' ranges; nothing here changes what they say otherwise.
 function show(atlas, find) {
-  find("input.width").max = atlas.width_mults.length - 1;
-  find("input.depth").max = atlas.depth_mults.length - 1;
+  for (const [name, mults] of [["width", atlas.width_mults], ["depth", atlas.depth_mults]]) {
+    const slider = find(`input.${name}`);
+    slider.max = mults.length - 1;
+    slider.disabled = mults.length === 1; // a run of one size
+  }
   const merged = atlas.block > 1;
   for (const name of ["hide", "renormalise"]) if (merged) find(`input.${name}`).checked = false;
   find("input.hide").disabled = merged;
