@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,25 @@ from fronts import best_at
 from timed_together import REPEATS, time_together, timing_sentence
 from training import trained
 
-from dynabert.evaluation import count_macs, describe_machine
-from dynabert.examples import load_examples
+from dynabert.evaluation import count_macs, describe_machine, evaluate
+from dynabert.evaluation.table import result_row
+from dynabert.examples import RunExamples, load_examples
 from dynabert.files import write_text_atomically
+from dynabert.modeling.models import TaskModel
 from dynabert.reproduction.collect import current_commit
 from dynabert.runs import Run
-from dynabert.search.front import BATCH_SIZES, latency_column, measure_front, num_unmeasured
+from dynabert.search.front import (
+    BATCH_SIZES,
+    latency_column,
+    measure_front,
+    num_unmeasured,
+    reference_row,
+)
 from dynabert.search.loop import run_search
-from dynabert.search.search import open_search
+from dynabert.search.proposals import front
+from dynabert.search.search import Search, open_search
 from dynabert.search.settings import SearchSettings
-from dynabert.subnet import FULL
+from dynabert.subnet import FULL, Subnet
 from dynabert.training import RECIPES
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.recipe import Recipe, Train
@@ -73,6 +83,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64, help="for MACs and latency")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--measured", type=int, help="of a front, on all of dev; left out: all")
+    parser.add_argument(
+        "--narrowed", type=int, default=0, help="so many more, where a front loses the point"
+    )
     parser.add_argument("--only", choices=PROCEDURES, action="append")
     parser.add_argument("--time", action="store_true", help="only time the results in --out again")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="passes of each that is timed")
@@ -144,6 +157,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         on_trial=lambda tried: print(f"  {tried.done}/{tried.total} {tried.trial}", flush=True),
     )
     table = measure_front(search, model, examples, batch_sizes=())  # timed with the others, later
+    table = narrowed(search, model, examples, table, arguments.narrowed)
     columns = ["subnet", metric, "macs", "is_reference"]
     return {
         "procedure": name,
@@ -166,6 +180,36 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "num_front": len(table) - 1 + num_unmeasured(table),
         "front": table[columns].to_dict("records"),
     }
+
+
+def narrowed(
+    search: Search, model: TaskModel, examples: RunExamples, table: pd.DataFrame, number: int
+) -> pd.DataFrame:
+    """A front's table with up to so many rows more, on all of dev: where it loses the point, halved."""
+    metric, space = search.info.metric, search.settings.space(model.config.shape)
+    best = sorted(front(search.trials), key=lambda trial: trial.cost)
+    keys = [space.subnet(trial.candidate).key for trial in best]
+    wanted = float(reference_row(table)[metric]) - WITHIN / 100
+    for _ in range(number):
+        key = next_to_judge(keys, dict(zip(table["subnet"], table[metric], strict=True)), wanted)
+        if key is None:
+            break
+        judged = evaluate(model, examples.dev, Subnet.parse(key), metrics=(metric,))
+        row = result_row(model, judged, None, search.settings.setup) | {"is_reference": False}
+        print(f"  {key}: {judged.metrics[metric]:.4f} on all of dev", flush=True)
+        table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
+    return table
+
+
+def next_to_judge(keys: Sequence[str], scores: Mapping[str, float], wanted: float) -> str | None:
+    """The middle of those between the cheapest with a wanted score and the one before it that has less.
+
+    keys: of a front, by rising cost.
+    """
+    good = [place for place, key in enumerate(keys) if scores.get(key, -math.inf) >= wanted]
+    end = min(good, default=len(keys))
+    start = max((place + 1 for place, key in enumerate(keys[:end]) if key in scores), default=0)
+    return keys[(start + end) // 2] if start < end else None
 
 
 def shortened(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
@@ -233,7 +277,7 @@ def section(results: list[dict[str, Any]]) -> list[str]:
         f"## {first['task']}, seed {first['seed']}",
         "",
         f"`{first['command']}` and so on; {first['trials']} trials each (Optuna's TPE, MACs of "
-        f"{first['tokens']} tokens, quality on {tried_on(first)}). The teacher's dev "
+        f"{first['tokens']} tokens, quality on {tried_on(results)}). The teacher's dev "
         f"{metric}: {100 * first['teacher']:.1f}. {clock}",
         *([f"Not trained yet: {', '.join(missing)}."] if missing else []),
         "",
@@ -252,14 +296,20 @@ def section(results: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def tried_on(result: dict[str, Any]) -> str:
+def tried_on(results: Sequence[dict[str, Any]]) -> str:
     """What a trial is judged by, in words; results from before there was a choice have no number."""
-    number, front = result.get("search_examples"), len(result["front"]) - 1
-    all_of_it = result.get("num_front", front)
-    part = "the front" if front == all_of_it else f"{front} of the front's {all_of_it}"
+    (number,) = {result.get("search_examples") for result in results}
+    shown = [len(result["front"]) - 1 for result in results]
+    all_of_it = [result.get("num_front", many) for result, many in zip(results, shown, strict=True)]
+    part = f"{in_words(shown)} of each front's {in_words(all_of_it)}"
     if number is None:
-        return "all of dev" + ("" if front == all_of_it else f"; {part} is shown")
-    return f"{number:,} of dev, {part} then on all of it"
+        return "all of dev" + ("" if shown == all_of_it else f"; {part} are shown")
+    return f"{number:,} of dev, {'the fronts' if shown == all_of_it else part} then on all of it"
+
+
+def in_words(numbers: Sequence[int]) -> str:
+    lowest, highest = min(numbers), max(numbers)
+    return f"{lowest}" if lowest == highest else f"{lowest} to {highest}"
 
 
 def row(result: dict[str, Any]) -> str:

@@ -75,10 +75,22 @@ def test_the_table_of_procedures_has_the_papers_speed_up_and_ones_own(benchmark_
     assert "3 networks in turn, 7 passes each" in text
     assert "spread over up to 10% of its median" in text
     assert "| no LengthDrop | 79.5 | 79.0 | 79.0 | 79.0 | 60.0 |" in text  # at 2x, 2.5x, 3x, 4x, 5x
-    assert length_axis.tried_on(results["dynamic-tinybert"]) == "all of dev"
-    assert length_axis.tried_on(results["dynamic-tinybert-v1"]).endswith(
-        "1 of the front's 4 is shown"
+    assert length_axis.tried_on([results["dynamic-tinybert"]]) == "all of dev"
+    assert length_axis.tried_on(list(results.values())) == (
+        "all of dev; 1 to 2 of each front's 2 to 4 are shown"
     )
+
+
+@pytest.mark.parametrize("edge", range(8))
+def test_where_a_front_loses_the_point_is_found_by_halving(benchmark_module, edge):
+    length_axis = benchmark_module("length_axis")
+    keys, scores = list("abcdefg"), {"whole": 0.5}
+    while (key := length_axis.next_to_judge(keys, scores, 0.49)) is not None:
+        assert key not in scores
+        scores[key] = 0.49 if keys.index(key) >= edge else 0.48
+    assert len(scores) <= 4  # three of seven, and the reference
+    good = [key for key in keys if scores.get(key, 0) >= 0.49]
+    assert good[:1] == keys[edge : edge + 1]
 
 
 def test_results_that_were_not_timed_together_are_told(benchmark_module, tmp_path):
