@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dynabert.errors import UserError
 from dynabert.examples import RunExamples
 from dynabert.modeling.models import TaskModel
 from dynabert.search.modelled import modelled_latency
-from dynabert.search.objectives import UNITS, Objectives, full_network_ms
+from dynabert.search.objectives import Objectives, check_feasible, full_network_ms
 from dynabert.search.proposals import Proposer, front
 from dynabert.search.search import Search
-from dynabert.search.space import Candidate, JointSpace
+from dynabert.search.space import Candidate
 from dynabert.search.trials import Trial
 
 
@@ -67,7 +66,7 @@ def _run(
         table=modelled_latency(search, model) if settings.cost == "modelled" else None,
     )
     if not search.trials:
-        check_feasible(space, objectives, settings.at_most)
+        check_feasible(space, settings.cost, objectives.cost_of, settings.at_most)
     proposer = Proposer(space, settings.method, seed=settings.seed, generation=settings.generation)
 
     too_dear: set[Candidate] = set()  # that only measuring told
@@ -128,18 +127,4 @@ def _run(
                 front_size=len(front(trials)),
                 seconds_left=each * (total - len(trials)),
             )
-        )
-
-
-def check_feasible(space: JointSpace, objectives: Objectives, at_most: float | None) -> None:
-    """Raise a UserError where even the smallest sub-network costs more than allowed."""
-    if at_most is None:
-        return
-    subnet = space.subnet(space.smallest)
-    cost = objectives.cost_of(subnet)
-    if cost > at_most:
-        unit = UNITS[objectives.cost]
-        raise UserError(
-            f"nothing here costs at most {at_most:,.6g} {unit}: the smallest sub-network, {subnet}, "
-            f"costs {cost:,.6g}. Allow more, or let widths, depths or lengths be smaller."
         )

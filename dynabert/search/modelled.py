@@ -14,9 +14,7 @@ from dynabert.evaluation.latency_table import (
 )
 from dynabert.files import write_once
 from dynabert.modeling.models import TaskModel
-from dynabert.search.search import Search
-
-_TABLE = "latency_table.safetensors"
+from dynabert.search.search import LATENCY_TABLE, Search
 
 
 def modelled_latency(search: Search, model: TaskModel) -> LatencyTable:
@@ -25,17 +23,19 @@ def modelled_latency(search: Search, model: TaskModel) -> LatencyTable:
     Raises:
         UserError: as `usable_table`.
     """
-    path = search.folder / _TABLE
+    path = search.folder / LATENCY_TABLE
     if not path.exists():
         if search.trials:  # another table would not compare with theirs
-            raise UserError(f"search {search.folder}: its {_TABLE} is gone; remove the search.")
+            raise UserError(
+                f"search {search.folder}: its {LATENCY_TABLE} is gone; remove the search."
+            )
         found = usable_table(search.folder.parent.parent, model, search.settings.setup)
         write_once(path, found.to_bytes())
     try:
         return LatencyTable.load(path)
     except UserError as error:
         raise UserError(
-            f"search {search.folder}: its {_TABLE} is damaged; remove the search."
+            f"search {search.folder}: its {LATENCY_TABLE} is damaged; remove the search."
         ) from error
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal, get_args
 
 from dynabert.data.encoding import Encoded, drawn_rows
+from dynabert.errors import UserError
 from dynabert.evaluation.cost import count_macs
 from dynabert.evaluation.latency import LatencySetup, measure_latency
 from dynabert.evaluation.latency_table import LatencyTable
 from dynabert.evaluation.quality import evaluate
 from dynabert.modeling.models import TaskModel
+from dynabert.search.space import JointSpace
 from dynabert.subnet import FULL, Subnet
 
 Cost = Literal["macs", "latency", "modelled"]
@@ -82,3 +85,21 @@ def full_network_ms(model: TaskModel, setup: LatencySetup) -> float:
     """The median time of a pass of the full network."""
     (full,) = measure_latency(model, [FULL], setup)
     return full.median_ms
+
+
+def check_feasible(
+    space: JointSpace, cost: Cost, cost_of: Callable[[Subnet], float], at_most: float | None
+) -> None:
+    """Raise a UserError where even the smallest sub-network costs more than allowed.
+
+    cost: which one `cost_of` gives.
+    """
+    if at_most is None:
+        return
+    subnet = space.subnet(space.smallest)
+    value = cost_of(subnet)
+    if value > at_most:
+        raise UserError(
+            f"nothing here costs at most {at_most:,.6g} {UNITS[cost]}: the smallest sub-network, {subnet}, "
+            f"costs {value:,.6g}. Allow more, or let widths, depths or lengths be smaller."
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import fcntl
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dynabert.errors import UserError, explain
+from dynabert.evaluation.cost import count_macs
 from dynabert.evaluation.latency import check_tokens, describe_machine
 from dynabert.files import write_once, write_text_atomically
 from dynabert.locks import is_held
 from dynabert.runs import Run, check_run_name
+from dynabert.search.objectives import check_feasible
 from dynabert.search.settings import CHANGEABLE, FEWEST_PERCENT, SearchSettings, ask_search
 from dynabert.search.trials import Trial, TrialLog
 from dynabert.subnet import Subnet
@@ -30,6 +33,7 @@ SEARCHES = "searches"
 SETTINGS = "search.json"
 _WORKERS = "workers"  # held by every process that is at work on it
 _UNIT = "full_network_ms"
+LATENCY_TABLE = "latency_table.safetensors"  # the search's own copy of its run's
 
 
 class SearchInfo(BaseModel):
@@ -96,6 +100,16 @@ class Search:
         """Whether a process is at work on it."""
         return is_held(self.folder / _WORKERS, by_many=True)
 
+    @property
+    def is_untried(self) -> bool:
+        """Whether nothing was tried yet, and nobody is about to."""
+        return not self.trials and not self.is_under_way
+
+    def forget_costs(self) -> None:
+        """Remove what costs of trials are told by: it is for these settings."""
+        for name in (_UNIT, LATENCY_TABLE):
+            (self.folder / name).unlink(missing_ok=True)
+
     def full_ms(self, measure: Callable[[], float]) -> float:
         """The time of the full network that latencies are told in units of: the first that was measured."""
         path = self.folder / _UNIT
@@ -134,19 +148,28 @@ def damaged_searches(run: Run) -> list[str]:
 
 
 def open_search(run: Run, name: str, settings: SearchSettings, *, command: str = "") -> Search:
-    """The search of that name, a new one or the one that was begun.
+    """The search of that name, a new one or the one that was begun; one that has tried nothing yet can be
+    begun with other settings.
 
     Raises:
-        UserError: one of that name was begun with other settings, or they contradict each other.
+        UserError: one of that name was begun with other settings, they contradict each other, or nothing
+        is as cheap as they ask.
     """
     ask_search(**settings.model_dump())  # `model_copy` does not ask
     check_run_name(name, "a search")
     check_tokens(run.config.max_tokens, settings.tokens)
     folder = run.folder / SEARCHES / name
     settings = _normal(settings, run)
-    settings.space(run.config.shape)  # refuses at once
-    if (folder / SETTINGS).exists():
-        search = Search.load(folder)
+    space = settings.space(run.config.shape)  # refuses at once
+    if settings.cost == "macs":  # a formula; what else there is must be measured
+        macs = functools.partial(count_macs, run.config, tokens=settings.tokens)
+        check_feasible(space, "macs", macs, settings.at_most)
+    begun = Search.load(folder) if (folder / SETTINGS).exists() else None
+    if begun is not None and begun.is_untried and _first_difference(begun.settings, settings):
+        run.check_writable()
+        begun.forget_costs()
+        begun = None
+    if (search := begun) is not None:
         settings = settings.model_copy(update={"repeats": search.settings.repeats})
         if search.info.metric != run.info.task.metric:
             raise UserError(f"the search {name!r} of {run.name} is not of its task.")

@@ -77,10 +77,11 @@ def test_more_trials_continue_a_search_and_other_settings_do_not(run):
 def test_a_budget_that_nothing_fits_tells_the_nearest_miss(run):
     settings = SETTINGS.model_copy(update={"at_most": 1000.0})
     with pytest.raises(UserError, match=r"at most 1,000 MACs: .*w0.50-d0.50-r0.24_0.24, costs"):
-        do(open_search(run, "s", settings), run)
+        open_search(run, "s", settings)
+    assert list_searches(run) == []
     smallest = count_macs(run.config, Subnet(0.5, 0.5, (0.24, 0.24)), 12)
     settings = SETTINGS.model_copy(update={"at_most": smallest * 2.0, "num_trials": 10})
-    trials = do(open_search(run, "t", settings), run)
+    trials = do(open_search(run, "s", settings), run)
     assert len(trials) == 10
     assert max(trial.cost for trial in trials) <= smallest * 2
 
@@ -185,6 +186,11 @@ def test_a_latency_search_counts_milliseconds(run):
     settings = settings.model_copy(update={"at_most": 1e-6})
     with pytest.raises(UserError, match="at most 1e-06 ms"):
         do(open_search(run, "t", settings), run)
+    before = (run.folder / "searches" / "t" / "full_network_ms").read_text()
+    # It has tried nothing: its name is free for what the message advises, and for other sizes of a pass.
+    settings = settings.model_copy(update={"at_most": 5000.0, "batch_size": 9})
+    assert len(do(open_search(run, "t", settings), run)) == 3
+    assert (run.folder / "searches" / "t" / "full_network_ms").read_text() != before
 
 
 def test_lengths_may_be_counts(run):

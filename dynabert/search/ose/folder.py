@@ -82,7 +82,8 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
             yield
 
     def carried_out(self, work: Callable[[], ReportT]) -> ReportT:
-        """The report that is there, or what the work comes to, which is kept.
+        """The report that is there, or what the work comes to, which is kept. Work that is refused before
+        it has measured an error leaves nothing behind.
 
         Raises:
             UserError: another process is at work on it.
@@ -90,7 +91,12 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
         if (kept := self.report()) is not None:
             return kept
         with self.at_work():
-            report = self.report() or work()  # another process may have ended just now
+            try:
+                report = self.report() or work()  # another process may have ended just now
+            except UserError:
+                if not (self.path / ERRORS).exists():
+                    shutil.rmtree(self.path)
+                raise
             self.keep_report(report)
         return report
 
@@ -98,6 +104,11 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
     def is_under_way(self) -> bool:
         """Whether it is being carried out, here or in another process."""
         return is_held(self.path / _LOCK)
+
+    @property
+    def is_untried(self) -> bool:
+        """Whether no error was measured yet, and nobody is about to."""
+        return not self.errors() and not self.is_under_way
 
     def costs(self) -> list[Member] | None:
         """The members with what they cost; None if that was not measured yet."""
@@ -174,7 +185,8 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
 def open_extraction(
     run: Run, name: str, settings: SettingsT, kind: Kind[SettingsT, ReportT]
 ) -> ExtractionFolder[SettingsT, ReportT]:
-    """The extraction of that name, a new one or the one that was begun.
+    """The extraction of that name, a new one or the one that was begun; one that has measured no error
+    yet can be begun with other settings.
 
     Raises:
         UserError: one of that name was begun with other settings, or more is to be done and nothing can be
@@ -185,7 +197,11 @@ def open_extraction(
     folder = run.folder / kind.folder / name
     if (folder / SETTINGS).exists():
         begun = load_extraction(folder, kind)
-        if different := begun.settings.first_difference(settings):
+        different = begun.settings.first_difference(settings)
+        if different and begun.is_untried:
+            run.check_writable()
+            (folder / COSTS).unlink(missing_ok=True)
+        elif different:
             raise UserError(
                 f"{run.name} has an extraction {name!r} with other settings ({different}: "
                 f"{getattr(begun.settings, different)}, now {getattr(settings, different)}); give the same "
