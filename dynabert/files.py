@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -11,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dynabert.errors import UserError
+from safetensors import SafetensorError
+
+from dynabert.errors import UserError, first_line
 
 
 def file_sha256(path: Path) -> str:
@@ -24,11 +28,53 @@ def write_once(path: Path, content: bytes) -> None:
     """Write a file that is not there yet, whole; of several processes that do, the first one wins."""
     partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
-        partial.write_bytes(content)
-        with suppress(FileExistsError):
-            os.link(partial, path)
+        with naming(path, partial):
+            partial.write_bytes(content)
+            with suppress(FileExistsError):
+                os.link(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path, written_as: Path | None = None) -> Iterator[None]:
+    """What goes wrong in writing a file or folder names it: a write to a full disk does not, and the
+    library that writes tensors has errors of its own.
+
+    written_as: what it is called until it is whole.
+
+    Raises:
+        OSError: nothing could be written.
+    """
+    try:
+        yield
+    except SafetensorError as error:
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        number = int(found[1]) if found else errno.EIO
+        why = os.strerror(number) if found else first_line(error)
+        raise OSError(number, why, str(path)) from error
+    except OSError as error:
+        if error.filename is not None and error.filename != str(written_as):
+            raise
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A file to write into, which takes the place of `path` when all is written; if that fails, it is
+    gone, and what `path` was before is still there.
+
+    Raises:
+        OSError: it cannot be written; names `path`.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        with naming(path, partial):
+            yield partial
+            partial.replace(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -41,15 +87,10 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
 
     Of several processes that write it at once the last one wins.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(path) as partial, partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager
@@ -71,9 +112,10 @@ def new_folder(path: Path, *, otherwise: str = "give a folder that does not") ->
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}-", suffix=".writing", dir=parent))
     partial.chmod(0o755)
     try:
-        yield partial
-        for file in partial.iterdir():
-            file.chmod(0o644)  # safetensors files come readable by their owner alone
-        partial.rename(path)
+        with naming(path):
+            yield partial
+            for file in partial.iterdir():
+                file.chmod(0o644)  # safetensors files come readable by their owner alone
+            partial.rename(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

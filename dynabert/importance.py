@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dynabert.files import new_file
 from dynabert.labels import IGNORED_LABEL
 from dynabert.modeling.encoder import ElasticLayer
 from dynabert.modeling.evaluating import evaluating
@@ -52,8 +53,10 @@ class Importance:
         return Importance(heads, in_original_order(model, self.neurons, "neurons"), self.about)
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file; the description goes into its metadata."""
-        save_file({"heads": self.heads, "neurons": self.neurons}, path, dict(self.about))
+        """Write a safetensors file, whole; the description goes into its metadata."""
+        with new_file(path) as partial:
+            save_file({"heads": self.heads, "neurons": self.neurons}, partial, dict(self.about))
+            partial.chmod(0o644)  # safetensors files come readable by their owner alone
 
     @classmethod
     def load(cls, path: Path) -> Importance:

@@ -33,20 +33,18 @@ import pandas as pd
 import torch
 import yaml
 from pydantic import ValidationError
-from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
 from dynabert.analysis.choices import keeping_all_tokens, on_grid
 from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.backbones import load_tokenizer
 from dynabert.errors import BROKEN_FILES, UserError, explain, first_line
-from dynabert.evaluation.metrics import METRICS as KNOWN_METRICS
-from dynabert.evaluation.quality import further_metrics
 from dynabert.evaluation.retiming import TIMES
-from dynabert.files import file_sha256, new_folder, write_text_atomically
+from dynabert.files import file_sha256, new_file, new_folder, write_text_atomically
 from dynabert.importance import Importance
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import TaskModel
+from dynabert.results import check_has_sizes, latest_rows, read_results
 from dynabert.run_info import RunInfo
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace, Subnet
 from dynabert.task_models import model_class
@@ -148,7 +146,15 @@ class Run:
     def importance(self) -> Importance | None:
         """Importance in the backbone's original order of heads and neurons; None if none was measured."""
         path = self.folder / IMPORTANCE
-        return Importance.load(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return Importance.load(path)
+        except BROKEN_FILES as error:
+            raise UserError(
+                f"run {self.folder}: {IMPORTANCE} is damaged: {first_line(error)}. Copy the run again or "
+                "train it anew."
+            ) from error
 
     @property
     def ablation(self) -> HeadAblation | None:
@@ -174,14 +180,10 @@ class Run:
 
     def keep_ablation(self, ablation: HeadAblation) -> None:
         """Keep what was measured with the run; it replaces an earlier measurement."""
-        partial = self.folder / f"{ABLATION}.{os.getpid()}.partial"
         try:
-            ablation.save(partial)
-            partial.chmod(0o644)
-            partial.replace(self.folder / ABLATION)
-        except (OSError, SafetensorError) as error:
-            partial.unlink(missing_ok=True)
-            raise UserError(f"cannot write to {self.folder}: {first_line(error)}") from error
+            ablation.save(self.folder / ABLATION)
+        except OSError as error:
+            raise UserError(f"cannot write to {self.folder}: {error.strerror or error}.") from error
 
     def check_writable(self) -> None:
         """Refuse before long work is done whose result could not be kept.
@@ -200,8 +202,14 @@ class Run:
 
     @property
     def all_results(self) -> pd.DataFrame:
-        """Those of `results`, and of sub-networks that drop tokens."""
-        results = pd.read_parquet(self.folder / RESULTS)
+        """Those of `results`, and of sub-networks that drop tokens.
+
+        Raises:
+            UserError: a table cannot be read, or lacks what every row must say.
+        """
+        path, remedy = self.folder / RESULTS, "Copy the run again or train it anew."
+        results = read_results(path, self.info.task.metric, remedy=remedy)
+        check_has_sizes(results, path, remedy=remedy)
         later = self._measured()
         if later is not None:
             results = latest_rows(pd.concat([results, later], ignore_index=True))
@@ -262,29 +270,29 @@ class Run:
             earlier = self._measured()
             if earlier is not None:
                 rows = pd.concat([earlier, rows], ignore_index=True)
-            partial = path.with_name(f"{path.name}.partial")
-            latest_rows(rows).to_parquet(partial, index=False)
-            partial.replace(path)
+            with new_file(path) as partial:
+                latest_rows(rows).to_parquet(partial, index=False)
 
     def _measured(self) -> pd.DataFrame | None:
         path = self.folder / MEASURED
         if not path.is_file():
             return None
-        try:
-            rows = pd.read_parquet(path)
-            rows["subnet"]
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(
-                f"run {self.folder}: {MEASURED} is damaged: {first_line(error)}. Remove that file; "
-                "what was measured can be measured again."
-            ) from error
-        return rows
+        return read_results(
+            path,
+            self.info.task.metric,
+            remedy="Remove that file; what was measured can be measured again.",
+        )
 
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:
         """What was recorded while training, in order."""
-        lines = (self.folder / METRICS).read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        try:
+            lines = (self.folder / METRICS).read_text(encoding="utf-8").splitlines()
+            return [json.loads(line) for line in lines]
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"run {self.folder}: {METRICS} is damaged: {first_line(error)}."
+            ) from error
 
     @property
     def size_bytes(self) -> int:
@@ -398,15 +406,3 @@ def write_manifest(folder: Path) -> None:
         if path.is_file() and path.name != MANIFEST
     }
     write_text_atomically(folder / MANIFEST, json.dumps(digests, indent=1) + "\n")
-
-
-def latest_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row for each sub-network, the last; what that may leave out is taken from those before it."""
-    told, metrics = rows.copy(), [name for name in KNOWN_METRICS if name in rows]
-    for columns, of_same in (
-        (further_metrics(rows.columns, metrics), ["subnet"]),
-        # A latency is of so many tokens, and says nothing about others.
-        ([name for name in TIMES if name in rows], ["subnet", "tokens"]),
-    ):
-        told[columns] = rows.groupby(of_same, sort=False)[columns].ffill()
-    return told.drop_duplicates("subnet", keep="last", ignore_index=True)

@@ -25,6 +25,7 @@ from dynabert.analysis.removed_heads import logits_without_each_head
 from dynabert.data.encoding import Encoded, drawn_rows, sorted_batches
 from dynabert.errors import UserError
 from dynabert.evaluation.quality import new_tally
+from dynabert.files import new_file
 from dynabert.importance import compute_importance, in_original_order
 from dynabert.modeling.evaluating import evaluating
 from dynabert.modeling.models import TaskModel
@@ -63,7 +64,7 @@ class HeadAblation:
         return table.sort_values("loss_change", ascending=False, kind="stable", ignore_index=True)
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file; the description goes into its metadata."""
+        """Write a safetensors file, whole; the description goes into its metadata."""
         arrays = {name: np.asarray(getattr(self, name), np.float32) for name in _MAPS}
         about = {
             "metric": self.metric,
@@ -72,7 +73,9 @@ class HeadAblation:
             "num_examples": str(self.num_examples),
             "split": self.split,
         }
-        save_file(arrays, path, about)
+        with new_file(path) as partial:
+            save_file(arrays, partial, about)
+            partial.chmod(0o644)  # safetensors files come readable by their owner alone
 
     @classmethod
     def load(cls, path: Path) -> HeadAblation:

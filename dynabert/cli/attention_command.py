@@ -14,6 +14,7 @@ from dynabert.analysis.rollout import MapKind
 from dynabert.cli.display import console
 from dynabert.cli.options import Depth, RunName, RunsDir, Width, check_out_file
 from dynabert.errors import UserError
+from dynabert.files import write_text_atomically
 from dynabert.runs import RUNS_DIR, find_run
 from dynabert.subnet import check_mult
 from dynabert.web import AtlasView, atlas_page, read_atlas
@@ -85,7 +86,7 @@ def attention(
             soft_wrap=True,
         )
     made = atlas_page(opened, texts, atlas, view)
-    out.write_text(made, encoding="utf-8")
+    write_text_atomically(out, made)
     if atlas.num_cut:
         console.print(
             "[yellow]Note:[/] "

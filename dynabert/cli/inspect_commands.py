@@ -52,6 +52,7 @@ from dynabert.evaluation.quality import evaluate as evaluate_subnet
 from dynabert.evaluation.quality import metric_on
 from dynabert.evaluation.table import sweep as sweep_subnets
 from dynabert.examples import RunExamples, load_examples
+from dynabert.files import new_file
 from dynabert.importance import Granularity, Importance
 from dynabert.keeping import check_same_tokens, why_times_differ, without_times
 from dynabert.runs import RUNS_DIR, Run, find_run, list_runs
@@ -182,10 +183,11 @@ def sweep(
         f"{describe_machine(torch.device('cpu'))}; ± half the interquartile range."
     )
     if out is not None:
-        if out.suffix == ".csv":
-            results.to_csv(out, index=False)
-        else:
-            results.to_parquet(out, index=False)
+        with new_file(out) as partial:
+            if out.suffix == ".csv":
+                results.to_csv(partial, index=False)
+            else:
+                results.to_parquet(partial, index=False)
         console.print(f"Written to {out}.")
     if keep:
         opened.add_results(results if different is None else without_times(results))
@@ -307,7 +309,8 @@ def ablate(
             f"{alike.value:.2f} (Spearman, 95 % interval {alike.low:.2f} to {alike.high:.2f})."
         )
     if out is not None:
-        found.table().to_csv(out, index=False)
+        with new_file(out) as partial:
+            found.table().to_csv(partial, index=False)
         console.print(f"Written to {out}.")
     if keep:
         opened.keep_ablation(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 
@@ -27,6 +28,8 @@ from dynabert.cli import (
 )
 from dynabert.cli.display import stderr
 from dynabert.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     name="dynabert",
@@ -69,8 +72,10 @@ def main() -> None:
         sys.exit(2)
     except OSError as error:  # a full disk, a folder that cannot be written, ...
         place = f"{error.filename}: " if error.filename else ""
+        advice = " Free some space there, or write elsewhere." if error.errno in _FULL else ""
         stderr.print(
-            f"[bold red]Error:[/] {escape(f'{place}{error.strerror or error}')}.", soft_wrap=True
+            f"[bold red]Error:[/] {escape(f'{place}{error.strerror or error}')}.{advice}",
+            soft_wrap=True,
         )
         sys.exit(2)
     except KeyboardInterrupt:

@@ -7,7 +7,6 @@ chosen by neither.
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,6 +19,7 @@ from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.retiming import TIMES
 from dynabert.evaluation.table import result_row
 from dynabert.examples import RunExamples
+from dynabert.files import new_file
 from dynabert.keeping import tokens_of, why_times_differ, without_times
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import Run
@@ -78,12 +78,8 @@ def measure_front(
         if not again and (kept := current_front(search)) is not None:
             return kept
         table = _measured(search, model, examples, batch_sizes, on_progress)
-        partial = search.folder / f"{FRONT}.{os.getpid()}.partial"
-        try:
+        with new_file(search.folder / FRONT) as partial:
             table.to_parquet(partial, index=False)
-            partial.replace(search.folder / FRONT)
-        finally:
-            partial.unlink(missing_ok=True)
     return table
 
 

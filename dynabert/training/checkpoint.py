@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dynabert.errors import BROKEN_FILES, UserError, first_line
-from dynabert.files import write_text_atomically
+from dynabert.files import naming, new_file, write_text_atomically
 
 _FINISHED = "finished.json"
 _STATE = "state.json"
@@ -81,9 +81,8 @@ class Workspace:
     def save_weights(self, name: str, model: nn.Module) -> None:
         """Keep a model's weights under a name, for example as the result of a stage."""
         path = self.weights_file(name)
-        partial = path.with_suffix(".partial")
-        save_file(_contiguous(model.state_dict()), partial)
-        partial.replace(path)
+        with new_file(path) as partial:
+            save_file(_contiguous(model.state_dict()), partial)
 
     def load_weights(self, name: str, model: nn.Module) -> None:
         """Put weights kept under that name into the model."""
@@ -120,9 +119,10 @@ class Workspace:
         partial = self.folder / "checkpoint.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        save_file(_contiguous(model.state_dict()), partial / _MODEL)
-        save_file(_optimizer_tensors(optimizer), partial / _OPTIMIZER)
-        (partial / _STATE).write_text(json.dumps(position.__dict__), encoding="utf-8")
+        with naming(self._current):
+            save_file(_contiguous(model.state_dict()), partial / _MODEL)
+            save_file(_optimizer_tensors(optimizer), partial / _OPTIMIZER)
+            (partial / _STATE).write_text(json.dumps(position.__dict__), encoding="utf-8")
         # A folder cannot be replaced in one move: until the second rename the previous one still
         # counts.
         shutil.rmtree(self._previous, ignore_errors=True)

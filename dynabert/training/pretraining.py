@@ -26,7 +26,7 @@ from dynabert.errors import UserError, first_line
 from dynabert.evaluation.latency import describe_machine
 from dynabert.evaluation.masked_tokens import MASKED_METRICS
 from dynabert.evaluation.quality import evaluate
-from dynabert.files import write_text_atomically
+from dynabert.files import naming, write_text_atomically
 from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.conversion import check_source, has_masked_lm_head
 from dynabert.modeling.models import DynaBertForMaskedLM
@@ -345,12 +345,13 @@ class _Pretraining:
     def _write(self, student: DynaBertForMaskedLM, about: Pretrained, out: Path) -> None:
         partial = self.workspace.folder / "result"
         shutil.rmtree(partial, ignore_errors=True)
-        student.to_hf().save_pretrained(partial)
-        if not self.reduces:
-            _add_pooler(self.source, partial)
-        self.tokenizer.save_pretrained(partial)
         text: str = about.model_dump_json(indent=1)
-        (partial / ABOUT).write_text(text + "\n", encoding="utf-8")
+        with naming(out):
+            student.to_hf().save_pretrained(partial)
+            if not self.reduces:
+                _add_pooler(self.source, partial)
+            self.tokenizer.save_pretrained(partial)
+            (partial / ABOUT).write_text(text + "\n", encoding="utf-8")
         if os.path.lexists(out):
             raise UserError(
                 f"{out} exists now; what was pretrained is in {partial}, move it yourself."

@@ -14,7 +14,8 @@ from dynabert.analysis.choices import find_row, resolved_row
 from dynabert.errors import UserError
 from dynabert.evaluation import Evaluation
 from dynabert.evaluation.retiming import TIMES
-from dynabert.runs import Run, latest_rows
+from dynabert.results import latest_rows
+from dynabert.runs import Run
 from dynabert.subnet import ResolvedSubnet
 from pages.shared import cache
 

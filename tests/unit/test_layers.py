@@ -28,6 +28,7 @@ FLOORS = (
         "analysis",
         "runs",
         "keeping",
+        "results",
     ),  # an analysis may be of a run, and a run keeps what was analysed
     ("plots", "examples", "export"),
     ("web",),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -124,6 +126,58 @@ def test_damage_that_the_manifest_confirms(
 
     with pytest.raises(UserError, match=sentence):
         open_all()
+
+
+@pytest.mark.parametrize("file", ["results.parquet", "measured.parquet"])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda rows: rows.drop(columns="macs"), "it has no column macs"),
+        (lambda rows: rows.drop(columns="accuracy"), "it has no column accuracy"),
+        (lambda rows: rows.drop(columns="collapsed"), "it has no column collapsed"),
+        (lambda rows: rows.assign(collapsed=None), "collapsed is neither true nor false"),
+        (lambda rows: rows.assign(tokens=float("nan")), "tokens is no number from 1"),
+        (lambda rows: rows.assign(num_examples=0), "num_examples is no number from 1"),
+        (lambda rows: rows.assign(loss="much"), "could not convert string to float"),
+        (lambda rows: rows.assign(subnet="<script>"), "'<script>' is not a sub-network"),
+    ],
+)
+def test_a_table_that_does_not_say_enough_is_refused(
+    copy: Path, file: str, change: Callable[[pd.DataFrame], pd.DataFrame], sentence: str
+) -> None:
+    change(Run.load(copy).all_results).to_parquet(copy / file, index=False)
+    if file == "results.parquet":
+        write_manifest(copy)
+    run = Run.load(copy)
+    for read in (lambda: run.all_results, lambda: run.results, lambda: run.reported_results):
+        with pytest.raises(UserError, match=f"{re.escape(file)} is damaged: .*{sentence}"):
+            read()
+
+
+def test_a_run_without_a_size_that_was_scored_is_damaged(copy: Path) -> None:
+    rows = Run.load(copy).all_results
+    for none in (rows.iloc[:0], rows.assign(length_config="r0.50_0.50")):
+        none.to_parquet(copy / "results.parquet", index=False)
+        write_manifest(copy)
+        with pytest.raises(UserError, match="it has no sub-network of a width and a depth"):
+            _ = Run.load(copy).results
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("importance.safetensors", lambda run: run.importance),
+        ("metrics.jsonl", lambda run: run.metrics),
+        ("results.parquet", lambda run: run.results),
+    ],
+)
+def test_a_part_that_cannot_be_read_is_named(
+    copy: Path, name: str, read: Callable[[Run], object]
+) -> None:
+    (copy / name).write_bytes(b"no such format")
+    write_manifest(copy)
+    with pytest.raises(UserError, match=f"{re.escape(name)} is damaged"):
+        read(Run.load(copy))
 
 
 def test_crash_while_writing_leaves_no_run(written: Run, tmp_path: Path) -> None:
