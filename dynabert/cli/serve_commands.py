@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -53,6 +52,8 @@ def app(
         raise UserError(
             "the app is not part of the installed package: run this in a copy of the repository."
         )
+    if runs_dir.exists() and not runs_dir.is_dir():
+        raise UserError(f"--runs-dir {runs_dir} is no folder.")
     free = free_port(port, address)
     if free != port:
         console.print(f"Port {port} is taken; using {free}.")
@@ -67,9 +68,10 @@ def app(
         environment[TRAINING_VARIABLE] = "on" if training else "off"
     elif address not in _LOCAL:
         environment.setdefault(TRAINING_VARIABLE, "off")
-    # Streamlit reads .streamlit/config.toml from the folder it is started in.
-    finished = subprocess.run([*command, *options], env=environment, cwd=APP_FILE.parent)
-    raise typer.Exit(finished.returncode)
+    sys.stdout.flush()
+    os.chdir(APP_FILE.parent)  # Streamlit reads .streamlit/config.toml from where it is started
+    # In this one's place: who stops this process by its number stops the app.
+    os.execve(sys.executable, [*command, *options], environment)
 
 
 def free_port(first: int, address: str, tries: int = 50) -> int:

@@ -43,6 +43,9 @@ class DynaBertConfig(PreTrainedConfig):
     depth_choice: Literal["paper", "official"] = "paper"
     # Tokens that leave each layer, as counts or as shares; None: all. See `LengthConfig`.
     length_config: list[int | float] | None = None
+    # Whether no layer drops the first token: of a classifier it is what the head reads. Each task's model
+    # sets it, so that the encoder alone, of what it saved, drops the same tokens.
+    keeps_first_token: bool = True
     hidden_act: str = "gelu"
     hidden_dropout_prob: float | int = 0.1
     attention_probs_dropout_prob: float | int = 0.1

@@ -46,8 +46,7 @@ class ElasticEncoder(nn.Module):
             ElasticLayer(config, layer) for layer in range(config.num_hidden_layers)
         )
         self.max_tokens = config.max_tokens
-        # Whether no layer drops the first token: of a classifier it is what the head reads.
-        self.keeps_first_token = True
+        self.keeps_first_token = config.keeps_first_token
 
     def forward(
         self,

@@ -51,6 +51,7 @@ class DynaBertForSequenceClassification(DynaBertPreTrainedModel):
     reads_all_tokens = False
 
     def __init__(self, config: DynaBertConfig) -> None:
+        config.keeps_first_token = True  # it is what the head reads
         super().__init__(config)
         self.num_labels = config.num_labels
         self.dynabert = DynaBertModel(config)
@@ -118,9 +119,9 @@ class DynaBertForQuestionAnswering(DynaBertPreTrainedModel):
     reads_all_tokens = True
 
     def __init__(self, config: DynaBertConfig) -> None:
+        config.keeps_first_token = False  # the head reads every token
         super().__init__(config)
         self.dynabert = DynaBertModel(config)
-        self.dynabert.encoder.keeps_first_token = False  # the head reads every token
         self.head = SpanHead(config)
         self.post_init()
 
@@ -198,9 +199,9 @@ class DynaBertForMaskedLM(DynaBertPreTrainedModel):
     reads_all_tokens = True
 
     def __init__(self, config: DynaBertConfig) -> None:
+        config.keeps_first_token = False  # the head reads every token
         super().__init__(config)
         self.dynabert = DynaBertModel(config)
-        self.dynabert.encoder.keeps_first_token = False  # the head reads every token
         self.head = MaskedTokenHead(config)
         self.post_init()
 

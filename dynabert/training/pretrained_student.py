@@ -22,7 +22,10 @@ from dynabert.training.recipe import Recipe, Reduce
 
 _SAME = ("backbone", "vocab_size", "pad_token_id", "max_position_embeddings", "type_vocab_size")
 # Fields of a configuration that say nothing of what a network computes.
-_IDLE = ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype")
+_IDLE = (
+    *("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype"),
+    "keeps_first_token",  # as the head needs it
+)
 
 
 @dataclass(frozen=True, kw_only=True)

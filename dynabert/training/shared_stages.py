@@ -83,7 +83,8 @@ class SharedStages:
 def model_digest(model: TaskModel) -> str:
     """sha256 of a model's weights and configuration: dropout and the like are not in the weights."""
     config = model.config.to_dict()
-    for name in ("_name_or_path", "transformers_version"):  # say nothing of what it computes
+    # They say nothing of what it computes: which tokens a task's head reads, its class says.
+    for name in ("_name_or_path", "transformers_version", "keeps_first_token"):
         config.pop(name, None)
     if config.get("length_config") is None:  # computes the same as before there were lengths
         config.pop("length_config", None)

@@ -377,11 +377,11 @@ def test_visitors_from_other_machines_train_only_where_that_is_said(
         monkeypatch.setenv("DYNABERT_TRAINING", named)
     environments: list[dict[str, str]] = []
 
-    def start(command: list[str], env: dict[str, str], **_: object) -> object:
+    def start(program: str, command: list[str], env: dict[str, str]) -> None:
         environments.append(env)
-        return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(serve_commands.subprocess, "run", start)
+    monkeypatch.setattr(serve_commands.os, "execve", start)
+    monkeypatch.setattr(serve_commands.os, "chdir", lambda folder: None)
     assert CliRunner().invoke(app, ["app", *options]).exit_code == 0
     assert [env.get("DYNABERT_TRAINING") for env in environments] == [expected]
 
@@ -483,6 +483,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
         ),
         (("evaluate", "tiny", "--subnet", f"w1-y{'9' * 5000}"), "is not a number"),
         (("app", "--address", ""), "--address is empty"),
+        (("app", "--runs-dir", "/dev/null"), "--runs-dir /dev/null is no folder"),
         (("app", "--address", "no.such.host.invalid"), "no address 'no.such.host.invalid'"),
     ]
     # One process for all of them: what takes time is importing torch.

@@ -146,11 +146,8 @@ def test_the_readme_is_written_from_the_results(made):
 def test_the_app_is_told_where_the_results_are(monkeypatch, tmp_path):
     environments = []
 
-    def start(command: list[str], *, env: dict[str, str], cwd: Path):
-        environments.append(env)
-        return type("Done", (), {"returncode": 0})()
-
-    monkeypatch.setattr(serve_commands.subprocess, "run", start)
+    monkeypatch.setattr(serve_commands.os, "execve", lambda *given: environments.append(given[2]))
+    monkeypatch.setattr(serve_commands.os, "chdir", lambda folder: None)
     assert CliRunner().invoke(app, ["app", "--results", str(tmp_path)]).exit_code == 0
     assert environments[0]["DYNABERT_RESULTS_DIR"] == str(tmp_path)
 

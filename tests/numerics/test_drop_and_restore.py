@@ -12,6 +12,7 @@ from conftest import make_batch, make_hf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from transformers import AutoModel
 
 from dynabert import DynaBertForQuestionAnswering, DynaBertForSequenceClassification, Subnet
 from dynabert.analysis.head_ablation import ablate_heads
@@ -278,7 +279,7 @@ def test_significance_is_the_same_a_few_heads_at_a_time(
         torch.testing.assert_close(found, expected.to(found.dtype), atol=tolerance, rtol=0)
 
 
-@pytest.mark.parametrize("lengths", [(8, 6, 4, 2), (0.8, 0.6, 0.4, 0.3)], ids=str)
+@pytest.mark.parametrize("lengths", [(8, 6, 4, 2), (0.8, 0.6, 0.4, 0.3), (3, 3, 1, 1)], ids=str)
 def test_a_subnet_taken_out_carries_its_lengths(
     model: Model, batch: dict[str, Tensor], lengths: tuple[float, ...], tmp_path: Path
 ) -> None:
@@ -290,6 +291,10 @@ def test_a_subnet_taken_out_carries_its_lengths(
     again = type(model).from_pretrained(tmp_path, dtype=torch.float64)
     assert again.config.length_config == list(lengths[::2])
     torch.testing.assert_close(again(**batch)[0], expected, atol=1e-9, rtol=0)
+    # Its encoder alone drops the same tokens: of spans the first one may be among them.
+    bare = AutoModel.from_pretrained(tmp_path, dtype=torch.float64)
+    theirs = model.backbone(**batch, subnet=subnet).last_hidden_state
+    torch.testing.assert_close(bare(**batch).last_hidden_state, theirs, atol=1e-9, rtol=0)
     # It can be cut further, in depth and in length.
     deeper = small(**batch, subnet=Subnet(depth_mult=0.5))[0]
     theirs = model(**batch, subnet=Subnet(0.5, layers=(3,), length_config=lengths[2:3]))[0]
