@@ -1,5 +1,6 @@
 """Errors that are the user's to mend: an entry point shows the sentence and no traceback."""
 
+import yaml
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
@@ -34,6 +35,16 @@ def explain_plainly(error: ValidationError) -> str:
 def first_line(error: BaseException) -> str:
     """The beginning of an error's message, without what follows over many lines."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def why_unreadable(error: Exception) -> str:
+    """Why a file of text or YAML cannot be read, on one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -38,7 +38,7 @@ from transformers import PreTrainedTokenizerBase
 from dynabert.analysis.choices import keeping_all_tokens, on_grid
 from dynabert.analysis.head_ablation import HeadAblation
 from dynabert.backbones import load_tokenizer
-from dynabert.errors import BROKEN_FILES, UserError, explain, first_line
+from dynabert.errors import BROKEN_FILES, UserError, explain, first_line, why_unreadable
 from dynabert.evaluation.retiming import TIMES
 from dynabert.files import file_sha256, new_file, new_folder, write_text_atomically
 from dynabert.importance import Importance
@@ -106,7 +106,9 @@ class Run:
         except ValidationError as error:
             raise UserError(f"run {folder}: {RECIPE}: {explain(error)}") from error
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"run {folder}: cannot read {RECIPE}: {error}") from error
+            raise UserError(
+                f"run {folder}: cannot read {RECIPE}: {why_unreadable(error)}."
+            ) from error
 
     @property
     def name(self) -> str:

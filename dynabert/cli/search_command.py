@@ -156,7 +156,7 @@ def search(
         exactly(largest.depth_mult) if depths is None else depths,
         opened.config.shape,
     )
-    name = name or method
+    name = method if name is None else name
     begun = next((one for one in list_searches(opened) if one.name == name), None)
     settings = ask_search(
         method=method,

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dynabert.data.tasks import find_task
-from dynabert.errors import UserError, explain
+from dynabert.errors import UserError, explain, why_unreadable
 from dynabert.reproduction.tables import find
 from dynabert.training.plan import MAX_SEED
 from dynabert.training.presets import RECIPES
@@ -232,6 +232,6 @@ def read_plan(path: Path) -> Plan:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Plan.model_validate(values)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read the plan {path}: {error}") from error
+        raise UserError(f"cannot read the plan {path}: {why_unreadable(error)}.") from error
     except ValidationError as error:
         raise UserError(f"plan {path}: {explain(error)}") from error

@@ -25,15 +25,15 @@ def price_in_words(choice: Choice) -> str:
 
 
 def excess_in_words(choice: Choice) -> str:
-    """By how much the nearest miss misses: "1.3 ms more than the budget's 5"."""
+    """By how much the nearest miss misses: "1.3 ms more than the budget's 5 ms"."""
     parts = []
     for name, by in choice.excess.items():
         if name == FLOOR:
             parts.append(f"{100 * by:.1f} points of {choice.metric} below the floor")
             continue
         scale, unit = COST_UNITS[name]
-        limit = choice.budget.limits[name] / scale
-        parts.append(f"{figures(by / scale, 3)} {unit} more than the budget's {figures(limit, 4)}")
+        limit = f"{figures(choice.budget.limits[name] / scale, 4)} {unit}"
+        parts.append(f"{figures(by / scale, 3)} {unit} more than the budget's {limit}")
     return " and ".join(parts)
 
 

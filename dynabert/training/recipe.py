@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from dynabert.attention_matching import AttentionOf
 from dynabert.data.squad.windows import DEFAULT_STRIDE
 from dynabert.distillation import Divergence
-from dynabert.errors import UserError, explain
+from dynabert.errors import UserError, explain, why_unreadable
 from dynabert.importance import Granularity
 from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.configuration import DynaBertConfig
@@ -390,6 +390,6 @@ def load_recipe(path: Path) -> Recipe:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Recipe.model_validate(values)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read recipe {path}: {error}") from error
+        raise UserError(f"cannot read recipe {path}: {why_unreadable(error)}.") from error
     except ValidationError as error:
         raise UserError(f"recipe {path}: {explain(error)}") from error

@@ -107,7 +107,7 @@ def test_nothing_fits(open_app, tiny):
     (warning,) = (one.value.replace("\\", "") for one in at.warning)
     assert (
         warning
-        == "Nothing fits. Nearest is **width 1, depth 0.5**: 0.5 ms more than the budget's 3.5."
+        == "Nothing fits. Nearest is **width 1, depth 0.5**: 0.5 ms more than the budget's 3.5 ms."
     )
     assert export_command(tiny, SHALLOW) in [
         code.value for code in at.code

@@ -177,6 +177,7 @@ def test_a_small_space_says_that_it_is_exhausted(run):
         (("--generation", "3", "4"), "a generation is of method evolution, not of tpe"),
         (("--lengths", "none", "--fewest", "9"), "fewest=9 is about lengths"),
         (("--name", "../x"), "cannot name a search"),
+        (("--name", ""), "'' cannot name a search"),
         (("--tokens", "50"), "reads at most 40 tokens, got 50"),
         (("--widths", "1,2"), "must be a number in (0, 1]"),
     ],

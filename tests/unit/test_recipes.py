@@ -67,6 +67,17 @@ def test_recipe_in_another_encoding(tmp_path: Path) -> None:
         load_recipe(tmp_path / "r.yaml")
 
 
+def test_a_recipe_that_is_no_yaml_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("name: x\nstages: {{{", encoding="utf-8")
+    with pytest.raises(UserError) as told:
+        load_recipe(path)
+    assert f"cannot read recipe {path}: line 2, column 12: " in str(told.value)
+    assert "\n" not in str(told.value)
+    with pytest.raises(UserError, match=r"none\.yaml: No such file or directory\.$"):
+        load_recipe(tmp_path / "none.yaml")
+
+
 def test_default_recipe_is_the_papers() -> None:
     stages = {stage.name: stage for stage in RECIPES["dynabert"].stages}
     assert list(stages) == ["fine-tune", "rewire", "width", "width-depth", "final"]

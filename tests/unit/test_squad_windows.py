@@ -164,6 +164,18 @@ def test_a_long_question_leaves_room_and_is_told_of(tokenizers) -> None:
     assert encode_windows(as_split(rows[1:]), tokenizers["bert"], max_tokens=200).notice is None
 
 
+def test_an_answer_that_no_window_shows_is_told_of(tokenizers) -> None:
+    passage = "the cat sat on the mat"
+    rows = [("who ?", passage, 0, "the cat sat on the"), ("who ?", passage, 4, "cat")]
+    small = encode_windows(as_split(rows), tokenizers["bert"], max_tokens=9, doc_stride=2)
+    assert small.num_hidden == 1
+    assert small.notice is not None
+    assert small.notice.startswith("no window shows the whole answer of 1 of 2 questions")
+    assert small.select(np.array([1])).notice is None
+    large = encode_windows(as_split(rows), tokenizers["bert"], max_tokens=20)
+    assert (large.num_hidden, large.notice) == (0, None)
+
+
 def test_some_questions_alone(tokenizers) -> None:
     texts = ["the cat sat on the mat " * n for n in (1, 6, 3, 2)]
     rows = [("who ?", text, 4, "cat") for text in texts]

@@ -190,13 +190,26 @@ class EncodedWindows:
 
     @property
     def notice(self) -> str | None:
-        """What to tell the user about truncation, if anything."""
-        if not self.num_truncated:
-            return None
-        return (
-            f"{self.num_truncated} of {self.num_examples} questions were cut, to leave room for their "
-            "passages"
-        )
+        """What to tell the user about what no window shows, if anything."""
+        said = []
+        if self.num_truncated:
+            said.append(
+                f"{self.num_truncated} of {self.num_examples} questions were cut, to leave room for their "
+                "passages"
+            )
+        if self.num_hidden:
+            said.append(
+                f"no window shows the whole answer of {self.num_hidden} of {self.num_examples} questions, "
+                "which are trained as if there were none (a larger max_tokens or a smaller doc_stride "
+                "shows more)"
+            )
+        return "; ".join(said) or None
+
+    @property
+    def num_hidden(self) -> int:
+        """Questions whose first gold answer is in none of their windows."""
+        answered = self.question_of[self.start_positions != CLS_POSITION]
+        return self.num_examples - len(np.unique(answered))
 
 
 def encode_windows(
