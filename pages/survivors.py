@@ -64,7 +64,8 @@ def show_verdict(found: list[Survivors], answers: list[str], last: int) -> None:
 
 texts = controls.choose_texts(run)
 if not all(text.strip() for text in texts):
-    st.info("Type a text to see what becomes of its tokens.", icon=":material/edit:")
+    wanted = "a text" if len(texts) == 1 else "both texts"
+    st.info(f"Type {wanted} to see what becomes of the tokens.", icon=":material/edit:")
     state.end_page()
 subnet = controls.choose_subnet(run, results)
 subnets = tuple(dropping(subnet, run.config.shape))

@@ -67,7 +67,8 @@ def show_verdict(answers: list[Answer], task: TaskInfo) -> None:
 
 texts = controls.choose_texts(run)
 if not all(text.strip() for text in texts):
-    st.info("Type a text to see what the sub-networks answer.", icon=":material/edit:")
+    wanted = "a text" if len(texts) == 1 else "both texts"
+    st.info(f"Type {wanted} to see what the sub-networks answer.", icon=":material/edit:")
     state.end_page()
 answers, num_cut = cache.answers(run, texts, tuple(run.recipe_grid))
 if num_cut:

@@ -175,7 +175,7 @@ def open_search(run: Run, name: str, settings: SearchSettings, *, command: str =
             raise UserError(f"the search {name!r} of {run.name} is not of its task.")
         if different := _first_difference(search.settings, settings):
             raise UserError(
-                f"{run.name} has a search {name!r} with other settings ({different}); give the same ones "
+                f"run {run.name} has a search {name!r} with other settings ({different}); give the same ones "
                 "to go on, or another name."
             )
         changes: dict[str, object] = {"settings": settings}

@@ -88,9 +88,9 @@ def _how_to_read(found: NeededTokens, run: Run) -> str:
     task = run.info.task
     is_spans = task.kind == "spans"
     said = [
-        "Red: the number gets larger without the token; blue: smaller."
+        "Orange: the number gets larger without the token; blue: smaller."
         if task.labels is None and not is_spans
-        else "Red: the answer gets less probable without the token; blue: more. ✕: another answer."
+        else "Orange: the answer gets less probable without the token; blue: more. ✕: another answer."
     ]
     first, last = found.layers[0] + 1, found.layers[-1] + 1
     unseen = "no other token ever sees it" if is_spans else "the network never sees it"

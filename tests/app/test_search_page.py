@@ -291,6 +291,18 @@ def test_of_a_front_it_is_told_how_much_was_not_measured(open_app, own_run):
     )
 
 
+def test_a_front_without_times_says_so(open_app, own_run):
+    search = searched(own_run, "first")
+    at = open_app(own_run.folder.parent, "search")
+    assert any("Timed on" in one.value for one in at.caption)
+    path = search.folder / "front.parquet"
+    table = pd.read_parquet(path)
+    table.drop(columns=[name for name in table if "_batch_" in name]).to_parquet(path, index=False)
+    at = open_app(own_run.folder.parent, "search")
+    assert any(one.value.startswith("Front of") and "Not timed" in one.value for one in at.caption)
+    assert "The best, measured again on all of dev" in [one.value for one in at.subheader]
+
+
 @pytest.mark.parametrize("spread", [0.2, 0.4])
 def test_a_busy_machine_is_told(open_app, own_run, monkeypatch, spread):
     search = searched(own_run, "first")

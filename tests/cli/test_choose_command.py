@@ -87,7 +87,9 @@ def test_json_is_all_that_is_written_to_standard_output(run):
 def test_nothing_fits(run):
     told = choose(run, "--latency-ms", "3.5")
     assert told.exit_code == 1
-    assert "Nothing fits. Nearest is w1.00-d0.50: 0.5 ms more than the budget's 3.5 ms." in said(told)
+    assert "Nothing fits. Nearest is w1.00-d0.50: 0.5 ms more than the budget's 3.5 ms." in said(
+        told
+    )
     assert export_command(run, SHALLOW) in said(told)
     found = choose(run, "--latency-ms", "3.5", "--json")
     assert found.exit_code == 1

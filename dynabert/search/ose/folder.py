@@ -203,7 +203,7 @@ def open_extraction(
             (folder / COSTS).unlink(missing_ok=True)
         elif different:
             raise UserError(
-                f"{run.name} has an extraction {name!r} with other settings ({different}: "
+                f"run {run.name} has an extraction {name!r} with other settings ({different}: "
                 f"{getattr(begun.settings, different)}, now {getattr(settings, different)}); give the same "
                 "ones to go on, or another name."
             )

@@ -144,7 +144,10 @@ def _show_measured(run: Run, search: Search, table: pd.DataFrame, beside: Sequen
     columns = {"macs": f"MACs for {search.settings.tokens} tokens (million)"} | {
         latency_column(size): f"latency (ms, batch {size})" for size in batch_sizes_of(table)
     }
-    st.subheader("The best, measured again on all of dev and by the clock")
+    is_timed = len(columns) > 1
+    st.subheader(
+        "The best, measured again on all of dev" + (" and by the clock" if is_timed else "")
+    )
     if (notice := untrained_reference(run, search.settings)) is not None:
         st.warning(wording.escape(notice), icon=":material/warning:")
     cost = controls.choose_one(
@@ -194,10 +197,8 @@ def _show_measured(run: Run, search: Search, table: pd.DataFrame, beside: Sequen
     st.caption(
         f"Front of {int(table['num_trials'].iloc[0])} trials"
         + "".join(f"; {said}" for said in partly)
-        + f". Timed on {wording.escape(machine)}, "
-        f"{search.settings.tokens} tokens, "
-        + ("the points of each search in turn, " if len(fronts) > 1 else "all in turn, ")
-        + "again and again in new order. Pale points were best on the search's part of dev but are not on "
+        + (_how_timed(search, machine, many=len(fronts) > 1) if is_timed else ". Not timed")
+        + ". Pale points were best on the search's part of dev but are not on "
         "all of it."
         + (
             f" Timed on another machine, and left out here: {wording.escape(', '.join(elsewhere))}."
@@ -220,6 +221,14 @@ def _show_measured(run: Run, search: Search, table: pd.DataFrame, beside: Sequen
             measure_again(run, search, state.runs_dir())
             st.rerun()
     _show_point(run, chosen, largest, metric, columns)
+
+
+def _how_timed(search: Search, machine: str, *, many: bool) -> str:
+    who = "the points of each search" if many else "all"
+    return (
+        f". Timed on {wording.escape(machine)}, {search.settings.tokens} tokens, {who} in turn, again and "
+        "again in new order"
+    )
 
 
 def _choose_point(table: pd.DataFrame, metric: str, cost: str, scale: float) -> pd.Series:
