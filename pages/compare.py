@@ -74,11 +74,11 @@ def show_scores(other: Run, metric: str) -> None:
     better, worse = int((table["difference"] > 0).sum()), int((table["difference"] < 0).sum())
     name, mean = f"**{wording.escape(other.name)}**", f"{table['difference'].mean():+.3f} {title}"
     if len(table) == 1:
-        st.markdown(f"They have one sub-network in common, where {name} differs by {mean}.")
+        st.markdown(f"They have one width and depth in common, where {name} differs by {mean}.")
     else:
         st.markdown(
-            f"Of {len(table)} sub-networks that both have evaluated, {name} scores higher in {better} and "
-            f"lower in {worse}; the mean difference is {mean}."
+            f"Of {len(table)} widths and depths that both have evaluated, {name} scores higher in "
+            f"{better} and lower in {worse}; the mean difference is {mean}."
         )
     load_other = f"other = Run.load({saving.folder_of(other)!r})\n"
     controls.chart(

@@ -76,7 +76,7 @@ def test_one_run_alone_says_how_to_get_another(open_app, tiny):
 def test_runs_that_share_little_say_so(open_app, two, tiny_backbone):
     write_tiny_run(two, tiny_backbone, "unlike", rewired=False)
     at = open_app(two, "compare", run="tiny", other="unlike")
-    assert any("They have one sub-network in common" in text for text in texts(at))
+    assert any("They have one width and depth in common" in text for text in texts(at))
     assert any("no importance" in caption.value for caption in at.caption)
 
 
