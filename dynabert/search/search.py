@@ -164,12 +164,12 @@ def open_search(run: Run, name: str, settings: SearchSettings, *, command: str =
     if settings.cost == "macs":  # a formula; what else there is must be measured
         macs = functools.partial(count_macs, run.config, tokens=settings.tokens)
         check_feasible(space, "macs", macs, settings.at_most)
-    begun = Search.load(folder) if (folder / SETTINGS).exists() else None
-    if begun is not None and begun.is_untried and _first_difference(begun.settings, settings):
+    search = Search.load(folder) if (folder / SETTINGS).exists() else None
+    if search is not None and _first_difference(search.settings, settings) and search.is_untried:
         run.check_writable()
-        begun.forget_costs()
-        begun = None
-    if (search := begun) is not None:
+        search.forget_costs()
+        search = None
+    if search is not None:
         settings = settings.model_copy(update={"repeats": search.settings.repeats})
         if search.info.metric != run.info.task.metric:
             raise UserError(f"the search {name!r} of {run.name} is not of its task.")

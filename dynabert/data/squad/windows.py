@@ -197,9 +197,9 @@ class EncodedWindows:
                 f"{self.num_truncated} of {self.num_examples} questions were cut, to leave room for their "
                 "passages"
             )
-        if self.num_hidden:
+        if num_hidden := self.num_hidden:
             said.append(
-                f"no window shows the whole answer of {self.num_hidden} of {self.num_examples} questions, "
+                f"no window shows the whole answer of {num_hidden} of {self.num_examples} questions, "
                 "which are trained as if there were none (a larger max_tokens or a smaller doc_stride "
                 "shows more)"
             )

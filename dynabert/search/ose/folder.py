@@ -91,8 +91,10 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
         if (kept := self.report()) is not None:
             return kept
         with self.at_work():
+            if (kept := self.report()) is not None:  # another process has ended just now
+                return kept
             try:
-                report = self.report() or work()  # another process may have ended just now
+                report = work()
             except UserError:
                 if not (self.path / ERRORS).exists():
                     shutil.rmtree(self.path)
