@@ -6,7 +6,7 @@ from dynabert import plots
 from dynabert.analysis.answers import Answer, answer_table, first_to_disagree
 from dynabert.run_info import TaskInfo
 from dynabert.words import cut_in_words
-from pages.shared import cache, controls, state, try_spans, wording
+from pages.shared import asked, cache, controls, state, try_spans, wording
 
 run = controls.open_run()
 task = run.info.task
@@ -70,21 +70,26 @@ if not all(text.strip() for text in texts):
     wanted = "a text" if len(texts) == 1 else "both texts"
     st.info(f"Type {wanted} to see what the sub-networks answer.", icon=":material/edit:")
     state.end_page()
-answers, num_cut = cache.answers(run, texts, tuple(run.recipe_grid))
+answers, num_cut = cache.answers(run, texts, asked.subnets(run))
 if num_cut:
     st.warning(
         cut_in_words(num_cut, run.info.max_tokens, pair=task.is_pair),
         icon=":material/content_cut:",
     )
 show_verdict(answers, task)
+opened = asked.of_the_opened(run, answers)
+if opened is not None:
+    sure = f" ({_sure(opened)})" if task.labels else ""
+    said = f"**{wording.escape(label_of(opened, task))}**"
+    st.markdown(f"{asked.title(opened.subnet)} {said}{sure}.")
 table = answer_table(answers, run)
 controls.chart(
-    plots.answers(table),
+    plots.answers(table, selected=opened and opened.subnet.key),
     table=table,
     cell=f"subnets = [Subnet.parse(key) for key in {[answer.subnet.key for answer in answers]}]\n"
     f"answers, _ = answer_all(run.model(), run.tokenizer(), {list(texts)!r}, subnets,\n"
     "    max_tokens=run.info.max_tokens)\n"
-    "plots.answers(answer_table(answers, run))",
+    f"plots.answers(answer_table(answers, run), selected={opened and opened.subnet.key!r})",
     key="answers",
     alt="What every sub-network answers, width by depth",
 )

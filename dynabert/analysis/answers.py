@@ -61,9 +61,9 @@ def answer_all(
 
 
 def first_to_disagree(answers: Sequence[Answer]) -> Answer | None:
-    """The largest sub-network that answers another class than the largest of all; None if none does."""
+    """The largest sub-network that answers another class than the first; None if none does."""
     by_size = sorted(answers, key=lambda answer: answer.num_params, reverse=True)
-    return next((one for one in by_size if one.choice != by_size[0].choice), None)
+    return next((one for one in by_size if one.choice != answers[0].choice), None)
 
 
 def answer_table(answers: Sequence[Answer], run: Run) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from dynabert.plots.style import (
     SCALE,
     SIGNED_SCALE,
     finished,
+    frame_tile,
     plain,
     row_hover,
     span,
@@ -118,11 +119,12 @@ def accuracy_by_group(table: pd.DataFrame, names: Mapping[str, str]) -> go.Figur
     return finished(figure, height=120 + 34 * len(table), hover="closest")
 
 
-def answers(table: pd.DataFrame) -> go.Figure:
+def answers(table: pd.DataFrame, *, selected: str | None = None) -> go.Figure:
     """What every sub-network answers to one text: blue as the first of them does, orange otherwise.
 
     table: as from `dynabert.analysis.answers.answer_table` or
     `dynabert.analysis.span_answers.span_table`, the row of the largest first.
+    selected: the sub-network that is framed.
     """
     largest = table.iloc[0]
     if table["probability"].isna().all():  # numbers: the colour says how far from the largest's
@@ -133,7 +135,7 @@ def answers(table: pd.DataFrame) -> go.Figure:
         against = table["probability"].where(~same, -table["probability"])
         sure = [f"\n{percent(probability)}" for probability in table["probability"]]
     rows = table.to_dict("records")
-    return answer_grid(
+    figure = answer_grid(
         table.assign(
             against=against,
             text=[
@@ -143,6 +145,10 @@ def answers(table: pd.DataFrame) -> go.Figure:
             hover=[f"{row['subnet']}: {row['answer']}, {row['latency_ms']:.1f} ms" for row in rows],
         )
     )
+    widths, depths = (sorted(set(table[name])) for name in ("width_mult", "depth_mult"))
+    for _, row in table[table["subnet"] == selected].iterrows():
+        frame_tile(figure, widths.index(row["width_mult"]), depths.index(row["depth_mult"]))
+    return figure
 
 
 def _in_lines(answer: str) -> str:

@@ -69,6 +69,15 @@ def tiles(z: np.ndarray, **scale: Any) -> go.Heatmap:
     return go.Heatmap(z=z, xgap=2, ygap=2, showscale=False, hoverinfo="skip", **scale)
 
 
+def frame_tile(figure: go.Figure, x: int, y: int) -> None:
+    """A frame around the tile that a reader has chosen."""
+    figure.add_shape(
+        type="rect",
+        **{"x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5},
+        line={"color": RED, "width": 3},
+    )
+
+
 def layer_shades(layers: int) -> list[str]:
     """From first to last layer through grey: each is readable on white and on black."""
     ends = [[0, BLUE], [0.5, "#999999"], [1, ORANGE]]

@@ -171,6 +171,19 @@ def recall_nearest(
     return nearest
 
 
+def viewed_subnet(run: Run) -> Subnet | None:
+    """The width and depth of the view, on a page that has no sliders for them; None if it names neither."""
+    if state.recall("w") is None and state.recall("d") is None:
+        return None
+    shape, results, largest = run.config.shape, cache.results(run), run.largest
+    widths = width_choices(shape, preferred_mults(run, results, "width_mult"))
+    depths = depth_choices(shape, preferred_mults(run, results, "depth_mult"))
+    return Subnet(
+        recall_nearest("width", "w", widths, largest.width_mult, "{:.3g}".format),
+        recall_nearest("depth", "d", depths, largest.depth_mult, "{:.3g}".format),
+    )
+
+
 def set_subnet(subnet: Subnet) -> None:
     """Move the sliders, from a callback."""
     st.session_state.pop(BY_LAYER_SHOWN, None)  # or another width would set the heads of all layers

@@ -12,7 +12,7 @@ import streamlit as st
 from dynabert import plots
 from dynabert.analysis.span_answers import SpanAnswer, first_to_differ, marked_pieces, span_table
 from dynabert.runs import Run
-from pages.shared import cache, controls, state, wording
+from pages.shared import asked, cache, controls, state, wording
 
 # Each paragraph runs in its own direction; a word without end breaks.
 _PASSAGE = "white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext"
@@ -35,7 +35,7 @@ def show(run: Run) -> None:
             icon=":material/edit:",
         )
         state.end_page()
-    subnets = tuple(run.recipe_grid)
+    subnets = asked.subnets(run)
     answers = cache.span_answers(run, question, passage, subnets)
     if num_cut := cache.question_tokens_cut(run, question):
         st.warning(
@@ -44,13 +44,16 @@ def show(run: Run) -> None:
             icon=":material/content_cut:",
         )
     st.markdown(_verdict(run, answers))
+    opened = asked.of_the_opened(run, answers)
+    if opened is not None:
+        st.markdown(f"{asked.title(opened.subnet)} {in_words(opened)}.")
     with st.container(border=True):
         st.html(_marked(passage, answers))
     table = span_table(answers, cache.span_latencies(run, question, passage, subnets), run)
     controls.chart(
-        plots.answers(table),
+        plots.answers(table, selected=opened and opened.subnet.key),
         table=table,
-        cell=_cell(run, question, passage, answers),
+        cell=_cell(run, question, passage, answers, opened),
         key="answers",
         alt="What every sub-network answers, width by depth",
     )
@@ -109,7 +112,9 @@ def _marked(passage: str, answers: Sequence[SpanAnswer]) -> str:
     return f'<div style="{_PASSAGE}">{"".join(shown)}</div>'
 
 
-def _cell(run: Run, question: str, passage: str, answers: Sequence[SpanAnswer]) -> str:
+def _cell(
+    run: Run, question: str, passage: str, answers: Sequence[SpanAnswer], opened: SpanAnswer | None
+) -> str:
     return (
         f"asked = (run.model(), run.tokenizer(), {question!r}, {passage!r})\n"
         "options = {\n"
@@ -117,7 +122,7 @@ def _cell(run: Run, question: str, passage: str, answers: Sequence[SpanAnswer]) 
         f"    'max_tokens': {run.info.max_tokens},\n    'doc_stride': {run.info.doc_stride},\n}}\n"
         "table = span_table(\n"
         "    answer_question(*asked, **options), time_answers(*asked, **options), run\n)\n"
-        "plots.answers(table)"
+        f"plots.answers(table, selected={opened and opened.subnet.key!r})"
     )
 
 

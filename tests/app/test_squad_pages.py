@@ -75,6 +75,22 @@ def test_every_sub_network_answers_a_question(open_app, squad: Run) -> None:
     assert "Type a question and a passage" in at.info[0].value
 
 
+def test_the_sub_network_that_is_open_is_asked_too(open_app, squad: Run) -> None:
+    at = open_app(squad.folder.parent, "try_it", text=QUESTION, text2=PASSAGE, w="0.667", d="1")
+    opened = Subnet(4 / 6)
+    info = squad.info
+    _, answer = answer_question(
+        *(squad.model(), squad.tokenizer(), QUESTION, PASSAGE),
+        subnets=[Subnet(), opened],
+        max_tokens=info.max_tokens,
+        doc_stride=info.doc_stride,
+    )
+    assert at.dataframe[0].value["subnet"].iloc[-1] == opened.key
+    said = next(text for text in texts(at) if "framed below" in text)
+    assert (answer.text or "nothing") in said
+    assert len(charts(at)[0]["layout"]["shapes"]) == 1
+
+
 def marked_passage(at: AppTest) -> str:
     """The text of the passage as the browser would show it."""
     return "".join(_passage(at).itertext())

@@ -6,7 +6,7 @@ import pytest
 from reading import charts, texts
 from tiny_run import as_student, copy_run, rewrite_recipe
 
-from dynabert import SearchSpace
+from dynabert import SearchSpace, Subnet
 from dynabert.analysis.answers import answer_all
 
 pytest_plugins = ["app_fixtures"]
@@ -33,6 +33,33 @@ def test_every_sub_network_of_the_run_answers(open_app, tiny):
         zip(figure["data"][1]["text"], figure["data"][1]["textfont"]["color"], strict=True)
     )
     assert any(text.endswith("✕") for text in shown)
+
+
+def test_the_sub_network_that_is_open_answers_too_and_is_framed(open_app, tiny):
+    opened = Subnet(4 / 6, 0.5)  # the recipe reports widths 1 and 0.5
+    at = open_app(tiny.folder.parent, "try_it", text="a cat", w="0.667", d="0.5")
+    (*_, answer), _ = answer_all(tiny.model(), tiny.tokenizer(), ["a cat"], [Subnet(), opened])
+    table = at.dataframe[0].value
+    assert len(table) == 5
+    assert table["subnet"].iloc[-1] == opened.key
+    label = ("neg", "pos")[answer.choice]
+    assert any(
+        text.startswith("The sub-network that is open (width 0.667, depth 0.5; framed below)")
+        and f"answers **{label}** (" in text
+        for text in texts(at)
+    )
+    (frame,) = charts(at)[0]["layout"]["shapes"]
+    # Its place among the widths 0.5, 0.667 and 1 and the depths 0.5 and 1.
+    assert [frame[side] for side in ("x0", "x1", "y0", "y1")] == [0.5, 1.5, -0.5, 0.5]
+
+
+def test_what_is_reported_anyway_is_not_asked_twice(open_app, tiny):
+    at = open_app(tiny.folder.parent, "try_it", text="a cat", w="0.5")
+    assert len(at.dataframe[0].value) == 4
+    assert any("width 0.5, depth 1; framed below" in text for text in texts(at))
+    at = open_app(tiny.folder.parent, "try_it", text="a cat", w="1", d="1")
+    assert len(at.dataframe[0].value) == 4
+    assert not any("framed below" in text for text in texts(at))
 
 
 def test_how_sure_is_in_percent_and_a_number_has_none(open_app, own_run):

@@ -55,8 +55,17 @@ def made_up(params: int, choice: int) -> Answer:
 
 
 def test_the_largest_that_differs_from_the_full_network_is_where_they_disagree() -> None:
-    answers = [made_up(10, 0), made_up(100, 2), made_up(50, 2), made_up(40, 1), made_up(5, 2)]
+    answers = [made_up(100, 2), made_up(10, 0), made_up(50, 2), made_up(40, 1), made_up(5, 2)]
     first = first_to_disagree(answers)
     assert first is not None
     assert first.num_params == 40
+
+
+def test_a_larger_one_may_differ_from_the_largest_that_was_trained() -> None:
+    first = first_to_disagree([made_up(50, 1), made_up(100, 2), made_up(10, 0)])
+    assert first is not None
+    assert first.num_params == 100
+
+
+def test_nobody_disagrees() -> None:
     assert first_to_disagree([made_up(10, 1), made_up(20, 1)]) is None
