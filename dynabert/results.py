@@ -5,8 +5,10 @@ A run may be a stranger's, and a table that lacks something would otherwise be f
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dynabert.analysis.choices import keeping_all_tokens, on_grid
@@ -43,6 +45,16 @@ def check_has_sizes(table: pd.DataFrame, path: Path, *, remedy: str) -> None:
             f"run {path.parent}: {path.name} is damaged: it has no sub-network of a width and a depth. "
             f"{remedy}"
         )
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """A table of results, or another, as the text of a CSV file: each list as JSON, layers counted from 1."""
+    lists = {
+        name: [json.dumps([int(one) + (name == "layers") for one in row]) for row in table[name]]
+        for name in _LISTS
+        if name in table and not table[name].map(np.isscalar).any()
+    }
+    return table.assign(**lists).to_csv(index=False)
 
 
 def latest_rows(rows: pd.DataFrame) -> pd.DataFrame:

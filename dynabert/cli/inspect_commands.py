@@ -55,6 +55,7 @@ from dynabert.examples import RunExamples, load_examples
 from dynabert.files import new_file
 from dynabert.importance import Granularity, Importance
 from dynabert.keeping import check_same_tokens, why_times_differ, without_times
+from dynabert.results import as_csv
 from dynabert.runs import RUNS_DIR, Run, find_run, list_runs
 from dynabert.training import calibrate
 from dynabert.training.events import Working
@@ -185,7 +186,7 @@ def sweep(
     if out is not None:
         with new_file(out) as partial:
             if out.suffix == ".csv":
-                results.to_csv(partial, index=False)
+                partial.write_text(as_csv(results), encoding="utf-8")
             else:
                 results.to_parquet(partial, index=False)
         console.print(f"Written to {out}.")

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dynabert.analysis.choices import closest, depth_choices, width_choices
+from dynabert.results import as_csv
 from dynabert.runs import Run, list_runs
 from dynabert.subnet import Subnet
 from pages.shared import cache, notices, sample_texts, saving, state, wording
@@ -273,7 +274,7 @@ def download(label: str, table: pd.DataFrame, file_name: str) -> None:
     """A table as a CSV file."""
     st.download_button(
         label,
-        lambda: table.to_csv(index=False).encode(),  # when it is asked for
+        lambda: as_csv(table).encode(),  # when it is asked for
         file_name,
         "text/csv",
         key=f"download-{file_name}",

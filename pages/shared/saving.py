@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dynabert import plots
+from dynabert.results import as_csv
 from dynabert.runs import Run
 from pages.shared import state
 
@@ -72,7 +73,7 @@ def chart(
         key,
         run=run,
         alt=alt,
-        csv=lambda: _as_csv(plots.data_of(figure) if table is None else table),
+        csv=lambda: as_csv(plots.data_of(figure) if table is None else table).encode(),
         cell=cell,
     )
 
@@ -110,10 +111,6 @@ def offer(
         if cell and run is not None:
             st.caption("The same in a notebook:")
             st.code(_cell(run, cell), language="python")
-
-
-def _as_csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False).encode()
 
 
 def caption(run: Run) -> str:

@@ -132,6 +132,7 @@ def test_sweep_writes_and_keeps_rows(runs_dir: Path, tmp_path: Path) -> None:
     rows = pd.read_csv(out_file)
     assert list(rows["subnet"]) == ["w1.00-d0.25", "w0.33-d0.25"]
     assert list(rows["heads"]) == ["[6]", "[1]"]
+    assert list(rows["layers"]) == ["[4]", "[4]"]
     kept = Run.load(runs_dir / "tiny").results
     assert set(rows["subnet"]) < set(kept["subnet"])
     assert kept["subnet"].is_unique

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from tiny_run import write_tiny_run
 from dynabert.analysis.choices import keeping_all_tokens
 from dynabert.errors import UserError
 from dynabert.files import write_text_atomically
+from dynabert.results import as_csv
 from dynabert.runs import (
     Run,
     check_run_name,
@@ -278,6 +280,19 @@ def test_a_width_for_each_layer_is_none_of_the_widths_that_a_recipe_reports(copy
     run.add_results(before.iloc[[0]].assign(subnet=key, num_params=1))
     assert key in set(Run.load(copy).results["subnet"])
     pd.testing.assert_frame_equal(Run.load(copy).reported_results, before)
+
+
+def test_a_csv_file_counts_layers_from_one_and_any_program_reads_its_lists(written: Run) -> None:
+    read = pd.read_csv(io.StringIO(as_csv(written.results)))
+    assert read["layers"].map(json.loads).tolist() == [
+        [layer + 1 for layer in layers] for layers in written.results["layers"]
+    ]
+    assert read["heads"].map(json.loads).tolist() == [
+        [*heads] for heads in written.results["heads"]
+    ]
+    assert read["accuracy"].tolist() == written.results["accuracy"].tolist()
+    other = pd.DataFrame({"layers": [4, 2], "heads": [12, 6]})  # counts, no lists
+    assert as_csv(other) == "layers,heads\n4,12\n2,6\n"
 
 
 def test_name_is_taken(written: Run) -> None:
