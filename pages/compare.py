@@ -72,7 +72,8 @@ def show_scores(other: Run, metric: str) -> None:
         st.info("The two runs have evaluated no width and depth in common.")
         return
     better, worse = int((table["difference"] > 0).sum()), int((table["difference"] < 0).sum())
-    name, mean = f"**{wording.escape(other.name)}**", f"{table['difference'].mean():+.3f} {title}"
+    name = f"**{wording.escape(other.name)}**"
+    mean = f"{100 * table['difference'].mean():+.1f} points of {title}"
     if len(table) == 1:
         st.markdown(f"They have one width and depth in common, where {name} differs by {mean}.")
     else:
@@ -91,7 +92,8 @@ def show_scores(other: Run, metric: str) -> None:
     )
     st.caption(
         f"{wording.capital(title)} of {wording.escape(other.name)} minus that of "
-        f"{wording.escape(run.name)}: orange where {wording.escape(other.name)} is better."
+        f"{wording.escape(run.name)}, in points (hundredths): orange where "
+        f"{wording.escape(other.name)} is better."
         + (" Some have collapsed." if table.filter(like="collapsed").to_numpy().any() else "")
     )
     titles = {

@@ -27,6 +27,7 @@ from dynabert.plots.style import (
 from dynabert.words import count, percent
 
 ANSWER_LINES, ANSWER_LINE = 2, 12  # of a tile, and letters in each: it is narrow on a telephone
+MANY_WIDTHS = 8  # more, and the tiles are narrow on a telephone
 FAR = 1.0  # apart from the largest network's, a number is as unlike as colours can say
 
 
@@ -160,13 +161,13 @@ def _in_lines(answer: str) -> str:
 def differences(table: pd.DataFrame, metric: str) -> go.Figure:
     """How much better (orange) or worse (blue) the second of two runs scores, sub-network by sub-network.
 
-    table: as from `dynabert.analysis.comparison.compare_results`.
+    Differences are written in points (hundredths).  table: as from `dynabert.analysis.comparison.compare_results`.
     """
     most = max(float(table["difference"].abs().max()), 1e-9)
     return answer_grid(
         table.assign(
             against=table["difference"] / most,
-            text=[f"{difference:+.3f}" for difference in table["difference"]],
+            text=[f"{100 * difference:+.1f}" for difference in table["difference"]],
             hover=[
                 f"{row['subnet_first']}: {row[f'{metric}_first']:.3f} and "
                 f"{row[f'{metric}_second']:.3f}"
@@ -202,7 +203,7 @@ def answer_grid(rows: pd.DataFrame) -> go.Figure:
         mode="text",
         text=[plain(text).replace("\n", "<br>") for text in rows["text"]],
         textfont={
-            "size": 12,
+            "size": 12 if len(widths) <= MANY_WIDTHS else 10,
             "color": text_on_tiles(rows["against"], SIGNED_SCALE, low=-1, high=1),
         },
         hovertext=[plain(text) for text in rows["hover"]],

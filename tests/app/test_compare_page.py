@@ -36,10 +36,14 @@ def test_scores_are_compared_by_width_and_depth(open_app, two):
     at = open_app(two, "compare", run="tiny")
     assert at.selectbox(key="other").value == "better"
     said = next(text for text in texts(at) if "scores higher" in text)
-    assert "**better** scores higher in 2 and lower in 0; the mean difference is +0.025" in said
+    assert (
+        "**better** scores higher in 2 and lower in 0; the mean difference is +2.5 points of accuracy"
+        in said
+    )
     grid, both = charts(at)
     # Widths 0.5 and 1 from left to right, depths 0.5 and 1 from below.
     np.testing.assert_allclose(numbers(grid["data"][0]["z"]), [[0, 0], [1, 1]], atol=1e-6)
+    assert sorted(grid["data"][1]["text"]) == ["+0.0", "+0.0", "+5.0", "+5.0"]
     assert [trace["name"] for trace in both["data"] if "name" in trace] == ["tiny", "better"]
     assert any("ranks the 24 heads alike by **1.00**" in text for text in texts(at))
     assert any(

@@ -341,6 +341,18 @@ def test_attention_map_of_many_tokens_writes_some_labels_and_knows_all():
     assert tuple(figure.data[0].customdata[7, 50]) == ("t7", "t50")
 
 
+@pytest.mark.parametrize(("score", "lowest"), [(0.9, 0), (-0.2, -1)])
+def test_the_axis_of_one_score_ends_where_scores_do(score, lowest):
+    one = results((1.0, 1.0, score, False))
+    titles = {"metric_title": "score", "cost_title": "MACs"}
+    for figure in (
+        plots.quality_vs_cost(one, "accuracy", "macs", **titles),
+        plots.quality_of_runs({"a": one, "b": one}, "accuracy", "macs", **titles),
+    ):
+        clip = figure.layout.yaxis.autorangeoptions
+        assert (clip.clipmin, clip.clipmax) == (lowest - 0.03, 1.03)
+
+
 def test_an_answer_has_as_many_lines_as_a_tile_has_room_for():
     table = pd.DataFrame(
         {
