@@ -6,7 +6,7 @@ import streamlit as st
 
 from dynabert.errors import UserError
 from dynabert.training.memory import limit_kernel_caches
-from pages.shared import controls, links, notices, state, tour, wording
+from pages.shared import controls, glossary, links, notices, state, tour, wording
 
 # A file of our own: Streamlit would fetch a Material icon or an emoji for the tab from the internet.
 ICON = Path(__file__).parent / "pages" / "shared" / "icon.svg"
@@ -32,6 +32,8 @@ try:
     elif controls.choose_run():
         tour.show(page.url_path)
         page.run()
+    elif page.url_path == "learn":
+        glossary.show()  # the words need no run
 except state.PageEndsError:
     pass
 except UserError as error:

@@ -1,10 +1,8 @@
 """How do I read all this?"""
 
-import pandas as pd
 import streamlit as st
 
-from pages.shared import controls, tour, wording
-from pages.shared.glossary import GLOSSARY
+from pages.shared import controls, glossary, tour
 
 run = controls.open_run()
 controls.header(
@@ -26,20 +24,7 @@ with st.container(gap="xxsmall", key="tour-steps"):
         if st.button(label, type="tertiary", key=f"tour-step-{number}"):
             tour.go_to(number)
 
-st.subheader("Glossary")
-st.table(
-    pd.DataFrame(
-        {
-            "Word": [f"**{wording.escape(word)}**" for word, _, _ in GLOSSARY],
-            "Meaning": [
-                wording.escape(meaning) + (f" *({wording.escape(source)})*" if source else "")
-                for _, meaning, source in GLOSSARY
-            ],
-        }
-    ),
-    border="horizontal",
-    hide_index=True,
-)
+glossary.show()
 st.caption(
     "Attention shows where a head reads, not by itself why a network answers as it does. Ask the page "
     "Importance what happens without the head."

@@ -161,7 +161,7 @@ def _in_lines(answer: str) -> str:
 def differences(table: pd.DataFrame, metric: str) -> go.Figure:
     """How much better (orange) or worse (blue) the second of two runs scores, sub-network by sub-network.
 
-    Differences are written in points (hundredths).  table: as from `dynabert.analysis.comparison.compare_results`.
+    Written in points (hundredths).  table: as from `dynabert.analysis.comparison.compare_results`.
     """
     most = max(float(table["difference"].abs().max()), 1e-9)
     return answer_grid(

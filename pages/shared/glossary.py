@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pandas as pd
+import streamlit as st
+
+from pages.shared import wording
+
 # Term, meaning, where it comes from.
 GLOSSARY = (
     (
@@ -173,3 +178,21 @@ GLOSSARY = (
         "DynaBERT, Sec. 2.1",
     ),
 )
+
+
+def show() -> None:
+    """The table of all words, under a heading of its own."""
+    st.subheader("Glossary")
+    st.table(
+        pd.DataFrame(
+            {
+                "Word": [f"**{wording.escape(word)}**" for word, _, _ in GLOSSARY],
+                "Meaning": [
+                    wording.escape(meaning) + (f" *({wording.escape(source)})*" if source else "")
+                    for _, meaning, source in GLOSSARY
+                ],
+            }
+        ),
+        border="horizontal",
+        hide_index=True,
+    )

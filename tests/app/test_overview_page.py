@@ -55,6 +55,13 @@ def test_without_runs_the_app_says_how_to_train_one(open_app, tmp_path: Path):
     assert "python -m dynabert train teaching" in at.info[0].value
 
 
+def test_the_words_are_explained_without_a_run(open_app, tmp_path: Path):
+    at = open_app(tmp_path / "nowhere", "learn")
+    assert "There are no runs" in at.info[0].value
+    assert [heading.value for heading in at.subheader] == ["Glossary"]
+    assert "**Pareto front**" in at.table[0].value["Word"].tolist()
+
+
 def test_a_link_to_a_missing_run_says_so_and_names_those_that_there_are(open_app, tiny):
     at = open_app(tiny.folder.parent, run="<script>alert(1)</script>")
     assert "There is no run" in at.error[0].value
