@@ -42,7 +42,7 @@ if num_collapsed:
         icon=":material/warning:",
     )
 for notice in info.notices:
-    st.info(wording.capital(wording.escape(notice)) + ".", icon=":material/info:")
+    st.info(wording.escape(wording.begun(notice)) + ".", icon=":material/info:")
 
 
 def show_scores() -> None:

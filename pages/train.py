@@ -12,7 +12,12 @@ from dynabert.errors import UserError
 from dynabert.runs import list_runs
 from dynabert.search.background import refuse_beside_search
 from dynabert.training import RECIPES
-from dynabert.training.background import find_trainings, free_name, start_training
+from dynabert.training.background import (
+    check_name_is_free,
+    find_trainings,
+    free_name,
+    start_training,
+)
 from dynabert.training.plan import MAX_SEED
 from dynabert.training.request import TEACHING, TrainingRequest, default_name, request_training
 from pages.shared import controls, live, notices, state, training_view, wording
@@ -170,7 +175,7 @@ def ask() -> TrainingRequest | None:
     )
     state.remember("train-half", half)
     try:
-        return request_training(
+        request = request_training(
             name=name or suggested,
             task=find_task(task).name,
             data_dir=data_dir,
@@ -181,9 +186,11 @@ def ask() -> TrainingRequest | None:
             seed=0 if seed is None else seed,
             half=half,
         )
+        check_name_is_free(request.name, runs_dir)
     except UserError as error:
         st.error(wording.sentence(error), icon=":material/error:")
         return None
+    return request
 
 
 def explain(recipe_name: str) -> None:

@@ -155,29 +155,13 @@ def open_search(run: Run, name: str, settings: SearchSettings, *, command: str =
         UserError: one of that name was begun with other settings, they contradict each other, or nothing
         is as cheap as they ask.
     """
-    ask_search(**settings.model_dump())  # `model_copy` does not ask
-    check_run_name(name, "a search")
-    check_tokens(run.config.max_tokens, settings.tokens)
+    settings, search = _asked(run, name, settings)
+    run.check_writable()
     folder = run.folder / SEARCHES / name
-    settings = _normal(settings, run)
-    space = settings.space(run.config.shape)  # refuses at once
-    if settings.cost == "macs":  # a formula; what else there is must be measured
-        macs = functools.partial(count_macs, run.config, tokens=settings.tokens)
-        check_feasible(space, "macs", macs, settings.at_most)
-    search = Search.load(folder) if (folder / SETTINGS).exists() else None
-    if search is not None and _first_difference(search.settings, settings) and search.is_untried:
-        run.check_writable()
+    if search is not None and _first_difference(search.settings, settings):
         search.forget_costs()
         search = None
     if search is not None:
-        settings = settings.model_copy(update={"repeats": search.settings.repeats})
-        if search.info.metric != run.info.task.metric:
-            raise UserError(f"the search {name!r} of {run.name} is not of its task.")
-        if different := _first_difference(search.settings, settings):
-            raise UserError(
-                f"run {run.name} has a search {name!r} with other settings ({different}); give the same ones "
-                "to go on, or another name."
-            )
         changes: dict[str, object] = {"settings": settings}
         if command and any(
             getattr(settings, field) != getattr(search.settings, field) for field in CHANGEABLE
@@ -192,10 +176,43 @@ def open_search(run: Run, name: str, settings: SearchSettings, *, command: str =
             machine=describe_machine(torch.device("cpu")),
             metric=run.info.task.metric,
         )
-    run.check_writable()
     folder.mkdir(parents=True, exist_ok=True)
     write_text_atomically(folder / SETTINGS, info.model_dump_json(indent=1) + "\n")
     return Search(folder, info)
+
+
+def check_search(run: Run, name: str, settings: SearchSettings) -> None:
+    """Raise the UserError that `open_search` would raise; nothing is written."""
+    _asked(run, name, settings)
+
+
+def _asked(run: Run, name: str, settings: SearchSettings) -> tuple[SearchSettings, Search | None]:
+    """The settings as a search keeps them, and what was begun under that name, if anything was: with the
+    same settings, or without having tried anything."""
+    ask_search(**settings.model_dump())  # `model_copy` does not ask
+    check_run_name(name, "a search")
+    check_tokens(run.config.max_tokens, settings.tokens)
+    settings = _normal(settings, run)
+    space = settings.space(run.config.shape)  # refuses at once
+    if settings.cost == "macs":  # a formula; what else there is must be measured
+        macs = functools.partial(count_macs, run.config, tokens=settings.tokens)
+        check_feasible(space, "macs", macs, settings.at_most)
+    folder = run.folder / SEARCHES / name
+    if not (folder / SETTINGS).exists():
+        return settings, None
+    search = Search.load(folder)
+    same = settings.model_copy(update={"repeats": search.settings.repeats})
+    different = _first_difference(search.settings, same)
+    if different and search.is_untried:
+        return settings, search
+    if search.info.metric != run.info.task.metric:
+        raise UserError(f"the search {name!r} of {run.name} is not of its task.")
+    if different:
+        raise UserError(
+            f"run {run.name} has a search {name!r} with other settings ({different}); give the same ones "
+            "to go on, or another name."
+        )
+    return same, search
 
 
 def untrained_reference(run: Run, settings: SearchSettings) -> str | None:

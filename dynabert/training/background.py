@@ -113,10 +113,10 @@ def start_training(request: TrainingRequest, runs_dir: Path) -> Training:
         UserError: another one is under way in this runs folder, the name is taken, or the request
         cannot be carried out.
     """
-    _check_name(request.name, runs_dir)
+    check_name_is_free(request.name, runs_dir)
     request.check()
     with _starting(runs_dir):
-        _check_name(request.name, runs_dir)
+        check_name_is_free(request.name, runs_dir)
         folder = unfinished_folder(request.name, runs_dir)
         folder.mkdir()
         try:
@@ -199,7 +199,8 @@ def _existing(name: str, runs_dir: Path) -> Training:
     return training
 
 
-def _check_name(name: str, runs_dir: Path) -> None:
+def check_name_is_free(name: str, runs_dir: Path) -> None:
+    """Raise a UserError where a run or an unfinished training has that name."""
     if os.path.lexists(runs_dir / name):
         raise UserError(f"there is already a run {name!r}; choose another name.")
     if unfinished_folder(name, runs_dir).exists():

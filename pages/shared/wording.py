@@ -75,8 +75,7 @@ def escape(text: object) -> str:
 
 def sentence(error: Exception) -> str:
     """An error's message as a sentence of its own, for Markdown."""
-    text = str(error)
-    return escape(text[:1].upper() + text[1:])
+    return escape(begun(str(error)))
 
 
 def metric_title(name: str) -> str:
@@ -91,6 +90,11 @@ def metric_help(name: str, kind: TaskKind = "classification") -> str | None:
 
 def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def begun(text: str) -> str:
+    """A message as it begins a line: in a capital, unless it begins with a name, as "squad: …" does."""
+    return text if text.partition(" ")[0].endswith(":") else capital(text)
 
 
 def field_title(column: str) -> str:

@@ -53,8 +53,8 @@ def test_a_run_without_searches_offers_one(open_app, own_run, monkeypatch):
     for part in ("--name evolution", "--widths 1,0.5", "--depths 1,0.5", "--lengths none"):
         assert part in command
     at.text_input(key="search-name").set_value("../up").run()
-    at.button(key="search-start").click().run()
     assert "cannot name a search" in at.error[0].value
+    assert "search-start" not in [button.key for button in at.button]
     assert list_searches(own_run) == []
     asked = []
     monkeypatch.setattr(
@@ -79,6 +79,17 @@ def test_a_run_without_searches_offers_one(open_app, own_run, monkeypatch):
     ]
     at.button_group(key="search-axes").set_value([]).run()
     assert "Choose something to search among" in at.warning[0].value
+
+
+def test_a_name_that_is_taken_is_told_while_it_is_typed(open_app, own_run):
+    searched(own_run, "first", num_trials=5, measured=False)
+    at = open_app(own_run.folder.parent, "search")
+    at.text_input(key="search-name").set_value("first").run()
+    assert "has a search 'first' with other settings" in at.error[0].value
+    assert "search-start" not in [button.key for button in at.button]
+    at.text_input(key="search-name").set_value("second").run()
+    assert not at.error
+    assert "search-start" in [button.key for button in at.button]
 
 
 def test_a_student_of_fixed_size_is_searched_by_its_own_layers(open_app, own_run):

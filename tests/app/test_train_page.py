@@ -181,6 +181,15 @@ def test_what_cannot_be_is_refused_while_it_is_typed(
     assert next(button for button in at.button if button.label == "Start").disabled
 
 
+def test_a_name_that_is_taken_is_told_while_it_is_typed(open_app, tiny):
+    at = open_app(tiny.folder.parent, "train")
+    at.text_input(key="train-name").set_value("tiny").run()
+    assert "There is already a run 'tiny'" in at.error[0].value
+    assert next(button for button in at.button if button.label == "Start").disabled
+    at.text_input(key="train-name").set_value("tiny-2").run()
+    assert not at.error
+
+
 def test_missing_data_gets_a_sentence_before_anything_starts(open_app, runs_dir, tmp_path):
     at = open_app(runs_dir, "train")
     at.selectbox(key="train-task").set_value("cola").run()

@@ -26,6 +26,12 @@ def test_other_texts_are_escaped_and_no_more() -> None:
     assert wording.escape("12:30, a: *b*\nc") == "12\\:30, a\\: \\*b\\* c"
 
 
+def test_a_message_begins_in_a_capital_but_a_name_stays_as_it_is() -> None:
+    assert wording.begun("width must be in (0, 1].") == "Width must be in (0, 1]."
+    assert wording.begun("squad: 3 questions are left out") == "squad: 3 questions are left out"
+    assert wording.sentence(ValueError("mrpc: no column <b>")) == "mrpc\\: no column \\<b\\>"
+
+
 def test_fields_are_named_by_columns() -> None:
     titles = [wording.field_title(column) for column in ("sentence1", "premise", "q2", "2024")]
     assert titles == ["Sentence 1", "Premise", "Q 2", "2024"]

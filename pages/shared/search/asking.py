@@ -11,7 +11,7 @@ from dynabert.search.background import search_command, start_search
 from dynabert.search.modelled import usable_table
 from dynabert.search.objectives import COSTS, Cost
 from dynabert.search.proposals import METHODS, Method
-from dynabert.search.search import SEARCHES
+from dynabert.search.search import SEARCHES, check_search
 from dynabert.search.settings import FEWEST_PERCENT, NUM_TRIALS, SearchSettings, ask_search
 from dynabert.training.plan import MAX_SEED
 from pages.shared import cache, state, wording
@@ -150,10 +150,11 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
         )
         if settings.cost == "modelled":
             usable_table(run.folder, cache.model(run), settings.setup)
+        check_search(run, name := typed.strip() or suggested, settings)
     except UserError as error:
         st.error(wording.sentence(error), icon=":material/error:")
         return None
-    return typed.strip() or suggested, settings
+    return name, settings
 
 
 def _free_name(run: Run, method: str) -> str:
