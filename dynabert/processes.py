@@ -53,12 +53,15 @@ def exclusively(runs_dir: Path) -> Iterator[None]:
 
 
 def launch(arguments: Sequence[str], log_file: Path) -> subprocess.Popen[bytes]:
-    """Begin `python -m dynabert` with those arguments; what it says is added to the log.
+    """Begin `python -m dynabert` with those arguments; the log has what it says, and what the one before
+    it said is beside it (train.before.log).
 
     Raises:
         OSError: it cannot be started.
     """
-    with log_file.open("ab") as log:
+    with suppress(FileNotFoundError):
+        log_file.replace(log_file.with_suffix(f".before{log_file.suffix}"))
+    with log_file.open("wb") as log:
         process = _begin(arguments, stdout=log, stderr=subprocess.STDOUT)
     # So that its end leaves no zombie behind while this process lives.
     threading.Thread(target=process.wait, daemon=True).start()

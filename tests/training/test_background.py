@@ -106,7 +106,10 @@ def test_started_stopped_and_resumed_it_ends_with_the_same_numbers(
     assert "goes on from here" in stopped.log_tail()
     assert list_runs(runs_dir) == []
 
-    assert resume_training("r", runs_dir).state == "starting"
+    again = resume_training("r", runs_dir)
+    assert again.state == "starting"
+    assert "goes on from here" not in again.log_tail()  # the one before it said that
+    assert "goes on from here" in (again.folder / "train.before.log").read_text()
     wait_for(lambda: state(runs_dir) is None)
     assert find_trainings(runs_dir) == []
     # No zombie is left.
