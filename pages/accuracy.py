@@ -19,7 +19,7 @@ run = controls.open_run()
 task = run.info.task
 clock = Clock(run)
 results = clock.results
-shape = run.config.shape
+shape, largest = run.config.shape, run.largest
 tokens = int(results["tokens"].iloc[0])
 
 controls.header(
@@ -117,13 +117,13 @@ def why_no_latency(setup: LatencySetup | None, failed: str | None) -> str | None
 
 
 def find_answers(subnet: Subnet) -> tuple[Evaluation, Evaluation] | None:
-    """What the full network and this one answered; begins to ask them where that is not known."""
+    """What the run's largest and this one answered; begins to ask them where that is not known."""
     if (reason := found.why_not(run)) is not None:
         st.warning(
             f"That needs the dev examples: {wording.escape(reason)}.", icon=":material/warning:"
         )
         return None
-    wanted = dict.fromkeys((Subnet(), subnet))
+    wanted = dict.fromkeys((largest, subnet))
     if clock.is_measuring and any(found.evaluation(run, one) is None for one in wanted):
         st.info(
             "It is asked as soon as the latencies have been measured.",
@@ -140,7 +140,7 @@ def find_answers(subnet: Subnet) -> tuple[Evaluation, Evaluation] | None:
             return None
         job = live.start_evaluation(run, one, however_long=True)
         watched.append((job, functools.partial(draw_asking, st.empty())))
-    known = [found.evaluation(run, one) for one in (Subnet(), subnet)]
+    known = [found.evaluation(run, one) for one in (largest, subnet)]
     return None if None in known else (known[0], known[1])
 
 
@@ -152,12 +152,12 @@ def draw_asking(slot: DeltaGenerator, job: jobs.Job) -> None:
 watched: list[tuple[jobs.Job, live.Draw]] = []
 subnet = by_layer.choose_subnet(run, results)
 live.stay_with(
-    {live.evaluation_key(run, one) for one in (Subnet(), subnet)} | {live.latency_key(run, subnet)}
+    {live.evaluation_key(run, one) for one in (largest, subnet)} | {live.latency_key(run, subnet)}
 )
 row = find_row(results, subnet.resolve(shape))
-full = find_row(results, Subnet().resolve(shape))
+against = find_row(results, largest.resolve(shape))
 auto = choose_auto()
-numbers = Numbers(run, subnet, row, full, tokens=tokens, machine=clock.machine)
+numbers = Numbers(run, subnet, row, against, tokens=tokens, machine=clock.machine)
 evaluating = None
 if row is None and clock.is_measuring:  # this work would make the latencies longer
     st.caption("It is evaluated as soon as the latencies have been measured.")
@@ -184,7 +184,7 @@ clock.offer()
 show_links(subnet)
 chart.show_chart(clock, results, row)
 
-small = Subnet() if subnet.is_full else subnet
+small = largest if subnet.resolve(shape) == largest.resolve(shape) else subnet
 groups = None
 if task.name == "teaching":
     st.subheader("Which piece of grammar is lost?")
@@ -198,7 +198,8 @@ if task.name == "teaching":
 
 st.subheader("Which answers change?")
 if st.toggle(
-    "The examples that this sub-network answers otherwise than the full one", key="changes"
+    f"The examples that this sub-network answers otherwise than {wording.one_size(largest)}",
+    key="changes",
 ):
     if (both := find_answers(small)) is not None:
         answers.show_changes(run, subnet, *both, answers.phenomena(run))

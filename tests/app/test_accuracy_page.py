@@ -14,6 +14,7 @@ import pytest
 import torch
 from reading import cells, charts, figure_of, finished, metric, numbers, texts
 from streamlit.testing.v1 import AppTest
+from tiny_run import as_student
 
 from dynabert import Subnet
 from dynabert.analysis.choices import find_row
@@ -329,6 +330,23 @@ def test_the_answers_that_change_are_those_of_the_two_networks(open_app, own_run
     assert f"**{changed}** get another answer" in " ".join(texts(at))
     if changed:
         assert len(at.dataframe[0].value) == changed
+
+
+def test_others_are_compared_with_the_student_that_was_trained(open_app, own_run):
+    as_student(own_run)
+    at = open_app(own_run.folder.parent, "accuracy")
+    assert at.metric[0].delta == "as trained"
+    at = open_app(own_run.folder.parent, "accuracy", w="0.5", d="0.5")
+    finished(at)
+    trained, other = Subnet(1.0, 0.5), Subnet(0.5, 0.5)
+    before, after = (answered(own_run, one) for one in (trained, other))
+    change = after.metrics["accuracy"] - 0.7  # what the table says of the student
+    assert at.metric[0].delta == f"{change:+.3f} vs trained"
+    at.toggle(key="changes").set_value(True).run()
+    finished(at)
+    changed = int((before.predictions != after.predictions).sum())
+    assert any("than the sub-network of width 1 and depth 0.5" in one.label for one in at.toggle)
+    assert f"**{changed}** get another answer" in " ".join(texts(at))
 
 
 def test_changed_examples_are_not_mixed_with_the_runs_results(open_app, own_run):

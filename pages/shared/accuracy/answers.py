@@ -1,4 +1,7 @@
-"""What the chosen sub-network answers otherwise than the full one: by phenomenon and by example."""
+"""What the chosen sub-network answers otherwise than the run's largest: by phenomenon and by example.
+
+Tables call the largest "full", which it is unless the run has trained a student of fixed size.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def show_phenomena(
     run: Run, subnet: Subnet, full: Evaluation, small: Evaluation, groups: list[str]
 ) -> None:
     """Accuracy per phenomenon, what is lost most on top."""
-    names = {"full": "full network" + " ✕" * full.collapsed}
+    names = {"full": _title(full) + " ✕" * full.collapsed}
     evaluations = {"full": full}
     if small is not full:
         names["subnet"] = wording.subnet_title(subnet) + " ✕" * small.collapsed
@@ -51,6 +54,10 @@ def show_phenomena(
         alt="Accuracy per phenomenon",
     )
     st.caption("What is lost most stands on top; the dotted line is what guessing scores.")
+
+
+def _title(full: Evaluation) -> str:
+    return "full network" if full.subnet.is_full else wording.subnet_title(full.subnet)
 
 
 def _cell(run: Run, subnets: dict[str, Subnet], names: dict[str, str]) -> str:
@@ -76,9 +83,10 @@ def _cell(run: Run, subnets: dict[str, Subnet], names: dict[str, str]) -> str:
 def show_changes(
     run: Run, subnet: Subnet, full: Evaluation, small: Evaluation, groups: list[str] | None
 ) -> None:
-    """The examples that the sub-network answers otherwise than the full network."""
+    """The examples that the sub-network answers otherwise than the largest."""
     if small is full:
-        st.caption("This is the full network: choose a smaller one above.")
+        other = "a smaller" if full.subnet.is_full else "another"
+        st.caption(f"This is {wording.one_size(full.subnet)}: choose {other} one above.")
         return
     task = run.info.task
     split = next(iter(cache.examples(run).data.dev.values()))
@@ -96,13 +104,13 @@ def show_changes(
         )
         if table.empty:
             return
-        _show_table(table, values=False)
+        _show_table(table, _title(full), values=False)
     elif task.labels is None:
         table = changed_values(full, small, columns)
         st.caption(
             f"The answers move by {table['change'].abs().mean():.2f} on average; the largest changes first."
         )
-        _show_table(table, values=True)
+        _show_table(table, _title(full), values=True)
     else:
         table = changed_answers(full, small, columns, task.labels)
         counts = {change: int((table["change"] == change).sum()) for change in CHANGES}
@@ -114,7 +122,7 @@ def show_changes(
         )
         if table.empty:
             return
-        _show_table(_filtered(table, counts, possible), values=False)
+        _show_table(_filtered(table, counts, possible), _title(full), values=False)
     controls.download("Changed answers (CSV)", table, file_name)
 
 
@@ -145,8 +153,8 @@ def _filtered(
     return table
 
 
-def _show_table(table: pd.DataFrame, *, values: bool) -> None:
-    """The first rows.  values: the answers are numbers, of a regression."""
+def _show_table(table: pd.DataFrame, title: str, *, values: bool) -> None:
+    """The first rows.  title: of the largest.  values: the answers are numbers, of a regression."""
     number = st.column_config.NumberColumn
     beside = ["label", "right", "full", "full_probability", "subnet", "subnet_probability"]
     beside = [name for name in [*beside, "phenomenon"] if name in table]
@@ -157,7 +165,7 @@ def _show_table(table: pd.DataFrame, *, values: bool) -> None:
         column_order=["change", *texts[:1], *beside, *texts[1:]],
         column_config={
             **{name: st.column_config.TextColumn(width="large") for name in texts},
-            "full": "full network" if not values else number("full network", format="%.2f"),
+            "full": title if not values else number(title, format="%.2f"),
             "subnet": "sub-network" if not values else number("sub-network", format="%.2f"),
             "full_probability": number("its probability", format="%.2f"),
             "subnet_probability": number("its probability ", format="%.2f"),

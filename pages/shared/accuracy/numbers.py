@@ -12,6 +12,7 @@ from dynabert.evaluation import Estimate, count_macs, num_params
 from dynabert.runs import Run
 from pages.shared import jobs, wording
 
+LEAST_CHANGE = 0.0005  # less is none in three digits
 Row = dict[str, Any]
 
 
@@ -23,13 +24,13 @@ class Numbers:
         run: Run,
         subnet: Subnet,
         row: Row | None,
-        full: Row | None,
+        against: Row | None,
         *,
         tokens: int,
         machine: str,
     ) -> None:
-        """tokens: for MACs.  machine: whose latency the rows have."""
-        self.run, self.full, self.machine = run, full, machine
+        """against: the row of the run's largest.  tokens: for MACs.  machine: whose latency the rows have."""
+        self.run, self.against, self.machine = run, against, machine
         config = run.config
         with st.container(horizontal=True):
             self._scores = {metric: st.empty() for metric in run.info.task.metrics}
@@ -89,12 +90,12 @@ class Numbers:
 
     def _draw_row(self, row: Row) -> None:
         for metric, slot in self._scores.items():
-            change = 0.0 if self.full is None else row[metric] - self.full[metric]
-            differs = abs(change) >= 0.0005
+            change = None if self.against is None else row[metric] - self.against[metric]
+            differs = change is not None and abs(change) >= LEAST_CHANGE
             slot.metric(
                 wording.capital(wording.metric_title(metric)),
                 f"{row[metric]:.3f}{wording.collapsed_mark(row['collapsed'])}",
-                f"{change:+.3f} vs full" if differs else "as the full",
+                self._compared(change),
                 "normal" if differs and not row["collapsed"] else "off",
                 delta_arrow="auto" if differs else "off",
                 help=wording.metric_help(metric, self.run.info.task.kind),
@@ -116,6 +117,15 @@ class Numbers:
                 f"This sub-network {wording.COLLAPSED}, so its score says nothing about the task.",
                 icon=":material/warning:",
             )
+
+    def _compared(self, change: float | None) -> str | None:
+        """With the largest that the run has trained: the full network, or a student of fixed size."""
+        if change is None:
+            return None
+        is_full = self.run.largest.is_full
+        if abs(change) < LEAST_CHANGE:
+            return "as the full" if is_full else "as trained"
+        return f"{change:+.3f} vs {'full' if is_full else 'trained'}"
 
 
 def _plain_tile(slot: Any, title: str, value: str, below: str, about: str | None = None) -> None:
