@@ -61,8 +61,8 @@ def naming(path: Path, written_as: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A file to write into, which takes the place of `path` when all is written; if that fails, it is
-    gone, and what `path` was before is still there.
+    """A file to write into, which takes the place of `path` when all is written and on the disk; if that
+    fails, it is gone, and what `path` was before is still there.
 
     Raises:
         OSError: it cannot be written; names `path`.
@@ -71,6 +71,8 @@ def new_file(path: Path) -> Iterator[Path]:
     try:
         with naming(path, partial):
             yield partial
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
             partial.replace(path)
     finally:
         with suppress(OSError):
@@ -87,10 +89,8 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
 
     Of several processes that write it at once the last one wins.
     """
-    with new_file(path) as partial, partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    with new_file(path) as partial:
+        partial.write_bytes(content)
 
 
 @contextmanager

@@ -7,9 +7,7 @@ same bytes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -131,13 +129,3 @@ def read_manifest(path: Path) -> Manifest:
         raise UserError(f"{path} is damaged: {explain(error)}. Remove the folder.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}. Remove the folder.") from error
-
-
-@contextmanager
-def renamed_when_written(path: Path) -> Iterator[Path]:
-    """The place to write a file to, which gets its name when it is whole and on the disk."""
-    partial = path.with_name(f".{path.name}.partial")
-    yield partial
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)

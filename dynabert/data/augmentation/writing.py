@@ -21,7 +21,6 @@ from dynabert.data.augmentation.folder import (
     UNFINISHED,
     Augmentation,
     read_manifest,
-    renamed_when_written,
     shard_names,
 )
 from dynabert.data.augmentation.glove import WordVectors
@@ -39,7 +38,7 @@ from dynabert.data.augmentation.settings import (
 from dynabert.data.loading import TaskData
 from dynabert.data.tasks import Task
 from dynabert.errors import UserError
-from dynabert.files import file_sha256
+from dynabert.files import file_sha256, new_file, write_text_atomically
 
 ROWS_PER_SHARD = 512  # of the source; what an interruption can cost
 _ROWS_AT_ONCE = 32  # whose words are looked up together; no result depends on it
@@ -200,7 +199,7 @@ def _write_shard(
     }
     values["label"] = [labels[row - rows.start] for row in origin]
     values[SOURCE_ROW] = origin
-    with renamed_when_written(path) as partial:
+    with new_file(path) as partial:
         table = pyarrow.Table.from_pydict(values, schema=_schema(data.task, data.train))
         pyarrow.parquet.write_table(table, partial, compression="zstd")
     return Shard(
@@ -223,8 +222,7 @@ def _with(manifest: Manifest, name: str, shard: Shard) -> Manifest:
 
 
 def _write_manifest(path: Path, manifest: Manifest) -> None:
-    with renamed_when_written(path) as partial:
-        partial.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_text_atomically(path, manifest.model_dump_json(indent=1) + "\n")
 
 
 @contextmanager
