@@ -311,7 +311,7 @@ if importance is None:
 else:
     about = importance.about
     st.caption(
-        f"Measured on {wording.escape(about.get('num_examples', '?'))} "
+        f"Measured on {wording.grouped(about.get('num_examples', '?'))} "
         f"{wording.escape(about.get('split', ''))} examples, in the network that was then rewired by it."
     )
     st.subheader("Heads")

@@ -183,7 +183,7 @@ def _tell(run: Run, model: TaskModel, subnet: Subnet, out: Path, facts: OnnxFact
     if (found := facts.evaluation) is not None:
         metrics = run.info.task.metrics
         scores = marked(in_figures(found.metrics, metrics), found.collapsed)
-        console.print(f"dev, {found.num_examples} examples, by the file itself: {scores}")
+        console.print(f"dev, {found.num_examples:,} examples, by the file itself: {scores}")
         if others := further_metrics(found.metrics, metrics):
             console.print(f"further dev sets: {in_figures(found.metrics, others)}")
     console.print(f"Written to {escape(str(out))}; its {CARD} says how to use it.")

@@ -106,12 +106,12 @@ def evaluate(
         return
     console.print(f"{opened.name}, {chosen.key}: {resolved}")
     scores = in_figures(result.metrics, metrics)
-    console.print(f"dev, {result.num_examples} examples: {scores}  loss {result.loss:.4f}")
+    console.print(f"dev, {result.num_examples:,} examples: {scores}  loss {result.loss:.4f}")
     for split, others in examples.other_dev.items():
         scores = "  ".join(
             f"{name} {result.metrics[metric_on(split, name)]:.4f}" for name in metrics
         )
-        console.print(f"dev {split}, {others.num_examples} examples: {scores}")
+        console.print(f"dev {split}, {others.num_examples:,} examples: {scores}")
     if result.collapsed:
         console.print("[red]Collapsed: it gives every example the same answer.[/]")
 
@@ -302,7 +302,7 @@ def ablate(
             on_progress=lambda done, total: display(Working(what="ablate", done=done, total=total)),
         )
     console.print(_ablation_table(found, f"{opened.name}: the network without one of its heads"))
-    console.print(f"{split}, {found.num_examples} examples.")
+    console.print(f"{split}, {found.num_examples:,} examples.")
     alike = rank_correlation(found.importance, found.loss_moved)
     if alike is not None:
         console.print(

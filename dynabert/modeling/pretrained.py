@@ -115,10 +115,8 @@ class DynaBertModel(DynaBertPreTrainedModel):
 
         input_ids, attention_mask (1 = real token), token_type_ids, position_ids: (B, S).
         subnet: the sub-network to run; left out, the full network.
-        head_mask: factor for the output of each head, (L, H), or (L, B, H) for one mask per
-        sentence; a 0
-            removes the head. Rows and columns are this model's layers and heads (`head_ids`
-            translates).
+        head_mask: factor for the output of each head, (L, H), or (L, B, H) for one mask per sentence; a 0
+        removes the head. Rows and columns are this model's layers and heads (`head_ids` translates).
         embedding_output: (B, S, D) from `self.embeddings`, where the caller has it already.
         num_queries: only the last hidden state of the first so many tokens is wanted: S of it becomes
         that, unless hidden states or attentions are asked for, too.

@@ -97,6 +97,11 @@ def begun(text: str) -> str:
     return text if text.partition(" ")[0].endswith(":") else capital(text)
 
 
+def grouped(number: str) -> str:
+    """A whole number that a file tells, its thousands apart; anything else as it is. For Markdown."""
+    return f"{int(number):,}" if re.fullmatch("[0-9]{1,15}", number) else escape(number)
+
+
 def field_title(column: str) -> str:
     """A text column of a task as a field is called, for example "Premise", "Sentence 1"."""
     return capital(re.sub(r"(?<=[^\W\d])(?=\d+$)", " ", column))

@@ -32,6 +32,11 @@ def test_a_message_begins_in_a_capital_but_a_name_stays_as_it_is() -> None:
     assert wording.sentence(ValueError("mrpc: no column <b>")) == "mrpc\\: no column \\<b\\>"
 
 
+def test_a_number_of_a_file_has_its_thousands_apart() -> None:
+    told = [wording.grouped(number) for number in ("2048", "96", "?", "<b>", "9" * 5000)]
+    assert told == ["2,048", "96", "?", "\\<b\\>", "9" * 5000]
+
+
 def test_fields_are_named_by_columns() -> None:
     titles = [wording.field_title(column) for column in ("sentence1", "premise", "q2", "2024")]
     assert titles == ["Sentence 1", "Premise", "Q 2", "2024"]

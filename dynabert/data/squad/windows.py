@@ -194,14 +194,14 @@ class EncodedWindows:
         said = []
         if self.num_truncated:
             said.append(
-                f"{self.num_truncated} of {self.num_examples} questions were cut, to leave room for their "
-                "passages"
+                f"{self.num_truncated:,} of {self.num_examples:,} questions were cut, to leave room for "
+                "their passages"
             )
         if num_hidden := self.num_hidden:
             said.append(
-                f"no window shows the whole answer of {num_hidden} of {self.num_examples} questions, "
-                "which are trained as if there were none (a larger max_tokens or a smaller doc_stride "
-                "shows more)"
+                f"no window shows the whole answer of {num_hidden:,} of {self.num_examples:,} "
+                "questions, which are trained as if there were none (a larger max_tokens or a "
+                "smaller doc_stride shows more)"
             )
         return "; ".join(said) or None
 
