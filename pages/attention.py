@@ -17,7 +17,6 @@ from pages.shared import (
     classic_views,
     controls,
     saving,
-    state,
     try_spans,
     wording,
 )
@@ -104,12 +103,7 @@ def file_name(view: AtlasView) -> str:
     return f"{run.name}-attention-{place.get(view.map, view.map)}"
 
 
-texts = controls.choose_texts(run)
-if not all(text.strip() for text in texts):
-    wanted = "a question and a passage" if task.kind == "spans" else "a sentence"
-    st.info(f"Type {wanted} to see what the heads do with it.", icon=":material/edit:")
-    state.end_page()
-
+texts = controls.choose_texts(run, "what the heads do with it")
 atlas = cache.atlas(run, texts)
 if atlas.num_cut:
     st.warning(

@@ -7,7 +7,7 @@ from dynabert import plots
 from dynabert.analysis.survivors import DROPS, Survivors, dropping, survivor_table
 from dynabert.runs import Run
 from dynabert.words import cut_in_words
-from pages.shared import cache, controls, needed, state, wording
+from pages.shared import cache, controls, needed, wording
 
 run = controls.open_run()
 results = cache.results(run)
@@ -62,11 +62,7 @@ def show_verdict(found: list[Survivors], answers: list[str], last: int) -> None:
     )
 
 
-texts = controls.choose_texts(run)
-if not all(text.strip() for text in texts):
-    wanted = "a text" if len(texts) == 1 else "both texts"
-    st.info(f"Type {wanted} to see what becomes of the tokens.", icon=":material/edit:")
-    state.end_page()
+texts = controls.choose_texts(run, "what becomes of the tokens")
 subnet = controls.choose_subnet(run, results)
 subnets = tuple(dropping(subnet, run.config.shape))
 found = cache.survivors(run, texts, subnets)

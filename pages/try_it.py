@@ -65,11 +65,7 @@ def show_verdict(answers: list[Answer], task: TaskInfo) -> None:
     )
 
 
-texts = controls.choose_texts(run)
-if not all(text.strip() for text in texts):
-    wanted = "a text" if len(texts) == 1 else "both texts"
-    st.info(f"Type {wanted} to see what the sub-networks answer.", icon=":material/edit:")
-    state.end_page()
+texts = controls.choose_texts(run, "what the sub-networks answer")
 answers, num_cut = cache.answers(run, texts, asked.subnets(run))
 if num_cut:
     st.warning(

@@ -214,8 +214,22 @@ def choose_text(
     return text
 
 
-def choose_texts(run: Run) -> tuple[str, ...]:
-    """A sentence, or a pair where the run's task is about pairs, or a question and its passage."""
+def choose_texts(run: Run, to_see: str) -> tuple[str, ...]:
+    """A sentence, or a pair where the run's task is about pairs, or a question and its passage.
+
+    to_see: what a visitor who has left one empty is told they are for; the page ends there.
+    """
+    texts = _text_fields(run)
+    if all(text.strip() for text in texts):
+        return texts
+    wanted = "a text" if len(texts) == 1 else "both texts"
+    if run.info.task.kind == "spans":
+        wanted = "a question and a passage"
+    st.info(f"Type {wanted} to see {to_see}.", icon=":material/edit:")
+    state.end_page()
+
+
+def _text_fields(run: Run) -> tuple[str, ...]:
     task, samples = run.info.task, sample_texts.sample_texts(run.info.task)
     if task.kind == "spans":
         question = choose_text("Question", "text", samples[0])

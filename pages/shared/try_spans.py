@@ -12,7 +12,7 @@ import streamlit as st
 from dynabert import plots
 from dynabert.analysis.span_answers import SpanAnswer, first_to_differ, marked_pieces, span_table
 from dynabert.runs import Run
-from pages.shared import asked, cache, controls, state, wording
+from pages.shared import asked, cache, controls, wording
 
 # Each paragraph runs in its own direction; a word without end breaks.
 _PASSAGE = "white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext"
@@ -28,13 +28,7 @@ def show(run: Run) -> None:
         "answer, how sure they are, and how long it takes them. Blue answers as "
         f"{wording.one_size(run.largest)} does, orange answers otherwise.",
     )
-    question, passage = controls.choose_texts(run)
-    if not question.strip() or not passage.strip():
-        st.info(
-            "Type a question and a passage to see what the sub-networks answer.",
-            icon=":material/edit:",
-        )
-        state.end_page()
+    question, passage = controls.choose_texts(run, "what the sub-networks answer")
     subnets = asked.subnets(run)
     answers = cache.span_answers(run, question, passage, subnets)
     if num_cut := cache.question_tokens_cut(run, question):

@@ -137,7 +137,7 @@ def test_an_empty_sentence_asks_for_one(open_app, tiny):
     at = open_app(tiny.folder.parent, "attention")
     at.text_input(key="text").set_value("   ").run()
     assert not at.exception
-    assert "Type a sentence" in at.info[0].value
+    assert "Type a text to see" in at.info[0].value
     assert not at.get("bidi_component")
 
 
@@ -237,7 +237,7 @@ def test_a_task_of_pairs_reads_two_texts(open_app, own_run):
     tokens = ["[CLS]", "a", "cat", "[SEP]", "a", "dog", "[SEP]"]
     assert atlas(at)[0]["tokens"] == tokens
     at.text_input(key="text2").set_value("").run()
-    assert "Type a sentence" in at.info[0].value
+    assert "Type both texts to see" in at.info[0].value
 
 
 def test_a_regression_shows_its_number(open_app, own_run):
