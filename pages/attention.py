@@ -104,7 +104,7 @@ def file_name(view: AtlasView) -> str:
 
 
 texts = controls.choose_texts(run, "what the heads do with it")
-atlas = cache.atlas(run, texts)
+atlas = atlas_view.read(run, texts)
 if atlas.num_cut:
     st.warning(
         cut_in_words(atlas.num_cut, len(atlas.tokens), pair=task.is_pair)

@@ -16,7 +16,7 @@ from dynabert.cli.options import Depth, RunName, RunsDir, Width, check_out_file
 from dynabert.errors import UserError
 from dynabert.files import write_text_atomically
 from dynabert.runs import RUNS_DIR, find_run
-from dynabert.subnet import check_mult
+from dynabert.subnet import Subnet, check_mult
 from dynabert.web import AtlasView, atlas_page, read_atlas
 from dynabert.words import cut_in_words
 
@@ -72,7 +72,7 @@ def attention(
             f"{head or 1}."
         )
     texts = (text,) if second_text is None else (text, second_text)
-    atlas = read_atlas(opened, texts)
+    atlas = read_atlas(opened, texts, also=Subnet(width, depth))
     w, d = closest(atlas.width_mults, width), closest(atlas.depth_mults, depth)
     if layer is None and head is None:
         layer, head = (number + 1 for number in atlas.first_head(w, d))

@@ -10,7 +10,7 @@ from typing import Literal
 from transformers import PreTrainedTokenizerBase
 
 from dynabert import plots
-from dynabert.analysis.choices import depth_choices, width_choices
+from dynabert.analysis.choices import closest, depth_choices, width_choices
 from dynabert.analysis.map_atlas import MapAtlas, build_atlas
 from dynabert.analysis.rollout import MapKind
 from dynabert.modeling.models import TaskModel
@@ -48,11 +48,13 @@ def read_atlas(
     run: Run,
     texts: Sequence[str],
     *,
+    also: Subnet | None = None,
     model: TaskModel | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> MapAtlas:
     """The atlas of a run on a text, or a pair: every width and depth; of a long text, those it reports.
 
+    also: its width and depth, or the nearest that differ in heads and layers, are there in any case.
     model, tokenizer: the run's, where they are loaded already.
 
     Raises:
@@ -63,13 +65,20 @@ def read_atlas(
         (1.0, *map(float, run.info.recipe.get(name) or usual))
         for name, usual in (("width_mults", PAPER_WIDTHS), ("depth_mults", PAPER_DEPTHS))
     )
+    every = width_choices(shape, widths), depth_choices(shape, depths)
+    fewer = widths, depths
+    if also is not None:
+        fewer = (
+            (*widths, closest(every[0], also.width_mult)),
+            (*depths, closest(every[1], also.depth_mult)),
+        )
     return build_atlas(
         model or run.model(),
         tokenizer or run.tokenizer(),
         texts,
-        widths=width_choices(shape, widths),
-        depths=depth_choices(shape, depths),
-        fewer=(widths, depths),
+        widths=every[0],
+        depths=every[1],
+        fewer=fewer,
         max_tokens=run.info.max_tokens,
     )
 

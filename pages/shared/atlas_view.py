@@ -7,12 +7,14 @@ from typing import Any, get_args
 
 import streamlit as st
 
+from dynabert.analysis.choices import closest
 from dynabert.analysis.map_atlas import MapAtlas
 from dynabert.analysis.rollout import MAP_KINDS
+from dynabert.runs import Run
 from dynabert.subnet import Subnet
 from dynabert.web import AtlasView, atlas_component, packed_atlas
 from dynabert.web.atlas_page import Hidden
-from pages.shared import controls, notices, state
+from pages.shared import cache, controls, notices, state
 
 KEY = "atlas"
 # What the browser reported last; what it shows; how often it was told to show something else; the
@@ -20,6 +22,9 @@ KEY = "atlas"
 _TAKEN, _BROWSER, _TURN, _TOKENS = "atlas-taken", "atlas-browser", "atlas-turn", "atlas-tokens"
 _NAMES = tuple(field.name for field in fields(AtlasView))
 _WORDS = {"map": MAP_KINDS, "hide": get_args(Hidden)}
+_ALSO = (
+    "atlas-also"  # the sub-network that a long text's atlas has beside those that the run reports
+)
 # A link names these only where they are not what they are at first.
 _SELDOM = ("map", "token", "below", "hide")
 MOST_BELOW = 50
@@ -29,6 +34,32 @@ _files = atlas_component()
 _component = st.components.v2.component(
     "attention_atlas", html=_files.html, css=_files.css, js=_files.js
 )
+
+
+def read(run: Run, texts: tuple[str, ...]) -> MapAtlas:
+    """The atlas of a text; a long one has no room for all sub-networks, but for the one that is open.
+
+    That stays in it until another that it lacks is opened: what its own sliders choose, it has.
+    """
+    atlas, key = cache.atlas(run, texts), cache.run_key(run)
+    known, also = st.session_state.get(_ALSO, (key, None))
+    if known != key:
+        also = None
+    opened = controls.viewed_subnet(run)
+    if opened is not None and not _has(atlas, opened):
+        also = opened
+    st.session_state[_ALSO] = key, also
+    return atlas if also is None or _has(atlas, also) else cache.atlas(run, texts, also)
+
+
+def _has(atlas: MapAtlas, subnet: Subnet) -> bool:
+    return all(
+        abs(closest(mults, wanted) - wanted) <= controls.ROUNDING
+        for mults, wanted in (
+            (atlas.width_mults, subnet.width_mult),
+            (atlas.depth_mults, subnet.depth_mult),
+        )
+    )
 
 
 def show(atlas: MapAtlas, first: Subnet) -> AtlasView:

@@ -343,11 +343,14 @@ def pass_seconds(run: Run, subnet: Subnet, tokens: int) -> float:
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading the sentence …", hash_funcs=_RUN)
-def atlas(run: Run, texts: tuple[str, ...]) -> MapAtlas:
-    """The attention maps of every sub-network; of a long text, of those that the run reports."""
+def atlas(run: Run, texts: tuple[str, ...], also: Subnet | None = None) -> MapAtlas:
+    """The attention maps of every sub-network; of a long text, of those that the run reports.
+
+    also: one that is there in any case.
+    """
     loaded, reader = model(run), tokenizer(run)
     with _TOKENIZER:
-        return read_atlas(run, texts, model=loaded, tokenizer=reader)
+        return read_atlas(run, texts, also=also, model=loaded, tokenizer=reader)
 
 
 class _Latest(OrderedDict[str, Any]):

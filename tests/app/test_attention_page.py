@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +14,9 @@ from tiny_run import HEADS, LAYERS, rewrite_recipe
 
 from dynabert import Subnet
 from dynabert.analysis.attention_maps import attention_maps
+from dynabert.analysis.map_atlas import build_atlas
 from dynabert.analysis.rollout import map_of
+from dynabert.web import read_atlas
 
 pytest_plugins = ["app_fixtures"]
 
@@ -146,6 +151,28 @@ def test_a_long_sentence_is_cut_and_says_so(open_app, tiny):
     assert "longer than the 16 tokens" in at.warning[0].value
     assert "last 46 are left out" in at.warning[0].value
     assert len(atlas(at)[0]["tokens"]) == 16
+
+
+def test_of_a_long_text_the_sub_network_that_is_open_is_drawn_too(open_app, tiny, monkeypatch):
+    small = partial(build_atlas, most_bytes=4000)  # too little for every width and depth
+    monkeypatch.setattr(sys.modules[read_atlas.__module__], "build_atlas", small)
+    at = open_app(tiny.folder.parent, "attention", text="a good old cat", w="0.667", d="0.75")
+    header, _ = atlas(at)
+    assert header["width_mults"] == [0.5, pytest.approx(4 / 6), 1.0]
+    assert header["depth_mults"] == [0.5, 0.75, 1.0]
+    assert header["start"]["w"] == pytest.approx(4 / 6)
+    assert not any("asks for" in info.value for info in at.info)
+    # It stays when another that is there is chosen.
+    at.session_state["view"]["w"] = "0.5"
+    at.run()
+    assert atlas(at)[0]["width_mults"] == header["width_mults"]
+    reported = open_app(tiny.folder.parent, "attention", text="a good old cat")
+    assert atlas(reported)[0]["width_mults"] == [0.5, 1.0]
+
+
+def test_what_cannot_be_followed_is_told_once(open_app, tiny):
+    at = open_app(tiny.folder.parent, "attention", text="a cat", w="7")
+    assert sum("width “7”" in info.value for info in at.info) == 1
 
 
 def test_hostile_text_is_shown_letter_by_letter(open_app, tiny):
