@@ -219,6 +219,7 @@ def offer() -> None:
                 st.error(wording.sentence(error), icon=":material/error:")
             else:
                 state.change("training", request.name)
+                state.forget_quietly("train-name")  # or it would be taken when the form is back
                 st.rerun()
     with right:
         explain(request.recipe if request else str(state.recall("train-recipe")))

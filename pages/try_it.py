@@ -66,7 +66,8 @@ def show_verdict(answers: list[Answer], task: TaskInfo) -> None:
 
 
 texts = controls.choose_texts(run, "what the sub-networks answer")
-answers, num_cut = cache.answers(run, texts, asked.subnets(run))
+answers = asked.of_all(run, lambda subnets: cache.answers(run, texts, subnets)[0])
+num_cut = cache.answers(run, texts, tuple(run.recipe_grid))[1]
 if num_cut:
     st.warning(
         cut_in_words(num_cut, run.info.max_tokens, pair=task.is_pair),

@@ -97,7 +97,7 @@ class EncodedSplit:
         if not self.num_truncated:
             return None
         return (
-            f"{self.num_truncated} of {len(self)} examples are longer than {self.max_tokens} tokens "
+            f"{self.num_truncated:,} of {len(self):,} examples are longer than {self.max_tokens} tokens "
             "and were cut"
         )
 

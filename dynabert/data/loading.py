@@ -261,7 +261,8 @@ def _read_tsv(path: Path, task: Task, original: OriginalFiles, notices: list[str
         raise UserError(f"{path}: no line has {max(positions) + 1} columns; download it again.")
     if short := len(rows) - len(lines_read):
         notices.append(
-            f"{task.name}: {short} of {len(rows)} lines of {path.name} have too few columns and were left out"
+            f"{task.name}: {short:,} of {len(rows):,} lines of {path.name} have too few columns and were "
+            "left out"
         )
     *texts, labels = columns
     to_number = label_reader(original.labels, task, where=str(path))

@@ -183,6 +183,7 @@ def open_search(run: Run, name: str, settings: SearchSettings, *, command: str =
 
 def check_search(run: Run, name: str, settings: SearchSettings) -> None:
     """Raise the UserError that `open_search` would raise; nothing is written."""
+    run.check_writable()
     _asked(run, name, settings)
 
 

@@ -150,7 +150,7 @@ class Prepared:
             )
         if (judging := self.judge_split.num_examples) < self.dev.num_examples:
             cut.append(
-                f"checkpoints are chosen by {judging} of {self.dev.num_examples:,} dev examples"
+                f"checkpoints are chosen by {judging:,} of {self.dev.num_examples:,} dev examples"
             )
         usual = self.plan.latency == "usual"
         if usual and self.latency and self.latency.tokens < self.data.task.max_tokens:

@@ -8,6 +8,7 @@ from dynabert.web.atlas_page import (
     AtlasView,
     atlas_component,
     atlas_page,
+    nearest_in_atlas,
     packed_atlas,
     read_atlas,
 )
@@ -20,5 +21,6 @@ __all__ = [
     "fusion_page",
     "measure_functions",
     "packed_atlas",
+    "nearest_in_atlas",
     "read_atlas",
 ]

@@ -54,33 +54,47 @@ def read_atlas(
 ) -> MapAtlas:
     """The atlas of a run on a text, or a pair: every width and depth; of a long text, those it reports.
 
-    also: its width and depth, or the nearest that differ in heads and layers, are there in any case.
+    also: its width and depth, or the nearest to them (`nearest_in_atlas`), are there in any case.
     model, tokenizer: the run's, where they are loaded already.
 
     Raises:
         UserError: neither one nor two texts, or an empty one.
     """
-    shape = run.config.shape
-    widths, depths = (
-        (1.0, *map(float, run.info.recipe.get(name) or usual))
-        for name, usual in (("width_mults", PAPER_WIDTHS), ("depth_mults", PAPER_DEPTHS))
-    )
-    every = width_choices(shape, widths), depth_choices(shape, depths)
-    fewer = widths, depths
+    widths, depths = _reported(run)
     if also is not None:
-        fewer = (
-            (*widths, closest(every[0], also.width_mult)),
-            (*depths, closest(every[1], also.depth_mult)),
-        )
+        also = nearest_in_atlas(run, also)
+        widths, depths = (*widths, also.width_mult), (*depths, also.depth_mult)
+    every = _choices(run)
     return build_atlas(
         model or run.model(),
         tokenizer or run.tokenizer(),
         texts,
         widths=every[0],
         depths=every[1],
-        fewer=fewer,
+        fewer=(widths, depths),
         max_tokens=run.info.max_tokens,
     )
+
+
+def nearest_in_atlas(run: Run, subnet: Subnet) -> Subnet:
+    """The nearest width and depth that an atlas of a run may have."""
+    widths, depths = _choices(run)
+    return Subnet(closest(widths, subnet.width_mult), closest(depths, subnet.depth_mult))
+
+
+def _reported(run: Run) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The widths and depths that a run reports, and the full network's."""
+    widths, depths = (
+        (1.0, *map(float, run.info.recipe.get(name) or usual))
+        for name, usual in (("width_mults", PAPER_WIDTHS), ("depth_mults", PAPER_DEPTHS))
+    )
+    return widths, depths
+
+
+def _choices(run: Run) -> tuple[list[float], list[float]]:
+    """Every width and depth that differ in heads and layers."""
+    (widths, depths), shape = _reported(run), run.config.shape
+    return width_choices(shape, widths), depth_choices(shape, depths)
 
 
 def atlas_component() -> Component:

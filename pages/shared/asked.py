@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from dynabert.runs import Run
 from dynabert.subnet import Subnet
-from pages.shared import controls, wording
+from pages.shared import controls, state, wording
+
+# With one of these the view is of a sub-network that a width and a depth do not say everything about.
+_NOT_ASKED = ("per_layer", "lengths", "drop")
 
 
 class _OfOne(Protocol):
@@ -15,21 +18,35 @@ class _OfOne(Protocol):
     def subnet(self) -> Subnet: ...
 
 
+_Found = TypeVar("_Found")
 _Answer = TypeVar("_Answer", bound=_OfOne)
 
 
-def subnets(run: Run) -> tuple[Subnet, ...]:
-    """All that are asked: the run's largest first, with which the others are compared."""
-    opened = controls.viewed_subnet(run)
-    return tuple(dict.fromkeys([*run.recipe_grid, *([opened] if opened else [])]))
+def of_all(run: Run, ask: Callable[[tuple[Subnet, ...]], Sequence[_Found]]) -> list[_Found]:
+    """What is found out of each: the run's largest first, with which the others are compared.
+
+    ask: finds it out, of those of the run in one call and of the one that is open in another, so that
+    opening another does not ask and time all anew.
+    """
+    reported, opened = tuple(run.recipe_grid), _opened(run)
+    found = list(ask(reported))
+    if opened is not None and opened not in reported:
+        found += ask((opened,))
+    return found
 
 
 def of_the_opened(run: Run, answers: Sequence[_Answer]) -> _Answer | None:
     """The answer of the sub-network that is open, unless it is the largest, which is told anyway."""
-    opened = controls.viewed_subnet(run)
+    opened = _opened(run)
     return next((one for one in answers[1:] if one.subnet == opened), None)
 
 
 def title(subnet: Subnet) -> str:
     """How a sentence about its answer begins."""
     return f"The sub-network that is open ({wording.subnet_title(subnet)}; framed below) answers"
+
+
+def _opened(run: Run) -> Subnet | None:
+    if any(state.recall(name) for name in _NOT_ASKED):
+        return None
+    return controls.viewed_subnet(run)

@@ -7,12 +7,11 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from dynabert.analysis.choices import closest
 from dynabert.analysis.map_atlas import MapAtlas
 from dynabert.analysis.rollout import MAP_KINDS
 from dynabert.runs import Run
 from dynabert.subnet import Subnet
-from dynabert.web import AtlasView, atlas_component, packed_atlas
+from dynabert.web import AtlasView, atlas_component, nearest_in_atlas, packed_atlas
 from dynabert.web.atlas_page import Hidden
 from pages.shared import cache, controls, notices, state
 
@@ -39,27 +38,29 @@ _component = st.components.v2.component(
 def read(run: Run, texts: tuple[str, ...]) -> MapAtlas:
     """The atlas of a text; a long one has no room for all sub-networks, but for the one that is open.
 
-    That stays in it until another that it lacks is opened: what its own sliders choose, it has.
+    That stays in it until another text is typed, or a sub-network is opened that it lacks.
     """
-    atlas, key = cache.atlas(run, texts), cache.run_key(run)
+    key = cache.run_key(run), texts
     known, also = st.session_state.get(_ALSO, (key, None))
     if known != key:
         also = None
-    opened = controls.viewed_subnet(run)
-    if opened is not None and not _has(atlas, opened):
+    atlas, opened = cache.atlas(run, texts, also), _opened(run)
+    if opened.width_mult not in atlas.width_mults or opened.depth_mult not in atlas.depth_mults:
         also = opened
+        atlas = cache.atlas(run, texts, also)
     st.session_state[_ALSO] = key, also
-    return atlas if also is None or _has(atlas, also) else cache.atlas(run, texts, also)
+    return atlas
 
 
-def _has(atlas: MapAtlas, subnet: Subnet) -> bool:
-    return all(
-        abs(closest(mults, wanted) - wanted) <= controls.ROUNDING
-        for mults, wanted in (
-            (atlas.width_mults, subnet.width_mult),
-            (atlas.depth_mults, subnet.depth_mult),
-        )
+def _opened(run: Run) -> Subnet:
+    """What the view names, or the nearest that an atlas may have."""
+    width, depth = state.recall_number("w"), state.recall_number("d")
+    largest = run.largest
+    named = Subnet(
+        largest.width_mult if width is None or not 0 < width <= 1 else width,
+        largest.depth_mult if depth is None or not 0 < depth <= 1 else depth,
     )
+    return nearest_in_atlas(run, named)
 
 
 def show(atlas: MapAtlas, first: Subnet) -> AtlasView:

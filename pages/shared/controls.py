@@ -20,7 +20,7 @@ BY_LAYER_SHOWN = (
     "by-layer-shown"  # the plain sub-network that the heads by layer stand for, and they
 )
 _LARGEST = "largest-of-the-run"  # that was open last
-ROUNDING = 1e-3  # a link holds a few digits of a multiplier
+_ROUNDING = 1e-3  # a link holds a few digits of a multiplier
 WIDTH_HELP = "m_w: the share of attention heads and FFN neurons that every layer keeps."
 DEPTH_HELP = "m_d: the share of layers that run, spread evenly over the network."
 
@@ -167,7 +167,7 @@ def recall_nearest(
     """The choice nearest to the view's number of a name, or to the default; told where it is another."""
     given, wanted = state.recall(name), state.recall_number(name)
     nearest = closest(choices, default if wanted is None else wanted)
-    if given is not None and (wanted is None or abs(wanted - nearest) > ROUNDING):
+    if given is not None and (wanted is None or abs(wanted - nearest) > _ROUNDING):
         notices.fell_back(label, given, f"{format_choice(nearest)} is shown")
     return nearest
 

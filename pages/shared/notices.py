@@ -6,14 +6,13 @@ import streamlit as st
 
 from pages.shared import wording
 
-_PLACE, _TOLD = "notices", "notices-told"
+_PLACE = "notices"
 _LONGEST_QUOTE = 40  # letters
 
 
 def make_room() -> None:
     """Let the notices of this run of the script stand here."""
     st.session_state[_PLACE] = st.container()
-    st.session_state[_TOLD] = set()
 
 
 def fell_back(what: str, given: object, instead: str) -> None:
@@ -22,9 +21,6 @@ def fell_back(what: str, given: object, instead: str) -> None:
     what: the name of it, as the visitor knows it.  instead: what stands there, as a clause.
     """
     asked = str(given)
-    if (what, asked) in st.session_state[_TOLD]:
-        return  # two parts of the page have looked for it
-    st.session_state[_TOLD].add((what, asked))
     asked = asked if len(asked) <= _LONGEST_QUOTE else f"{asked[:_LONGEST_QUOTE]}…"
     st.session_state[_PLACE].info(
         f"The link asks for {wording.escape(what)} “{wording.escape(asked)}”, which is not to be had "

@@ -29,8 +29,7 @@ def show(run: Run) -> None:
         f"{wording.one_size(run.largest)} does, orange answers otherwise.",
     )
     question, passage = controls.choose_texts(run, "what the sub-networks answer")
-    subnets = asked.subnets(run)
-    answers = cache.span_answers(run, question, passage, subnets)
+    answers = asked.of_all(run, lambda subnets: cache.span_answers(run, question, passage, subnets))
     if num_cut := cache.question_tokens_cut(run, question):
         st.warning(
             f"The question is too long to leave room for the passage: its last "
@@ -43,7 +42,10 @@ def show(run: Run) -> None:
         st.markdown(f"{asked.title(opened.subnet)} {in_words(opened)}.")
     with st.container(border=True):
         st.html(_marked(passage, answers))
-    table = span_table(answers, cache.span_latencies(run, question, passage, subnets), run)
+    latencies = asked.of_all(
+        run, lambda subnets: cache.span_latencies(run, question, passage, subnets)
+    )
+    table = span_table(answers, latencies, run)
     controls.chart(
         plots.answers(table, selected=opened and opened.subnet.key),
         table=table,

@@ -335,13 +335,13 @@ def test_the_answers_that_change_are_those_of_the_two_networks(open_app, own_run
 def test_others_are_compared_with_the_student_that_was_trained(open_app, own_run):
     as_student(own_run)
     at = open_app(own_run.folder.parent, "accuracy")
-    assert at.metric[0].delta == "as trained"
+    assert at.metric[0].delta == "as the trained one"
     at = open_app(own_run.folder.parent, "accuracy", w="0.5", d="0.5")
     finished(at)
     trained, other = Subnet(1.0, 0.5), Subnet(0.5, 0.5)
     before, after = (answered(own_run, one) for one in (trained, other))
     change = after.metrics["accuracy"] - 0.7  # what the table says of the student
-    assert at.metric[0].delta == f"{change:+.3f} vs trained"
+    assert at.metric[0].delta == f"{change:+.3f} vs trained one"
     at.toggle(key="changes").set_value(True).run()
     finished(at)
     changed = int((before.predictions != after.predictions).sum())

@@ -162,10 +162,16 @@ def test_of_a_long_text_the_sub_network_that_is_open_is_drawn_too(open_app, tiny
     assert header["depth_mults"] == [0.5, 0.75, 1.0]
     assert header["start"]["w"] == pytest.approx(4 / 6)
     assert not any("asks for" in info.value for info in at.info)
-    # It stays when another that is there is chosen.
-    at.session_state["view"]["w"] = "0.5"
+    # Its steps stay when the sliders, or Back and Forward, choose others of them.
+    at.query_params["w"] = "0.5"
     at.run()
-    assert atlas(at)[0]["width_mults"] == header["width_mults"]
+    header, _ = atlas(at)
+    assert header["start"]["w"] == 0.5
+    assert header["width_mults"] == [0.5, pytest.approx(4 / 6), 1.0]
+    assert header["depth_mults"] == [0.5, 0.75, 1.0]
+    at.query_params["d"] = "0.5"
+    at.text_input(key="text").set_value("the old cat is good").run()
+    assert atlas(at)[0]["width_mults"] == [0.5, 1.0]
     reported = open_app(tiny.folder.parent, "attention", text="a good old cat")
     assert atlas(reported)[0]["width_mults"] == [0.5, 1.0]
 

@@ -122,6 +122,7 @@ def test_the_form_becomes_a_request(open_app, runs_dir, started, tiny_backbone, 
             half=True,
         )
     ]
+    assert at.text_input(key="train-name").value == ""  # or it would be taken at the next one
 
 
 def test_a_recipe_on_augmented_data_asks_for_its_folder(

@@ -53,6 +53,22 @@ def test_the_sub_network_that_is_open_answers_too_and_is_framed(open_app, tiny):
     assert [frame[side] for side in ("x0", "x1", "y0", "y1")] == [0.5, 1.5, -0.5, 0.5]
 
 
+def test_a_width_and_depth_do_not_stand_for_heads_by_layer(open_app, tiny):
+    at = open_app(tiny.folder.parent, "try_it", text="a cat", w="0.667", d="0.5", per_layer="6.1")
+    assert len(at.dataframe[0].value) == 4
+    assert not any("framed below" in text for text in texts(at))
+
+
+def test_another_that_is_opened_does_not_time_the_others_anew(open_app, tiny):
+    at = open_app(tiny.folder.parent, "try_it", text="the cat", w="0.667", d="0.5")
+    before = at.dataframe[0].value
+    at.query_params["w"] = "0.833"
+    at.run()
+    after = at.dataframe[0].value
+    assert list(before["subnet"])[-1:] != list(after["subnet"])[-1:]
+    assert before["latency_ms"].tolist()[:4] == after["latency_ms"].tolist()[:4]
+
+
 def test_what_is_reported_anyway_is_not_asked_twice(open_app, tiny):
     at = open_app(tiny.folder.parent, "try_it", text="a cat", w="0.5")
     assert len(at.dataframe[0].value) == 4

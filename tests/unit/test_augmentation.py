@@ -275,13 +275,32 @@ def test_cut_off_and_gone_on_gives_the_same_bytes(glove_file: Path, tmp_path: Pa
             augment(data, broken, settings, **options, on_rows=cut_at(limit))
         with pytest.raises(UserError, match="is unfinished; repeat the command"):
             Augmentation.load(broken)
-    # A shard that is not what was written is made again.
+    # A shard that is not what was written is made again; what a killed process was writing goes.
+    for name in ("unfinished.json", "manifest.json", "augmented-00003-of-00004.parquet"):
+        (broken / f"{name}.4711-140123.partial").write_bytes(b"ha")
     (broken / "augmented-00000-of-00004.parquet").write_bytes(b"half")
     augment(data, broken, settings, **options)
     assert contents(broken) == contents(tmp_path / "whole")
     # Complete: nothing is done again.
     again = augment(data, broken, settings, **options, on_rows=cut_at(0))
     assert again.fingerprint == whole.fingerprint
+
+
+def test_killed_while_it_wrote_its_first_file_it_begins_anew(
+    glove_file: Path, tmp_path: Path
+) -> None:
+    data, settings = task_data(), Settings(copies=2)
+    for name in ("unfinished.json.7-8.partial", ".lock"):
+        path = tmp_path / "killed" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    augment(data, tmp_path / "killed", settings, glove=glove_file)
+    assert not list((tmp_path / "killed").glob("*.partial"))
+    mine = tmp_path / "film.mp4.7-8.partial"  # of somebody else
+    mine.write_text("")
+    with pytest.raises(UserError, match=r"holds other files \(film"):
+        augment(data, tmp_path, settings, glove=glove_file)
+    assert mine.exists()
 
 
 def test_another_configuration_in_the_folder_is_refused(glove_file: Path, tmp_path: Path) -> None:

@@ -123,11 +123,16 @@ def _resource(model: MaskedLanguageModel | None, name: str | None) -> Resource |
 
 
 def _begun(out: Path, wanted: Manifest) -> Manifest:
-    """What is there already of the wanted augmentation; damaged shards do not count.
+    """What is there already of the wanted augmentation; damaged shards do not count, and what a process
+    was writing when it was killed is removed.
 
     Raises:
         UserError: something else is there.
     """
+    ours = {MANIFEST, UNFINISHED, *shard_names(wanted)}
+    for path in out.glob("*.partial"):
+        if path.name.removesuffix(".partial").rpartition(".")[0] in ours:  # the rest is a process
+            path.unlink()
     for name in (MANIFEST, UNFINISHED):
         if (out / name).is_file():
             earlier = read_manifest(out / name)

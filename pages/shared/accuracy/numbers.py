@@ -119,13 +119,12 @@ class Numbers:
             )
 
     def _compared(self, change: float | None) -> str | None:
-        """With the largest that the run has trained: the full network, or a student of fixed size."""
+        """With the largest that the run has trained: the full network, a student, or the widest of some."""
         if change is None:
             return None
-        is_full = self.run.largest.is_full
-        if abs(change) < LEAST_CHANGE:
-            return "as the full" if is_full else "as trained"
-        return f"{change:+.3f} vs {'full' if is_full else 'trained'}"
+        largest = "trained one" if len(self.run.recipe_grid) == 1 else "largest"
+        name = "full" if self.run.largest.is_full else largest
+        return f"as the {name}" if abs(change) < LEAST_CHANGE else f"{change:+.3f} vs {name}"
 
 
 def _plain_tile(slot: Any, title: str, value: str, below: str, about: str | None = None) -> None:
