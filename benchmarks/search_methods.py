@@ -3,8 +3,8 @@
     python benchmarks/search_methods.py runs/demo --out benchmarks/results/search_methods
 
 Searches lengths alone, and widths, depths and lengths together, by each method and seed, in a copy of
-the run. How much was found is the hypervolume of what was tried so far: the area that dominates neither
-the full network's cost nor a constant answer, as a share of the whole. Both objectives are what a
+the run. How much was found is the hypervolume of what was tried so far: the share, of the area between
+the full network's cost and a constant answer's quality, that it dominates. Both objectives are what a
 search sees: MACs, and quality on a part of dev. A search that is done is not done again.
 """
 
