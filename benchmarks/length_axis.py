@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from commands import this_command
@@ -271,7 +272,7 @@ def section(results: list[dict[str, Any]]) -> list[str]:
     rows = [row for result in results for row in result["front"]]
     again = f"`--time --task {first['task']} --seed {first['seed']}`"
     clock = f"Not timed yet ({again})." if not_timed else timing_sentence(first["timed"], rows)
-    heads = [f"{times:g}x" for times in TIMES_CHEAPER]
+    heads, part = [f"{times:g}x" for times in TIMES_CHEAPER], any(map(is_part, ordered))
     return [
         "",
         f"## {first['task']}, seed {first['seed']}",
@@ -288,7 +289,8 @@ def section(results: list[dict[str, Any]]) -> list[str]:
         *map(row, ordered),
         "",
         f"Its Figures 2 and 3 as numbers: the best {metric} at so many times fewer MACs than the teacher "
-        f"({first['teacher_macs'] / 1e6:,.0f} million).",
+        f"({first['teacher_macs'] / 1e6:,.0f} million)"
+        + ("; between the few that were measured, on straight lines." if part else "."),
         "",
         f"| procedure | {' | '.join(heads)} |",
         "|---|" + "--:|" * len(heads),
@@ -351,8 +353,25 @@ def best_within(result: dict[str, Any], score: float, beside: dict[str, float], 
 def curve(result: dict[str, Any]) -> str:
     """The best score at each cost."""
     front, full = pd.DataFrame(result["front"]), float(result["teacher_macs"])
-    cells = [best_at(front, result["metric"], "macs", full, times) for times in TIMES_CHEAPER]
+    if is_part(result):
+        cells = [between(front, result["metric"], full / times) for times in TIMES_CHEAPER]
+    else:
+        cells = [best_at(front, result["metric"], "macs", full, times) for times in TIMES_CHEAPER]
     return f"| {PROCEDURES[result['procedure']]} | {' | '.join(cells)} |"
+
+
+def is_part(result: dict[str, Any]) -> bool:
+    """Whether only some of the front were measured on all of dev."""
+    return len(result["front"]) - 1 < result.get("num_front", 0)
+
+
+def between(front: pd.DataFrame, metric: str, macs: float) -> str:
+    """The score at a cost, on straight lines between what was measured: the next cheaper one may be far
+    away, and of another front's near."""
+    points = front.sort_values("macs")
+    best = points[metric].cummax()
+    score = np.interp(macs, points["macs"], best, left=math.nan)
+    return "none" if math.isnan(score) else f"{100 * score:.1f}"
 
 
 if __name__ == "__main__":
