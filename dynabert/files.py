@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,9 +24,21 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _partial_of(path: Path) -> Path:
+    """What a file is called until it is whole: no two processes or threads write the same."""
+    return path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+
+
+def remove_partials(folder: Path, names: Collection[str]) -> None:
+    """Remove what a process that was killed was writing of files of those names."""
+    for path in folder.glob("*.partial"):
+        if path.name.removesuffix(".partial").rpartition(".")[0] in names:  # the rest is a process
+            path.unlink()
+
+
 def write_once(path: Path, content: bytes) -> None:
     """Write a file that is not there yet, whole; of several processes that do, the first one wins."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    partial = _partial_of(path)
     try:
         with naming(path, partial):
             partial.write_bytes(content)
@@ -67,7 +79,7 @@ def new_file(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written; names `path`.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    partial = _partial_of(path)
     try:
         with naming(path, partial):
             yield partial

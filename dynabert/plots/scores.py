@@ -136,7 +136,7 @@ def answers(table: pd.DataFrame, *, selected: str | None = None) -> go.Figure:
         against = table["probability"].where(~same, -table["probability"])
         sure = [f"\n{percent(probability)}" for probability in table["probability"]]
     rows = table.to_dict("records")
-    figure = answer_grid(
+    return answer_grid(
         table.assign(
             against=against,
             text=[
@@ -144,12 +144,9 @@ def answers(table: pd.DataFrame, *, selected: str | None = None) -> go.Figure:
                 for row, more in zip(rows, sure, strict=True)
             ],
             hover=[f"{row['subnet']}: {row['answer']}, {row['latency_ms']:.1f} ms" for row in rows],
-        )
+        ),
+        selected=selected,
     )
-    widths, depths = (sorted(set(table[name])) for name in ("width_mult", "depth_mult"))
-    for _, row in table[table["subnet"] == selected].iterrows():
-        frame_tile(figure, widths.index(row["width_mult"]), depths.index(row["depth_mult"]))
-    return figure
 
 
 def _in_lines(answer: str) -> str:
@@ -177,11 +174,12 @@ def differences(table: pd.DataFrame, metric: str) -> go.Figure:
     )
 
 
-def answer_grid(rows: pd.DataFrame) -> go.Figure:
+def answer_grid(rows: pd.DataFrame, *, selected: str | None = None) -> go.Figure:
     """What every sub-network of a grid answers: blue as the largest does, orange otherwise.
 
     rows: columns width_mult, depth_mult, text (which may have lines), hover, and against: how far it is
     from the largest's answer, from -1 (surely the same) over 0 to 1 (surely another).
+    selected: the sub-network that is framed, by the column subnet.
     """
     widths, depths = (sorted(set(rows[name])) for name in ("width_mult", "depth_mult"))
     sizes = zip(rows["width_mult"], rows["depth_mult"], strict=True)
@@ -210,6 +208,9 @@ def answer_grid(rows: pd.DataFrame) -> go.Figure:
         hoverinfo="text",
         showlegend=False,
     )
+    if selected is not None:
+        for row in np.flatnonzero(rows["subnet"] == selected):
+            frame_tile(figure, *places[row])
     for axis, title, mults in (
         (figure.layout.xaxis, "width", widths),
         (figure.layout.yaxis, "depth", depths),

@@ -7,10 +7,7 @@ from typing import Protocol, TypeVar
 
 from dynabert.runs import Run
 from dynabert.subnet import Subnet
-from pages.shared import controls, state, wording
-
-# With one of these the view is of a sub-network that a width and a depth do not say everything about.
-_NOT_ASKED = ("per_layer", "lengths", "drop")
+from pages.shared import controls, links, state, wording
 
 
 class _OfOne(Protocol):
@@ -47,6 +44,6 @@ def title(subnet: Subnet) -> str:
 
 
 def _opened(run: Run) -> Subnet | None:
-    if any(state.recall(name) for name in _NOT_ASKED):
+    if any(state.recall(name) for name in links.FINER):
         return None
     return controls.viewed_subnet(run)

@@ -21,9 +21,7 @@ KEY = "atlas"
 _TAKEN, _BROWSER, _TURN, _TOKENS = "atlas-taken", "atlas-browser", "atlas-turn", "atlas-tokens"
 _NAMES = tuple(field.name for field in fields(AtlasView))
 _WORDS = {"map": MAP_KINDS, "hide": get_args(Hidden)}
-_ALSO = (
-    "atlas-also"  # the sub-network that a long text's atlas has beside those that the run reports
-)
+_ALSO = "atlas-also"  # what a long text's atlas has beside the sizes that the run reports
 # A link names these only where they are not what they are at first.
 _SELDOM = ("map", "token", "below", "hide")
 MOST_BELOW = 50

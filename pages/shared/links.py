@@ -27,12 +27,13 @@ PAGES = {
     "learn": ("Tour and glossary", "school"),
     "train": ("Train and watch", "model_training"),
 }
-_STALE = ("lengths", "drop", "per_layer")
+# With one of these the view is of a sub-network that a width and a depth do not say everything about.
+FINER = ("lengths", "drop", "per_layer")
 
 
 def to(subnet: Subnet) -> dict[str, str]:
     """The parameters of a link that opens the view with that sub-network."""
-    chosen = {name: value for name, value in state.link().items() if name not in _STALE}
+    chosen = {name: value for name, value in state.link().items() if name not in FINER}
     chosen |= {"w": f"{subnet.width_mult:.6g}", "d": f"{subnet.depth_mult:.6g}"}
     if subnet.heads is not None:
         chosen["per_layer"] = ".".join(map(str, subnet.heads))

@@ -38,7 +38,7 @@ from dynabert.data.augmentation.settings import (
 from dynabert.data.loading import TaskData
 from dynabert.data.tasks import Task
 from dynabert.errors import UserError
-from dynabert.files import file_sha256, new_file, write_text_atomically
+from dynabert.files import file_sha256, new_file, remove_partials, write_text_atomically
 
 ROWS_PER_SHARD = 512  # of the source; what an interruption can cost
 _ROWS_AT_ONCE = 32  # whose words are looked up together; no result depends on it
@@ -129,10 +129,7 @@ def _begun(out: Path, wanted: Manifest) -> Manifest:
     Raises:
         UserError: something else is there.
     """
-    ours = {MANIFEST, UNFINISHED, *shard_names(wanted)}
-    for path in out.glob("*.partial"):
-        if path.name.removesuffix(".partial").rpartition(".")[0] in ours:  # the rest is a process
-            path.unlink()
+    remove_partials(out, {MANIFEST, UNFINISHED, *shard_names(wanted)})
     for name in (MANIFEST, UNFINISHED):
         if (out / name).is_file():
             earlier = read_manifest(out / name)
