@@ -21,6 +21,7 @@ from dynabert.cli import (
     ose_command,
     ose_plain_command,
     pretrain_command,
+    recipes_command,
     reproduce_command,
     search_command,
     serve_commands,
@@ -40,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="train")(train_command.train)
+app.command(name="recipes")(recipes_command.recipes)
 app.command(name="pretrain")(pretrain_command.pretrain)
 app.command(name="augment")(augment_command.augment)
 app.command(name="evaluate")(inspect_commands.evaluate)

@@ -54,8 +54,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Option(
-            help="dynabert, dynabert-augmented, dynabert-w, teaching, fine-tune, a row of the paper's "
-            "ablations (an unknown name lists them all), or the path of a .yaml file."
+            help="dynabert, best, dynabert-w, fine-tune, ... (`dynabert recipes` lists them all), or "
+            "the path of a .yaml file."
         ),
     ] = "dynabert",
     change: Annotated[

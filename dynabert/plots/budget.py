@@ -8,7 +8,15 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from dynabert.plots.style import BLUE, GREY, ORANGE, finished, mark_chosen, plain
+from dynabert.plots.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    finished,
+    mark_chosen,
+    plain,
+    score_axis,
+)
 from dynabert.words import figures
 
 _PALE = "rgba(128, 128, 128, 0.4)"
@@ -95,7 +103,7 @@ def budget_choice(
         figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name="budget")
     figure.update_layout(showlegend=True)
     figure.update_xaxes(title_text=plain(cost_title), rangemode="tozero")
-    figure.update_yaxes(title_text=plain(quality_title))
+    score_axis(figure, quality_title, shown["score"])
     return finished(figure, height=430, hover="closest")
 
 

@@ -10,9 +10,16 @@ import plotly.graph_objects as go
 
 from dynabert.analysis.choices import drops_tokens
 from dynabert.analysis.filters import front_of
-from dynabert.plots.style import BLUE, COLOURS, GREY, finished, mark_chosen, plain, row_hover
-
-MARKER_ROOM = 0.03  # beyond 0 and 1, so that a marker there is seen whole
+from dynabert.plots.style import (
+    BLUE,
+    COLOURS,
+    GREY,
+    finished,
+    mark_chosen,
+    plain,
+    row_hover,
+    score_axis,
+)
 
 
 def quality_vs_cost(
@@ -89,7 +96,7 @@ def quality_vs_cost(
         mark_chosen(figure, chosen["cost"], chosen[metric])
     figure.update_layout(showlegend=True)
     figure.update_xaxes(title_text=cost_title, rangemode="tozero")
-    _name_scores(figure, metric_title, every[metric])
+    score_axis(figure, metric_title, every[metric])
     return finished(figure, height=430, hover="closest")
 
 
@@ -131,17 +138,8 @@ def quality_of_runs(
         )
     figure.update_layout(showlegend=True)
     figure.update_xaxes(title_text=cost_title, rangemode="tozero")
-    _name_scores(figure, metric_title, pd.concat([rows[metric] for rows in results.values()]))
+    score_axis(figure, metric_title, pd.concat([rows[metric] for rows in results.values()]))
     return finished(figure, height=400, hover="closest")
-
-
-def _name_scores(figure: go.Figure, metric_title: str, scores: pd.Series) -> None:
-    """The axis of the scores, which of a single one would go far beyond what a score can be."""
-    lowest = -1 if (scores < 0).any() else 0  # correlations may be negative
-    figure.update_yaxes(
-        title_text=metric_title,
-        autorangeoptions={"clipmin": lowest - MARKER_ROOM, "clipmax": 1 + MARKER_ROOM},
-    )
 
 
 def _sound_and_front(shown: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from dynabert.plots.style import COLOURS, finished, mark_chosen, plain
+from dynabert.plots.style import COLOURS, finished, mark_chosen, plain, score_axis
 from dynabert.words import figures
 
 
@@ -68,13 +68,13 @@ def search_fronts(
                     ],
                     hoverinfo="text",
                 )
-    every = pd.concat(tables.values()) if tables else pd.DataFrame({"subnet": []})
+    every = pd.concat(tables.values()) if tables else pd.DataFrame({"subnet": [], "quality": []})
     chosen = every[every["subnet"] == selected]
     if len(chosen):
         mark_chosen(figure, chosen["cost"].head(1) / scale, chosen["quality"].head(1))
     figure.update_layout(showlegend=True)
     figure.update_xaxes(title_text=plain(cost_title), rangemode="tozero")
-    figure.update_yaxes(title_text=plain(quality_title))
+    score_axis(figure, quality_title, every["quality"])
     return finished(figure, height=430, hover="closest")
 
 

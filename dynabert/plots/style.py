@@ -27,6 +27,7 @@ ATTENTION_SCALE = [
 ]
 # Less, none, more; people who confuse red and green can tell them apart.
 SIGNED_SCALE = [[0, BLUE], [0.5, "#f7f7f7"], [1, RED]]
+MARKER_ROOM = 0.03  # beyond 0 and 1, so that a marker there is seen whole
 # Beside a map of that many tokens there is room for a label each.
 MOST_LABELS = 32
 
@@ -75,6 +76,15 @@ def frame_tile(figure: go.Figure, x: int, y: int) -> None:
         type="rect",
         **{"x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5},
         line={"color": RED, "width": 3},
+    )
+
+
+def score_axis(figure: go.Figure, title: str, scores: pd.Series) -> None:
+    """The axis of scores, which of a single one would go far beyond what a score can be."""
+    lowest = -1 if (scores < 0).any() else 0  # correlations may be negative
+    figure.update_yaxes(
+        title_text=plain(title),
+        autorangeoptions={"clipmin": lowest - MARKER_ROOM, "clipmax": 1 + MARKER_ROOM},
     )
 
 

@@ -345,6 +345,11 @@ class Recipe(_Value):
             stages.append(stage)
         return self.model_copy(update={"stages": tuple(stages)})
 
+    def to_yaml(self) -> str:
+        """All its fields, also those left as they are; `load_recipe` reads them back alike."""
+        fields = self.model_dump(mode="json")
+        return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, default_flow_style=None)
+
     @property
     def reported(self) -> SearchSpace:
         return SearchSpace(self.width_mults, self.depth_mults)

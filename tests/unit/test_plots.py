@@ -345,10 +345,18 @@ def test_attention_map_of_many_tokens_writes_some_labels_and_knows_all():
 def test_the_axis_of_one_score_ends_where_scores_do(score, lowest):
     one = results((1.0, 1.0, score, False))
     titles = {"metric_title": "score", "cost_title": "MACs"}
+    named = {"quality_title": "score", "cost_title": "MACs"}
+    found = pd.DataFrame({"subnet": ["a"], "quality": [score], "cost": [1e6], "on_front": [True]})
+    asked = {"collapsed": False, "fits": True, "role": "chosen", "measurements": 0}
+    costs = {"num_params": 1e6, "macs": 1e6, "latency_ms": np.nan, "predicted_ms": np.nan}
+    choice = pd.DataFrame({"subnet": ["a"], "score": [score], **costs, **asked})
     for figure in (
         plots.quality_vs_cost(one, "accuracy", "macs", **titles),
         plots.quality_of_runs({"a": one, "b": one}, "accuracy", "macs", **titles),
+        plots.search_fronts({"x": found}, **named),
+        plots.budget_choice(choice, "macs", **named),
     ):
+        assert figure.layout.yaxis.title.text == "score"
         clip = figure.layout.yaxis.autorangeoptions
         assert (clip.clipmin, clip.clipmax) == (lowest - 0.03, 1.03)
 

@@ -107,7 +107,7 @@ def check_augmentable(task: Task) -> None:
     """Raise a UserError unless the task's texts may be varied without losing what was labelled."""
     if task.kind == "spans":
         raise UserError(
-            f"{task.name} cannot be augmented: other words in a passage would move or lose its answers. "
+            f"task {task.name} cannot be augmented: other words in a passage would move or lose its answers. "
             "Choose a recipe without augmented stages."
         )
 

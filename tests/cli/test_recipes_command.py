@@ -1,0 +1,43 @@
+"""The recipes, listed and printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dynabert.cli.main import app
+from dynabert.errors import UserError
+from dynabert.training.presets import RECIPES
+from dynabert.training.recipe import load_recipe
+
+
+def printed(*arguments: str) -> str:
+    done = CliRunner().invoke(app, ["recipes", *arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_all_are_listed_with_their_stages() -> None:
+    listed = printed()
+    assert all(f"│ {name} " in listed for name in RECIPES)
+    assert "width-depth-longer" in listed
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_is_printed_is_read_back_alike(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(printed(name))
+    assert load_recipe(path) == RECIPES[name]
+
+
+def test_a_file_is_printed_with_the_fields_it_leaves_out(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nstages: [{kind: train, name: only, losses: {labels: 1}}]\n")
+    assert {"name: mine", "  epochs: 3.0"} <= set(printed(str(path)).splitlines())
+
+
+def test_an_unknown_one_is_refused() -> None:
+    with pytest.raises(UserError, match="unknown recipe 'magic'; known are dynabert"):
+        CliRunner().invoke(app, ["recipes", "magic"], catch_exceptions=False)
