@@ -160,7 +160,7 @@ def test_answers_in_a_passage_cannot_be_augmented(open_app, runs_dir):
     at = open_app(runs_dir, "train")
     at.selectbox(key="train-task").set_value("squad").run()
     at.selectbox(key="train-recipe").set_value("dynabert-augmented").run()
-    assert at.error[0].value.startswith("Squad cannot be augmented")
+    assert at.error[0].value.startswith("Task squad cannot be augmented")
     assert "train-augmentation" not in [field.key for field in at.text_input]
     assert next(button for button in at.button if button.label == "Start").disabled
 
