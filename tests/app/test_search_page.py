@@ -249,7 +249,7 @@ def test_where_none_is_within_a_point_the_largest_is_shown_first(open_app, own_r
     largest = str(table.loc[table["is_reference"], "subnet"].iloc[0])
     assert at.select_slider(key="point").value == largest
     said = next(one.value for one in at.caption if "None of the others" in one.value)
-    assert "loses 20.0 points" in said
+    assert "loses 20.00 points" in said
     assert "0.700, " in said
     assert " million MACs" in said
     assert at.metric[0].delta == "the largest"

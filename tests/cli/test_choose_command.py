@@ -179,7 +179,7 @@ def test_a_busy_machine_is_warned_of(run, monkeypatch):
 )
 def test_bad_input_is_a_sentence(run, arguments, message):
     told = choose(run, *arguments)
-    if told.exit_code == 1:  # the entry point's sentence and exit code 2; see test_cli.py
+    if told.exit_code == 1:  # the entry point's sentence and exit code 2; see test_refusals.py
         assert isinstance(told.exception, UserError)
     else:
         assert told.exit_code == 2

@@ -269,7 +269,7 @@ def _choose_point(table: pd.DataFrame, metric: str, cost: str, scale: float) -> 
             st.caption(
                 "None of the others is within one point of the largest; the nearest, "
                 f"{names[str(best['subnet'])]}, loses "
-                f"{100 * (largest[metric] - best[metric]):.1f} points."
+                f"{100 * (largest[metric] - best[metric]):.2f} points."
             )
     state.remember("point", key)
     return ordered[ordered["subnet"] == key].iloc[0]
