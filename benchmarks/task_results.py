@@ -15,9 +15,10 @@ from pathlib import Path
 import pandas as pd
 from commands import portable
 
+from dynabert.files import write_text_atomically
+from dynabert.results import as_csv
 from dynabert.runs import Run
 
-LISTS = ("heads", "neurons", "layers")
 LATENCIES = (
     "Latencies were measured when a run ended, on the machine named with it and beside whatever else it "
     "did; before 22 November 2026 a classifier's last layer computed more than its head reads. "
@@ -33,12 +34,9 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     runs = [Run.load(folder) for folder in arguments.runs]
     for run in runs:
-        table = run.results.copy()
-        for column in LISTS:
-            table[column] = [" ".join(map(str, values)) for values in table[column]]
-        table.to_csv(arguments.out / f"{run.name}.csv", index=False, float_format="%.6g")
+        write_text_atomically(arguments.out / f"{run.name}.csv", as_csv(run.results))
     text = f"# Dev scores of the sub-networks\n\n{LATENCIES}\n\n" + "\n".join(map(section, runs))
-    (arguments.out / "README.md").write_text(text, encoding="utf-8")
+    write_text_atomically(arguments.out / "README.md", text)
     print(text)
 
 
