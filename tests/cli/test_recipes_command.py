@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from dynabert.cli.main import app
 from dynabert.errors import UserError
-from dynabert.training.presets import RECIPES
+from dynabert.training.presets import RECIPES, find_recipe
 from dynabert.training.recipe import load_recipe
 
 
@@ -41,3 +41,14 @@ def test_a_file_is_printed_with_the_fields_it_leaves_out(tmp_path: Path) -> None
 def test_an_unknown_one_is_refused() -> None:
     with pytest.raises(UserError, match="unknown recipe 'magic'; known are dynabert"):
         CliRunner().invoke(app, ["recipes", "magic"], catch_exceptions=False)
+
+
+def test_a_changed_one_needs_a_name_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(printed("best"))
+    assert find_recipe(str(path)) == RECIPES["best"]
+    path.write_text(printed("best").replace("epochs: 4.67", "epochs: 9.0"))
+    with pytest.raises(UserError, match="is called 'best', as one of the package's, but differs"):
+        find_recipe(str(path))
+    path.write_text(path.read_text().replace("name: best", "name: mine"))
+    assert find_recipe(str(path)).stages[-1].epochs == 9.0

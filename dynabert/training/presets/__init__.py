@@ -19,12 +19,18 @@ def find_recipe(name: str) -> Recipe:
     """The recipe of a name, or of a YAML file.
 
     Raises:
-        UserError: neither.
+        UserError: neither; or the file is called as one of the package's and says something else.
     """
     if name in RECIPES:
         return RECIPES[name]
     if name.endswith((".yaml", ".yml")):
-        return load_recipe(Path(name))
+        recipe = load_recipe(Path(name))
+        if RECIPES.get(recipe.name, recipe) != recipe:
+            raise UserError(
+                f"recipe {name} is called {recipe.name!r}, as one of the package's, but differs from it; "
+                "give it a name of its own, by which its runs will be known."
+            )
+        return recipe
     raise UserError(
         f"unknown recipe {name!r}; known are {', '.join(RECIPES)}, or the path of a .yaml file."
     )
