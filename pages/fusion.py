@@ -184,6 +184,7 @@ def offer_page(text: str | None, chosen: Subnet) -> None:
     reported = tuple(run.recipe_grid)
     key = f"fusion page {cache.run_key(run)} {text!r} {chosen.key}"
     if jobs.watch(key):
+        jobs.offer_stop(key, "stop-page")
         return
     made = cache.finished_page(key)
     if made is None:

@@ -208,6 +208,7 @@ def show_removals(run: Run, kept: np.ndarray) -> None:
         "time, and its loss and score are measured again on the dev set."
     )
     if jobs.watch(key := f"ablate {cache.run_key(run)}"):
+        jobs.offer_stop(key, "stop-removals")
         return
     found = cache.ablation(run)
     if found is None:

@@ -56,6 +56,8 @@ def onnx_archive(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / export_name(run, subnet, form)
         arguments = ["extract", str(run.folder), "--subnet", subnet.key, "--format", form]
+        if form == "onnx-int8" and not scored:
+            arguments.append("--no-score")
         found = json.loads(run_apart([*arguments, "--json", "--out", str(folder)], on_line=on_line))
         return OnnxArchive(
             content=zip_folder(folder),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import yaml
 from reading import cells, charts, figure_of, finished, metric, numbers, same, texts
@@ -196,6 +198,25 @@ def test_a_failure_is_told(open_app, tiny, monkeypatch):
     monkeypatch.setattr(core, "measure_latency", fail)
     at = chosen(open_app(tiny.folder.parent, "search", budget_ms="8"))
     assert at.error[0].value == "The clock has stopped"
+    assert at.button(key="budget-choose").label == "Choose"
+
+
+def test_it_can_be_stopped(open_app, tiny, monkeypatch):
+    go_on = threading.Event()
+
+    def measure(model, subnets, setup, *, on_repeat):
+        assert go_on.wait(60)
+        on_repeat(1)
+        raise AssertionError("it was asked to stop")
+
+    monkeypatch.setattr(core, "measure_latency", measure)
+    at = open_app(tiny.folder.parent, "search", budget_ms="8")
+    at.button(key="budget-choose").click().run()
+    at.button(key="budget-stop").click().run()
+    assert "It stops." in captions(at)
+    go_on.set()
+    at = finished(at)
+    assert not at.error
     assert at.button(key="budget-choose").label == "Choose"
 
 

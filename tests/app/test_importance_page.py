@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
 from reading import charts, finished, numbers
 from tiny_run import HEADS, LAYERS, head_scores, write_tiny_run
+
+from dynabert.analysis import head_ablation
 
 pytest_plugins = ["app_fixtures"]
 
@@ -100,6 +103,26 @@ def test_heads_are_removed_on_demand_and_the_result_is_kept(open_app, own_run):
     np.testing.assert_allclose(numbers(shown["data"][0]["z"]), found.metric_change, atol=1e-6)
     assert any("rank the 24 heads alike by" in caption.value for caption in at.caption)
     assert not [button for button in at.button if button.label == "Measure now"]
+
+
+def test_removing_them_can_be_stopped(open_app, own_run, monkeypatch):
+    go_on = threading.Event()
+
+    def ablate(model, examples, *, metric, num_examples, on_progress):
+        assert go_on.wait(60)
+        on_progress(1, 2)
+        raise AssertionError("it was asked to stop")
+
+    monkeypatch.setattr(head_ablation, "ablate_heads", ablate)
+    at = open_app(own_run.folder.parent, "importance")
+    next(button for button in at.button if button.label == "Measure now").click().run()
+    at.button(key="stop-removals").click().run()
+    assert "It stops." in [caption.value for caption in at.caption]
+    go_on.set()
+    at = finished(at)
+    assert not at.error
+    assert own_run.ablation is None
+    assert [button for button in at.button if button.label == "Measure now"]
 
 
 def test_examples_that_have_gone_are_an_error_and_it_can_be_tried_again(open_app, own_run, tiny):

@@ -21,7 +21,8 @@ from dynabert.cli.main import app
 from dynabert.errors import UserError
 from dynabert.evaluation import evaluate
 from dynabert.examples import load_examples
-from dynabert.export import export_command, export_onnx, onnx_archive, onnx_folder
+from dynabert.export import apart, export_command, export_onnx, onnx_archive, onnx_folder
+from dynabert.export.naming import Format
 from dynabert.export.onnx_network import OnnxNetwork
 from dynabert.runs import Run
 
@@ -140,6 +141,26 @@ def test_an_archive_is_made_in_a_process_of_its_own(run: Run, tmp_path: Path) ->
     assert archive.metrics is None  # in 32 bits it scores as the sub-network does
     assert "writing the graph …" in lines
     assert shlex.split(archive.card.split("Taken away with `")[1].split("`")[0])[4] == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("form", "scored", "more"),
+    [("onnx-int8", True, []), ("onnx-int8", False, ["--no-score"]), ("onnx", False, [])],
+)
+def test_an_archive_is_scored_only_where_that_is_wanted(
+    run: Run, monkeypatch: pytest.MonkeyPatch, form: Format, scored: bool, more: list[str]
+) -> None:
+    asked: list[list[str]] = []
+
+    def run_apart(arguments: list[str], *, on_line: object) -> str:
+        asked.append(arguments)
+        raise UserError("seen")
+
+    monkeypatch.setattr(apart, "run_apart", run_apart)
+    with pytest.raises(UserError, match="seen"):
+        onnx_archive(run, SUBNET, form, scored=scored, on_line=lambda line: None)
+    (arguments,) = asked
+    assert arguments[arguments.index("--format") + 1 : -3] == [form, *more]
 
 
 def test_an_archive_that_cannot_be_made_says_why(run: Run) -> None:

@@ -42,6 +42,7 @@ def offer(run: Run, tokens: int, busy: str | None) -> None:
     key = f"choose {cache.run_key(run)} {budget}"
     if jobs.watch(key):
         st.caption("It goes on while you look elsewhere; nothing else is measured meanwhile.")
+        jobs.offer_stop(key, "budget-stop")
         return
     known = cache.choices().get(key)
     if busy is not None and budget.needs_clock:
