@@ -32,7 +32,7 @@ from dynabert.training.events import Notice, OnEvent, StageStarted, Working, ign
 from dynabert.training.lock import locked
 from dynabert.training.loop import Recorder, Setting, seed_from, train_stage
 from dynabert.training.memory import limit_kernel_caches
-from dynabert.training.plan import TrainingPlan, check_same_plan
+from dynabert.training.plan import PLAN, TrainingPlan, check_same_plan
 from dynabert.training.preparation import Prepared
 from dynabert.training.pretrained_student import what_is_computed
 from dynabert.training.progress import ProgressFile
@@ -64,21 +64,35 @@ def train(
         differently.
         KeyboardInterrupt: it was asked to stop.
     """
-    if os.path.lexists(runs_dir / plan.name):
-        raise UserError(
-            f"{runs_dir / plan.name} exists already; choose another name or remove it first."
-        )
+    _check_free(runs_dir / plan.name)
     limit_kernel_caches()
     training = _Training(plan, Accelerator(), on_event, stop or StopSignal(), stage_cache)
     folder = unfinished_folder(plan.name, runs_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder) if training.accelerator.is_main_process else nullcontext():
+    is_main = training.accelerator.is_main_process
+    with locked(folder) if is_main else nullcontext():
         workspace = Workspace(folder)
+        _check_still_free(runs_dir / plan.name, folder)
         check_same_plan(plan, training.prepared.found, workspace)
         run = training.run(workspace, runs_dir)
-    if training.accelerator.is_main_process:
-        shutil.rmtree(folder, ignore_errors=True)
+        if is_main:
+            shutil.rmtree(folder, ignore_errors=True)
     return run
+
+
+def _check_free(folder: Path) -> None:
+    if os.path.lexists(folder):
+        raise UserError(f"{folder} exists already; choose another name or remove it first.")
+
+
+def _check_still_free(folder: Path, unfinished: Path) -> None:
+    """Another process may have ended the training since, and removed its unfinished folder."""
+    try:
+        _check_free(folder)
+    except UserError:
+        if not (unfinished / PLAN).exists():  # it is there for the lock alone
+            shutil.rmtree(unfinished, ignore_errors=True)
+        raise
 
 
 def discard_unfinished(name: str, runs_dir: Path) -> None:

@@ -18,7 +18,7 @@ from dynabert.data.source import CsvSource, DataSource
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import LatencySetup
 from dynabert.evaluation.retiming import TIMES
-from dynabert.runs import Run, list_runs, unfinished_folder
+from dynabert.runs import Run, list_runs, list_unfinished, unfinished_folder
 from dynabert.training import (
     Grid,
     Losses,
@@ -28,6 +28,7 @@ from dynabert.training import (
     Train,
     TrainingPlan,
     discard_unfinished,
+    pipeline,
     train,
 )
 from dynabert.training import loop as training_loop
@@ -308,6 +309,22 @@ def test_finished_run_is_never_overwritten(
     (tmp_path / "r").mkdir()
     with pytest.raises(UserError, match="exists already; choose another name"):
         train(plan(data, tiny_backbone), tmp_path)
+
+
+def test_what_another_process_ends_meanwhile_is_not_trained_again(
+    data: DataSource, tiny_backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_examples(*arguments: object) -> object:
+        (tmp_path / "r").mkdir()
+        return reads(*arguments)
+
+    reads = pipeline._Training
+    monkeypatch.setattr(pipeline, "_Training", read_examples)
+    steps: list[Event] = []
+    with pytest.raises(UserError, match="exists already; choose another name"):
+        train(plan(data, tiny_backbone), tmp_path, steps.append)
+    assert not [one for one in steps if isinstance(one, StageStarted)]
+    assert list_unfinished(tmp_path) == []
 
 
 def test_it_learns_and_the_best_weights_are_kept(
