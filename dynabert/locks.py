@@ -11,6 +11,11 @@ from typing import TextIO
 
 from dynabert.errors import UserError
 
+
+class Held(UserError):
+    """Another process holds the lock."""
+
+
 # Someone else who looks holds it for a moment himself.
 _TRIES, _PAUSE = 5, 0.01
 
@@ -20,7 +25,7 @@ def alone(path: Path, refusal: str) -> Iterator[None]:
     """Hold the lock of a file, which is made where it is missing, as the only process.
 
     Raises:
-        UserError: another process holds it: the refusal.
+        Held: another process holds it: the refusal.
     """
     with path.open("w") as file:
         for tries_left in reversed(range(_TRIES)):
@@ -29,7 +34,7 @@ def alone(path: Path, refusal: str) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if not tries_left:
-                    raise UserError(refusal) from error
+                    raise Held(refusal) from error
                 time.sleep(5 * _PAUSE)  # who looks whether it is held takes turns himself
         yield
 

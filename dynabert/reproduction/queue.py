@@ -6,7 +6,8 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from dynabert.data.augmentation.folder import read_manifest
 from dynabert.data.source import DataSource
 from dynabert.errors import UserError, first_line
 from dynabert.evaluation.latency import LatencySetup, describe_machine
+from dynabert.locks import Held, alone
 from dynabert.reproduction.collect import current_commit, result_of
 from dynabert.reproduction.latencies import PAPER_SETUPS, LatencyBook
 from dynabert.reproduction.plan import AUGMENTATIONS_DIR, Job
@@ -160,31 +162,37 @@ def carry_out(
     outcome = Outcome()
     examples = _Examples()
 
-    def skips(job: Job) -> bool:
-        why = _why_skip(job, workshop, examples)
-        if why is None:
-            return False
+    def skip(job: Job, why: str) -> None:
         outcome.skipped.append(JobSkipped(job=job, why=why))
         on_event(outcome.skipped[-1])
-        return True
+
+    def skips(job: Job) -> bool:
+        why = _why_skip(job, workshop, examples)
+        if why is not None:
+            skip(job, why)
+        return why is not None
 
     wanted = [job for job in jobs if not skips(job)]
     for number, job in enumerate(wanted):
-        if number and skips(job):  # another process was faster
-            continue
-        seconds, unknown = seconds_left(wanted[number:], _readable(workshop.results))
-        on_event(
-            JobStarted(
-                job=job,
-                number=number + 1,
-                total=len(wanted),
-                seconds_left=seconds,
-                unknown=unknown,
-            )
-        )
         try:
-            result = _carry_out_one(job, workshop, on_event, stop, commit)
-            path = write_result(workshop.results, result)
+            with _at_work_on(job, workshop):
+                if number and skips(job):  # another process was faster
+                    continue
+                seconds, unknown = seconds_left(wanted[number:], _readable(workshop.results))
+                on_event(
+                    JobStarted(
+                        job=job,
+                        number=number + 1,
+                        total=len(wanted),
+                        seconds_left=seconds,
+                        unknown=unknown,
+                    )
+                )
+                result = _carry_out_one(job, workshop, on_event, stop, commit)
+                path = write_result(workshop.results, result)
+        except Held as error:
+            skip(job, str(error))
+            continue
         except Exception as error:  # whatever it is, the other trainings do not depend on it
             if not isinstance(error, UserError):
                 logger.debug("%s failed", job, exc_info=True)
@@ -255,7 +263,7 @@ def _why_skip(job: Job, workshop: Workshop, examples: _Examples) -> str | None:
         source = workshop.source(job)
         fingerprint = examples.fingerprint(source)
         augmentation = source.augmentation and read_manifest(source.augmentation / AUGMENTED)
-    except UserError:
+    except (UserError, OSError):
         return "done; its data are not here to compare with"
     different = ""
     if augmentation and augmentation.plan.method != standing.result.augmentation:
@@ -269,6 +277,22 @@ def _why_skip(job: Job, workshop: Workshop, examples: _Examples) -> str | None:
     if workshop.replace:
         return None
     return f"there is a result, but {different}; --replace trains it again and replaces it"
+
+
+@contextmanager
+def _at_work_on(job: Job, workshop: Workshop) -> Iterator[None]:
+    """From its training until its result is kept no other process is at work on a job.
+
+    Raises:
+        Held: one is.
+    """
+    workshop.runs_dir.mkdir(parents=True, exist_ok=True)
+    path = workshop.runs_dir / f".{run_name(job)}.reproducing"
+    with alone(path, "another process is at work on it"):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _readable(folder: Path) -> list[Result]:

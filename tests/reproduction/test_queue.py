@@ -22,6 +22,7 @@ from dynabert.reproduction.plan import NO_LIMITS, Entry, Job, Limits, Plan, ask,
 from dynabert.reproduction.queue import (
     JobEnded,
     JobStarted,
+    Outcome,
     Workshop,
     carry_out,
     run_name,
@@ -325,6 +326,34 @@ def test_what_another_process_did_in_the_meantime_is_not_done_again(workshop, ti
     outcome = carry_out(wanted, workshop, other_process)
     assert outcome.done == wanted[:1]
     assert [(one.job, one.why) for one in outcome.skipped] == [(wanted[1], "done")]
+
+
+def test_what_another_process_is_at_work_on_is_left_to_it(workshop, tiny_backbone):
+    wanted = [job(tiny_backbone), job(tiny_backbone, "smaller")]
+    seen: list[Outcome] = []
+
+    def other_process(event: Any) -> None:
+        if isinstance(event, JobStarted) and event.job == wanted[0]:
+            seen.append(carry_out(wanted, workshop))
+
+    outcome = carry_out(wanted, workshop, other_process)
+    (meanwhile,) = seen
+    left = [(one.job, one.why) for one in meanwhile.skipped]
+    assert left == [(wanted[0], "another process is at work on it")]
+    assert (meanwhile.done, meanwhile.failed) == (wanted[1:], [])
+    assert (outcome.done, outcome.failed) == (wanted[:1], [])
+    assert list(workshop.runs_dir.glob(".*.reproducing")) == []
+
+
+def test_data_that_cannot_be_read_stop_no_training(workshop, tiny_backbone, monkeypatch):
+    carry_out([job(tiny_backbone)], workshop)
+
+    def gone(source: DataSource) -> None:
+        raise PermissionError(13, "Permission denied", "train.tsv")
+
+    monkeypatch.setattr(DataSource, "load", gone)
+    (skipped,) = carry_out([job(tiny_backbone)], workshop).skipped
+    assert skipped.why == "done; its data are not here to compare with"
 
 
 def test_the_examples_of_many_finished_trainings_are_read_once(
