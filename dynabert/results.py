@@ -6,6 +6,7 @@ A run may be a stranger's, and a table that lacks something would otherwise be f
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +19,27 @@ from dynabert.evaluation.quality import further_metrics
 from dynabert.evaluation.retiming import TIMES
 from dynabert.subnet import Subnet
 
-_COUNTS = ("num_examples", "num_params", "tokens", "macs")  # whole numbers from 1
+_COUNTS = (
+    "num_examples",
+    "num_params",
+    "num_params_total",
+    "tokens",
+    "macs",
+)  # whole numbers from 1
 _NUMBERS = ("width_mult", "depth_mult", "loss")
 _LISTS = ("heads", "neurons", "layers")
 
 
-def read_results(path: Path, metric: str, *, remedy: str) -> pd.DataFrame:
-    """The table of a file.
+def read_results(path: Path, metrics: Sequence[str], *, remedy: str) -> pd.DataFrame:
+    """The table of a file; latencies, and metrics after the first, are NaN where it does not say them.
 
-    metric: of the run's task.  remedy: what to do about a damaged file, as a sentence.
+    metrics: of the run's task.  remedy: what to do about a damaged file, as a sentence.
 
     Raises:
         UserError: it cannot be read, or lacks what every row must say.
     """
     try:
-        return _checked(pd.read_parquet(path), metric)
+        return _checked(pd.read_parquet(path), metrics)
     except BROKEN_FILES as error:
         why = first_line(error).rstrip(".")
         raise UserError(f"run {path.parent}: {path.name} is damaged: {why}. {remedy}") from error
@@ -69,8 +76,8 @@ def latest_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return told.drop_duplicates("subnet", keep="last", ignore_index=True)
 
 
-def _checked(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    wanted = ("subnet", "collapsed", metric, *_NUMBERS, *_COUNTS, *_LISTS)
+def _checked(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    wanted = ("subnet", "collapsed", metrics[0], *_NUMBERS, *_COUNTS, *_LISTS)
     if missing := [name for name in wanted if name not in table]:
         raise ValueError(f"it has no column {missing[0]}")
     for key in table["subnet"]:
@@ -80,5 +87,8 @@ def _checked(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     for name in _COUNTS:
         if not (table[name] >= 1).all():
             raise ValueError(f"{name} is no number from 1 in one of its rows")
-    types = {metric: float, "collapsed": bool}
+    for name in (*metrics[1:], *TIMES):
+        if name not in table:
+            table = table.assign(**{name: np.nan})
+    types = {**dict.fromkeys(metrics, float), "collapsed": bool}
     return table.astype(types | dict.fromkeys(_NUMBERS, float) | dict.fromkeys(_COUNTS, "int64"))

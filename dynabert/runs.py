@@ -210,7 +210,7 @@ class Run:
             UserError: a table cannot be read, or lacks what every row must say.
         """
         path, remedy = self.folder / RESULTS, "Copy the run again or train it anew."
-        results = read_results(path, self.info.task.metric, remedy=remedy)
+        results = read_results(path, self.info.task.metrics, remedy=remedy)
         check_has_sizes(results, path, remedy=remedy)
         later = self._measured()
         if later is not None:
@@ -281,7 +281,7 @@ class Run:
             return None
         return read_results(
             path,
-            self.info.task.metric,
+            self.info.task.metrics,
             remedy="Remove that file; what was measured can be measured again.",
         )
 

@@ -18,8 +18,9 @@ from tiny_run import write_tiny_run
 
 from dynabert.analysis.choices import keeping_all_tokens
 from dynabert.errors import UserError
+from dynabert.evaluation.retiming import TIMES
 from dynabert.files import write_text_atomically
-from dynabert.results import as_csv
+from dynabert.results import as_csv, read_results
 from dynabert.runs import (
     Run,
     check_run_name,
@@ -135,6 +136,7 @@ def test_damage_that_the_manifest_confirms(
     ("change", "sentence"),
     [
         (lambda rows: rows.drop(columns="macs"), "it has no column macs"),
+        (lambda rows: rows.drop(columns="num_params_total"), "it has no column num_params_total"),
         (lambda rows: rows.drop(columns="accuracy"), "it has no column accuracy"),
         (lambda rows: rows.drop(columns="collapsed"), "it has no column collapsed"),
         (lambda rows: rows.assign(collapsed=None), "collapsed is neither true nor false"),
@@ -154,6 +156,15 @@ def test_a_table_that_does_not_say_enough_is_refused(
     for read in (lambda: run.all_results, lambda: run.results, lambda: run.reported_results):
         with pytest.raises(UserError, match=f"{re.escape(file)} is damaged: .*{sentence}"):
             read()
+
+
+def test_what_a_table_may_leave_out_is_unknown(copy: Path) -> None:
+    Run.load(copy).all_results.drop(columns=[*TIMES]).to_parquet(copy / "results.parquet")
+    write_manifest(copy)
+    assert Run.load(copy).results[[*TIMES]].isna().all(axis=None)
+    rows = read_results(copy / "results.parquet", ("accuracy", "mcc"), remedy="Copy it again.")
+    assert rows["mcc"].isna().all()
+    assert rows["accuracy"].notna().all()
 
 
 def test_a_run_without_a_size_that_was_scored_is_damaged(copy: Path) -> None:
