@@ -119,12 +119,11 @@ def _begin(
 
 
 def start_time(process: subprocess.Popen[bytes]) -> float:
-    """When it was started, in seconds since 1970.
-
-    Raises:
-        psutil.Error: it has ended already.
-    """
-    return psutil.Process(process.pid).create_time()
+    """When it was started, in seconds since 1970; now, if it has ended already: its log says why."""
+    try:
+        return psutil.Process(process.pid).create_time()
+    except psutil.Error:
+        return time.time()
 
 
 def log_tail(log_file: Path, lines: int) -> str:

@@ -80,6 +80,3 @@ def main() -> None:
             soft_wrap=True,
         )
         sys.exit(2)
-    except KeyboardInterrupt:
-        stderr.print("Interrupted.")
-        sys.exit(130)

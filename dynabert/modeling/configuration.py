@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal
 
 from transformers import PreTrainedConfig
@@ -99,6 +100,14 @@ class DynaBertConfig(PreTrainedConfig):
         self.original_num_heads = self.original_num_heads or max(self.heads)
         self.original_num_neurons = self.original_num_neurons or max(self.neurons)
         super().__post_init__(**kwargs)
+
+    def with_first_token(self, *, kept: bool) -> DynaBertConfig:
+        """This configuration if it says so of the first token, else a copy that does."""
+        if self.keeps_first_token == kept:
+            return self
+        other = copy.deepcopy(self)
+        other.keeps_first_token = kept
+        return other
 
     @property
     def shape(self) -> NetworkShape:

@@ -51,7 +51,7 @@ class DynaBertForSequenceClassification(DynaBertPreTrainedModel):
     reads_all_tokens = False
 
     def __init__(self, config: DynaBertConfig) -> None:
-        config.keeps_first_token = True  # it is what the head reads
+        config = config.with_first_token(kept=True)  # it is what the head reads
         super().__init__(config)
         self.num_labels = config.num_labels
         self.dynabert = DynaBertModel(config)
@@ -119,7 +119,7 @@ class DynaBertForQuestionAnswering(DynaBertPreTrainedModel):
     reads_all_tokens = True
 
     def __init__(self, config: DynaBertConfig) -> None:
-        config.keeps_first_token = False  # the head reads every token
+        config = config.with_first_token(kept=False)  # the head reads every token
         super().__init__(config)
         self.dynabert = DynaBertModel(config)
         self.head = SpanHead(config)
@@ -199,7 +199,7 @@ class DynaBertForMaskedLM(DynaBertPreTrainedModel):
     reads_all_tokens = True
 
     def __init__(self, config: DynaBertConfig) -> None:
-        config.keeps_first_token = False  # the head reads every token
+        config = config.with_first_token(kept=False)  # the head reads every token
         super().__init__(config)
         self.dynabert = DynaBertModel(config)
         self.head = MaskedTokenHead(config)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import psutil
 from pydantic import ValidationError
 
 from dynabert.errors import UserError
@@ -128,8 +127,6 @@ def start_search(
                 front_before=_front_time(search) if measure_again else None,
             )
             write_text_atomically(search.folder / PROCESS, started.model_dump_json())
-        except psutil.Error:  # it has ended already; its log says why
-            (search.folder / PROCESS).unlink(missing_ok=True)
         except OSError:  # nobody could stop it any more
             process.kill()
             raise

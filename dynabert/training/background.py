@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import psutil
 import yaml
 from pydantic import ValidationError
 
@@ -236,7 +235,7 @@ def _launch(request: TrainingRequest, runs_dir: Path, folder: Path) -> Training:
     try:
         started = start_time(process)
         _write_process(folder, _Process(request=request, pid=process.pid, started=started))
-    except (OSError, psutil.Error):  # nobody could stop it any more
+    except OSError:  # nobody could stop it any more
         process.kill()
         raise
     return _existing(request.name, runs_dir)

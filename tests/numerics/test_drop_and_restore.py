@@ -305,6 +305,16 @@ def test_a_subnet_taken_out_carries_its_lengths(
         model.extract(Subnet(length_config=lengths)).to_hf()
 
 
+def test_models_of_one_configuration_do_not_change_each_others() -> None:
+    config = make(DynaBertForSequenceClassification).config
+    given = config.to_dict()
+    classifier = DynaBertForSequenceClassification(config)
+    reader = DynaBertForQuestionAnswering(config)
+    kept = [one.config.keeps_first_token for one in (classifier, reader)]
+    assert kept == [True, False]
+    assert config.to_dict() == given
+
+
 def test_a_step_learns_through_what_is_left() -> None:
     """Gradients of sub-networks with lengths are those of each alone, in float64."""
     model = make(DynaBertForSequenceClassification, hidden_dropout_prob=0.0)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +20,7 @@ from small_data import write_glue
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import LatencySetup
 from dynabert.runs import Run, list_runs, unfinished_folder
-from dynabert.training import TrainingPlan, find_recipe, train
+from dynabert.training import TrainingPlan, background, find_recipe, train
 from dynabert.training.background import (
     PROCESS,
     Training,
@@ -145,6 +145,24 @@ def test_a_killed_training_is_discarded_only_when_asked_to(
     assert find_trainings(runs_dir) == []
     with pytest.raises(UserError, match="there is no unfinished training 'r'"):
         discard_training("r", runs_dir)
+
+
+def test_a_process_that_ends_at_once_is_found_ended(
+    request_: TrainingRequest, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(arguments: Sequence[str], log_file: Path) -> subprocess.Popen[bytes]:
+        log_file.write_text("Error: out of memory\n")
+        process = subprocess.Popen([sys.executable, "-c", ""])
+        process.wait()
+        return process
+
+    monkeypatch.setattr(background, "launch", launch)
+    training = start_training(request_, runs_dir)
+    assert not training.is_under_way
+    assert training.request == request_
+    assert "out of memory" in training.log_tail()
+    discard_training("r", runs_dir)
+    assert find_trainings(runs_dir) == []
 
 
 def test_a_recycled_process_number_is_not_taken_for_a_training(
