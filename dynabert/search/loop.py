@@ -69,7 +69,7 @@ def _run(
         check_feasible(space, settings.cost, objectives.cost_of, settings.at_most)
     proposer = Proposer(space, settings.method, seed=settings.seed, generation=settings.generation)
 
-    too_dear: set[Candidate] = set()  # that only measuring told
+    too_dear = search.log.too_dear()
 
     def affordable(candidate: Candidate) -> bool:
         if settings.at_most is None:
@@ -86,6 +86,7 @@ def _run(
             if claim is None:
                 return search.trials
             start = time.perf_counter()
+            too_dear |= search.log.too_dear()  # other workers' too
             history = [one for one in search.trials if space.holds(one.candidate)]
             others = [
                 one
@@ -104,6 +105,7 @@ def _run(
                 cost = objectives.cost_of(subnet)
                 if settings.at_most is None or cost <= settings.at_most:
                     break
+                claim.reject(candidate, cost)
                 too_dear.add(candidate)
             quality = objectives.quality_of(subnet)
             trial = Trial(

@@ -8,8 +8,6 @@ worker had begun is done again and nothing is lost.
 from __future__ import annotations
 
 import fcntl
-import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,9 +16,11 @@ from typing import TextIO
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dynabert.errors import UserError
+from dynabert.files import append_line
 from dynabert.search.space import Candidate
 
 TRIALS = "trials.jsonl"
+TOO_DEAR = "too_dear.jsonl"  # what turned out to cost too much when it was measured
 _CLAIMS = "claims"
 
 
@@ -38,6 +38,15 @@ class Trial(BaseModel):
     seconds: float  # that the trial took, with what proposed it
 
 
+class TooDear(BaseModel):
+    """What costs more than a search allows, which only measuring told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    candidate: Candidate
+    cost: float  # in the search's unit
+
+
 class Claim(BaseModel):
     """A trial that a worker is at work on."""
 
@@ -51,7 +60,7 @@ class TrialLog:
     """The trials of a search in its folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / TRIALS
+        self._folder, self.path = folder, folder / TRIALS
         self._claims = folder / _CLAIMS
 
     def finished(self) -> list[Trial]:
@@ -60,18 +69,20 @@ class TrialLog:
         A line that cannot be read is as if it was not there: the end of one that was being written
         when its worker was killed, or damage. Its trial is then done again.
         """
-        try:
-            lines = self.path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise UserError(f"cannot read {self.path}: {error.strerror}.") from error
         found: dict[int, Trial] = {}
-        for line in lines:
+        for line in _lines(self.path):
             with suppress(ValidationError):
                 trial = Trial.model_validate_json(line)
                 found.setdefault(trial.number, trial)
         return [found[number] for number in sorted(found)]
+
+    def too_dear(self) -> set[Candidate]:
+        """What some worker has measured and found to cost too much."""
+        found: set[Candidate] = set()
+        for line in _lines(self._folder / TOO_DEAR):
+            with suppress(ValidationError):
+                found.add(TooDear.model_validate_json(line).candidate)
+        return found
 
     def under_way(self) -> list[Claim]:
         """Those that a living worker is at work on."""
@@ -96,7 +107,7 @@ class TrialLog:
         number = int(Path(file.name).name)
         with file:
             try:
-                yield OpenClaim(number, file, self.path)
+                yield OpenClaim(number, file, self._folder)
             finally:  # while the lock is still held; what was done has its line
                 Path(file.name).unlink(missing_ok=True)
 
@@ -148,12 +159,21 @@ class TrialLog:
                     yield claim, False
 
 
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}.") from error
+
+
 class OpenClaim:
     """A number that this worker has, until the end of the block that it was claimed in."""
 
-    def __init__(self, number: int, file: TextIO, trials: Path) -> None:
+    def __init__(self, number: int, file: TextIO, folder: Path) -> None:
         self.number = number
-        self._file, self._trials = file, trials
+        self._file, self._folder = file, folder
 
     def chosen(self, candidate: Candidate) -> None:
         """Tell other workers what is being tried, so that they try something else."""
@@ -164,16 +184,10 @@ class OpenClaim:
 
     def finish(self, trial: Trial) -> None:
         """Write the trial down, for good."""
-        line = (json.dumps(trial.model_dump(mode="json")) + "\n").encode()
-        with self._trials.open("ab+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if file.seek(0, os.SEEK_END) and not self._ends_a_line():
-                line = b"\n" + line  # a killed worker's half line stays one of its own
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self._folder / TRIALS, trial.model_dump_json())
 
-    def _ends_a_line(self) -> bool:
-        with self._trials.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read(1) == b"\n"
+    def reject(self, candidate: Candidate, cost: float) -> None:
+        """Write down what was measured and costs more than the search allows; no worker tries it again."""
+        append_line(
+            self._folder / TOO_DEAR, TooDear(candidate=candidate, cost=cost).model_dump_json()
+        )

@@ -152,7 +152,10 @@ def test_all_processes_of_a_search_tell_latency_in_one_unit(run, monkeypatch):
 
 
 def test_what_is_timed_too_slow_is_not_tried(run, monkeypatch):
+    timed = []
+
     def cost_of(self, subnet):  # an exact clock
+        timed.append(subnet.key)
         return float(count_macs(self.model, subnet, 12))
 
     monkeypatch.setattr(Objectives, "cost_of", cost_of)
@@ -161,6 +164,14 @@ def test_what_is_timed_too_slow_is_not_tried(run, monkeypatch):
     trials = do(open_search(run, "s", settings), run)
     assert len(trials) == 12
     assert max(trial.cost for trial in trials) <= limit
+    rejected = set(timed) - {trial.subnet for trial in trials}
+    assert rejected
+    # Who goes on with the search, or helps with it, does not time them again.
+    timed.clear()
+    more = settings.model_copy(update={"num_trials": 18})
+    assert len(do(open_search(run, "s", more), run)) == 18
+    assert timed
+    assert not rejected & set(timed)
 
 
 @pytest.mark.parametrize("place", ["claims/0", "trials.jsonl", "."])

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from dynabert.errors import UserError, explain
 from dynabert.evaluation.latency import check_tokens
-from dynabert.files import write_text_atomically
+from dynabert.files import append_line, write_text_atomically
 from dynabert.locks import alone, is_held
 from dynabert.runs import Run, check_run_name
 from dynabert.search.ose.objective import Member
@@ -153,12 +153,9 @@ class ExtractionFolder(Generic[SettingsT, ReportT]):
                 f"extraction {self.name}: the error of {key} is {error}, which cannot be weighed. Give a "
                 "space without it, and another name."
             )
-        line = _Error(key=key, error=error, seconds=seconds).model_dump_json()
-        with (self.path / ERRORS).open("ab+") as file:
-            if file.tell():  # the end of a line that was being written when a process was killed
-                file.seek(-1, 2)
-                line = line if file.read(1) == b"\n" else f"\n{line}"
-            file.write(f"{line}\n".encode())
+        append_line(
+            self.path / ERRORS, _Error(key=key, error=error, seconds=seconds).model_dump_json()
+        )
 
     def report(self) -> ReportT | None:
         """What came of it; None if it is not done.
