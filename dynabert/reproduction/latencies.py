@@ -45,7 +45,7 @@ class Entry(BaseModel):
     @property
     def key(self) -> tuple[object, ...]:
         return (
-            *(self.machine, self.model, self.heads, self.neurons, self.forward),
+            *(self.machine, self.model, self.torch, self.heads, self.neurons, self.forward),
             *(self.latency.batch_size, self.latency.tokens),
         )
 
@@ -155,7 +155,7 @@ def _key(model: DynaBertPreTrainedModel, subnet: Subnet, setup: LatencySetup) ->
     resolved = subnet.resolve(model.config.shape)
     check_keeps_all_tokens(resolved, "Latencies of methods")
     return (
-        *(describe_machine(model.device), type(model).__name__),
+        *(describe_machine(model.device), type(model).__name__, torch.__version__),
         *(resolved.heads, resolved.neurons, FORWARD),
         *(setup.batch_size, setup.tokens),
     )

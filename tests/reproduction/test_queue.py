@@ -236,6 +236,10 @@ def test_latency_is_measured_once_for_a_backbone(workshop, tiny_backbone, monkey
 
     monkeypatch.setattr("dynabert.reproduction.latencies.measure_latency", refuse)
     assert carry_out([job(tiny_backbone, "smaller")], workshop).done
+    # Of another version of torch nothing is known.
+    monkeypatch.setattr("torch.__version__", "2.14.0")
+    (failed,) = carry_out([job(tiny_backbone, "smaller", seed=1)], workshop).failed
+    assert "measured again" in failed.why
 
 
 def test_a_failed_training_is_reported_and_the_next_one_begins(workshop, tiny_backbone):
