@@ -32,10 +32,11 @@ class LengthConfig:
 
     Whole numbers are counts, the same for every text (the papers' form); a text that has fewer
     keeps all. Numbers in (0, 1] with a decimal point are shares of each text's own tokens, padding
-    not counted, so short texts gain too. Either way a text's tokens depend on no other text.
+    not counted, so short texts gain too; a whole 1 among them is all. Either way a text's tokens
+    depend on no other text.
 
     Raises:
-        UserError: entries that rise, are out of range, or mix counts with shares.
+        UserError: entries that rise, are out of range, or mix counts above 1 with shares.
     """
 
     entries: Sequence[Length]  # a tuple, whatever was given

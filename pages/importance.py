@@ -65,7 +65,7 @@ def neuron_table(scores: np.ndarray) -> pd.DataFrame:
     )
 
 
-def show_heads(run: Run, importance: Importance, kept: np.ndarray) -> None:
+def show_heads(importance: Importance, kept: np.ndarray) -> None:
     scores = importance.heads.double().numpy()
     relative = st.segmented_control(
         "Colour",
@@ -316,7 +316,7 @@ else:
         f"{wording.escape(about.get('split', ''))} examples, in the network that was then rewired by it."
     )
     st.subheader("Heads")
-    show_heads(run, importance, kept)
+    show_heads(importance, kept)
     st.subheader("Before and after rewiring")
     show_order(run, importance, width)
     st.subheader("Neurons")

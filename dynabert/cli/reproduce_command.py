@@ -151,6 +151,14 @@ def reproduce(
 
     Example: python -m dynabert reproduce table3 --task rte --data-dir path/to/glue --seeds 0,1,2
     """
+    modes = {
+        "--list": list_only,
+        "--show": show_only,
+        "--readme": readme_only,
+        "--time": time_only,
+    }
+    if len(asked_for := [name for name, wanted in modes.items() if wanted]) > 1:
+        raise UserError(f"{' and '.join(asked_for)} are each a thing of its own; give one of them.")
     plan = _plan(plan_file)
     if readme_only:
         path = write_readme(results, read_results(results), plan.without)

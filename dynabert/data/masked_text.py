@@ -224,7 +224,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 def _stretches(path: Path) -> Iterator[list[str]]:
     """The lines of a file, some at a time."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:  # some editors begin with a mark
             part: list[str] = []
             size = 0
             pieces = (piece.strip() for line in file for piece in _pieces(line))

@@ -157,11 +157,6 @@ class Train(_Value):
         return any(one.hidden or one.attention for one in self._all_losses)
 
     @property
-    def looks_inside(self) -> bool:
-        """Whether a term compares more of the teacher than its answers."""
-        return any(one.need_states for one in self._all_losses)
-
-    @property
     def _all_losses(self) -> tuple[Losses, ...]:
         return (self.losses,) if self.largest is None else (self.losses, self.largest)
 

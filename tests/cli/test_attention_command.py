@@ -12,6 +12,8 @@ from dynabert.cli import attention_command
 from dynabert.runs import Run
 from dynabert.web import AtlasView
 
+pytest_plugins = ["trained_run"]
+
 
 def test_attention_writes_a_page(runs_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "view.html"

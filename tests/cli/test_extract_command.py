@@ -11,6 +11,8 @@ from transformers import AutoTokenizer
 from dynabert import DynaBertForSequenceClassification, Subnet
 from dynabert.runs import Run
 
+pytest_plugins = ["trained_run"]
+
 
 def test_extract_gives_the_same_answers(runs_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "small"

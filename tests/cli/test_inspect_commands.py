@@ -24,6 +24,8 @@ from dynabert.examples import load_examples
 from dynabert.importance import Importance
 from dynabert.runs import Run, write_manifest
 
+pytest_plugins = ["trained_run"]
+
 
 def test_runs_lists_it(runs_dir: Path) -> None:
     out = in_a_process("runs", "--runs-dir", runs_dir)

@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 from dynabert.cli.main import app
 from dynabert.runs import write_manifest
 
+pytest_plugins = ["trained_run"]
+
 
 @pytest.mark.parametrize("verb", typer.main.get_command(app).commands)
 def test_every_verb_has_help_with_an_example(verb: str) -> None:

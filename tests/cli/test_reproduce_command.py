@@ -143,6 +143,11 @@ def test_the_readme_is_written_from_the_results(made):
     assert "Not measured here: MNLI-m, MNLI-mm, QQP, QNLI, SST-2, CoLA, STS-B, RTE, avg." in text
 
 
+def test_two_things_at_once_are_refused():
+    said = str(run("table3", "--show", "--time").exception)
+    assert said == "--show and --time are each a thing of its own; give one of them."
+
+
 def test_the_app_is_told_where_the_results_are(monkeypatch, tmp_path):
     environments = []
 

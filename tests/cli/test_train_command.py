@@ -12,6 +12,8 @@ from small_data import write_csv
 from dynabert.cli.options import as_typed
 from dynabert.runs import Run
 
+pytest_plugins = ["trained_run"]
+
 
 def test_train_leaves_a_complete_run(runs_dir: Path) -> None:
     run = Run.load(runs_dir / "tiny")

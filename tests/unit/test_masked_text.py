@@ -55,6 +55,10 @@ def test_a_robertas_rows_have_its_frame(
     (tmp_path / "text.txt").write_text("the cat sees a bird\n", encoding="utf-8")
     tokenizer = load_tokenizer(str(tiny_roberta_tokenizer_folder))
     (row,) = read_text([tmp_path / "text.txt"], tokenizer, max_tokens=20)
+    marked = tmp_path / "marked.txt"
+    marked.write_text("\ufeff" + (tmp_path / "text.txt").read_text("utf-8"), "utf-8")
+    (same,) = read_text([marked], tokenizer, max_tokens=20)
+    assert same.tolist() == row.tolist()
     assert row.tolist() == tokenizer("the cat sees a bird")["input_ids"]
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow
 import pyarrow.parquet
-from datasets import Dataset
 
 from dynabert.data.augmentation.candidates import Candidates, count_origins
 from dynabert.data.augmentation.drawing import draw_row, row_random
@@ -202,7 +201,7 @@ def _write_shard(
     values["label"] = [labels[row - rows.start] for row in origin]
     values[SOURCE_ROW] = origin
     with new_file(path) as partial:
-        table = pyarrow.Table.from_pydict(values, schema=_schema(data.task, data.train))
+        table = pyarrow.Table.from_pydict(values, schema=_schema(data.task))
         pyarrow.parquet.write_table(table, partial, compression="zstd")
     return Shard(
         sha256=file_sha256(path),
@@ -212,7 +211,7 @@ def _write_shard(
     )
 
 
-def _schema(task: Task, train: Dataset) -> pyarrow.Schema:
+def _schema(task: Task) -> pyarrow.Schema:
     label = pyarrow.float64() if task.is_regression else pyarrow.int64()
     fields = [(column, pyarrow.string()) for column in task.text_columns]
     return pyarrow.schema([*fields, ("label", label), (SOURCE_ROW, pyarrow.int64())])

@@ -96,11 +96,6 @@ class PlainReport(_Value):
     def seconds(self) -> float:
         return sum(one.seconds for one in self.rounds)
 
-    @property
-    def num_trained(self) -> int:
-        """How many trainings, of all rounds, with one learning rate each counted once."""
-        return sum(len(one.tried) for one in self.rounds)
-
     def check(self) -> None:
         """Raise a ValueError where a key is no architecture's: a file from outside may say anything."""
         tried = (one.key for round_ in self.rounds for one in round_.tried)

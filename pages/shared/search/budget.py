@@ -220,7 +220,7 @@ def _show(run: Run, choice: Choice, measured: float) -> None:
             "Nothing fits: no sub-network of this run has a score that says anything.",
             icon=":material/production_quantity_limits:",
         )
-    _show_chart(run, choice, measured)
+    _show_chart(choice, measured)
 
 
 def _warn(choice: Choice) -> None:
@@ -321,7 +321,7 @@ def _show_links(run: Run, option: Option) -> None:
     st.code(export_command(run, subnet), language="bash", wrap_lines=True)
 
 
-def _show_chart(run: Run, choice: Choice, measured: float) -> None:
+def _show_chart(choice: Choice, measured: float) -> None:
     budget, table = choice.budget, choice.table
     scale, unit = COST_UNITS[budget.cost]
     texts = f"{wording.count(budget.batch_size, 'text')} of {wording.count(budget.tokens, 'token')}"

@@ -36,7 +36,7 @@ def show(run: Run, search: Search, others: Sequence[Search]) -> None:
     if not search.trials:
         return
     beside = _choose_others(search, others)
-    _show_trials(run, [search, *beside])
+    _show_trials([search, *beside])
     table = read_front(search)
     if table is None:
         return
@@ -75,7 +75,7 @@ def _choose_others(search: Search, others: Sequence[Search]) -> list[Search]:
     return [alike[name] for name in chosen]
 
 
-def _show_trials(run: Run, searches: Sequence[Search]) -> None:
+def _show_trials(searches: Sequence[Search]) -> None:
     search = searches[0]
     title, scale = cost_axis(search)
     tables = {one.name: trial_table(one.trials) for one in searches}
