@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 import re
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,8 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from dynabert.errors import UserError, first_line
+
+_STALE_SECONDS = 3600.0  # writing a folder takes seconds, a few minutes at most
 
 
 def file_sha256(path: Path) -> str:
@@ -120,6 +124,22 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
+def settle(folder: Path) -> None:
+    """See to it that the files of a folder are on the disk, and that everybody may read them."""
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors files come readable by their owner alone
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def remove_stale(folder: Path, pattern: str) -> None:
+    """Remove the folders of that pattern that nobody has written into for an hour: who did was killed."""
+    for path in folder.glob(pattern):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(path)
+
+
 @contextmanager
 def new_folder(path: Path, *, otherwise: str = "give a folder that does not") -> Iterator[Path]:
     """A folder to write into, which becomes `path` when all is written; if that fails, it is gone.
@@ -135,14 +155,14 @@ def new_folder(path: Path, *, otherwise: str = "give a folder that does not") ->
     if parent.exists() and not parent.is_dir():
         raise UserError(f"{path} cannot be written: {parent} is no folder.")
     parent.mkdir(parents=True, exist_ok=True)
+    remove_stale(parent, f".{glob.escape(path.name)}-*.writing")
     # Of its own: another process may be writing one of the same name.
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}-", suffix=".writing", dir=parent))
     partial.chmod(0o755)
     try:
         with naming(path):
             yield partial
-            for file in partial.iterdir():
-                file.chmod(0o644)  # safetensors files come readable by their owner alone
+            settle(partial)
             partial.rename(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -26,7 +26,7 @@ from dynabert.errors import UserError, first_line
 from dynabert.evaluation.latency import describe_machine
 from dynabert.evaluation.masked_tokens import MASKED_METRICS
 from dynabert.evaluation.quality import evaluate
-from dynabert.files import naming, write_text_atomically
+from dynabert.files import naming, settle, write_text_atomically
 from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.conversion import check_source, has_masked_lm_head
 from dynabert.modeling.models import DynaBertForMaskedLM
@@ -352,6 +352,7 @@ class _Pretraining:
                 _add_pooler(self.source, partial)
             self.tokenizer.save_pretrained(partial)
             (partial / ABOUT).write_text(text + "\n", encoding="utf-8")
+            settle(partial)
         if os.path.lexists(out):
             raise UserError(
                 f"{out} exists now; what was pretrained is in {partial}, move it yourself."

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from dynabert.errors import BROKEN_FILES
-from dynabert.files import file_sha256
+from dynabert.files import file_sha256, remove_stale
 from dynabert.runs import IMPORTANCE, METRICS
 from dynabert.training.recipe import Stage
 
@@ -92,6 +92,7 @@ class StageCache:
         if self.find(key, stages) is not None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_stale(self.folder, ".partial-*")
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.folder))
         try:
             for name, path in result.files.items():

@@ -87,6 +87,8 @@ def test_what_it_writes_is_a_backbone_with_its_head(
     with_head: Path, text: Path, tmp_path: Path
 ) -> None:
     about = pretrain(plan(with_head, text), tmp_path / "small", command="as typed")
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "small").iterdir()}
+    assert modes == {0o644}  # others may load it
     out = tmp_path / "small"
     assert about == Pretrained.load(out)
     assert list(about.stage_seconds) == ["teacher", "distil"]
