@@ -15,16 +15,19 @@ from dynabert.cli import (
     attention_command,
     augment_command,
     choose_command,
+    evaluate_command,
     extract_command,
-    inspect_commands,
+    heads_commands,
     latency_command,
     ose_command,
     ose_plain_command,
     pretrain_command,
     recipes_command,
     reproduce_command,
+    runs_command,
     search_command,
     serve_commands,
+    sweep_command,
     train_command,
 )
 from dynabert.cli.display import stderr
@@ -44,10 +47,10 @@ app.command(name="train")(train_command.train)
 app.command(name="recipes")(recipes_command.recipes)
 app.command(name="pretrain")(pretrain_command.pretrain)
 app.command(name="augment")(augment_command.augment)
-app.command(name="evaluate")(inspect_commands.evaluate)
-app.command(name="sweep")(inspect_commands.sweep)
-app.command(name="importance")(inspect_commands.importance)
-app.command(name="ablate")(inspect_commands.ablate)
+app.command(name="evaluate")(evaluate_command.evaluate)
+app.command(name="sweep")(sweep_command.sweep)
+app.command(name="importance")(heads_commands.importance)
+app.command(name="ablate")(heads_commands.ablate)
 app.command(name="attention")(attention_command.attention)
 app.command(name="extract")(extract_command.extract)
 app.command(name="latency")(latency_command.latency)
@@ -56,7 +59,7 @@ app.command(name="ose")(ose_command.ose)
 app.command(name="ose-plain")(ose_plain_command.ose_plain)
 app.command(name="choose")(choose_command.choose)
 app.command(name="reproduce")(reproduce_command.reproduce)
-app.command(name="runs")(inspect_commands.runs)
+app.command(name="runs")(runs_command.runs)
 app.command(name="app")(serve_commands.app)
 
 

@@ -16,13 +16,7 @@ from dynabert.cli.options import as_typed
 from dynabert.errors import UserError
 from dynabert.examples import RunExamples, load_examples
 from dynabert.runs import Run
-from dynabert.search.ose.folder import (
-    ExtractionFolder,
-    Kind,
-    ReportT,
-    SettingsT,
-    list_extractions,
-)
+from dynabert.search.ose.folder import ExtractionFolder, Kind, ReportT, SettingsT, list_extractions
 from dynabert.training.events import Working
 
 ExtractionName = Annotated[

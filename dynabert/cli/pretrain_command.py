@@ -15,10 +15,7 @@ from dynabert.cli.options import ChosenPrecision, as_typed
 from dynabert.cli.stopping import interruptible
 from dynabert.modeling.architecture import Architecture
 from dynabert.training.plan import MAX_SEED
-from dynabert.training.pretraining import (
-    Pretrained,
-    discard_unfinished_pretraining,
-)
+from dynabert.training.pretraining import Pretrained, discard_unfinished_pretraining
 from dynabert.training.pretraining import pretrain as carry_out
 from dynabert.training.pretraining_plan import HEAD_RATE, ask_pretraining
 

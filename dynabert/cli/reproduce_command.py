@@ -19,15 +19,7 @@ from dynabert.reproduction.figure_markdown import show_figure
 from dynabert.reproduction.latencies import PAPER_SETUPS
 from dynabert.reproduction.layout import Figure
 from dynabert.reproduction.markdown import show, write_readme
-from dynabert.reproduction.plan import (
-    PLAN_FILE,
-    Job,
-    Limits,
-    Plan,
-    ask,
-    jobs,
-    read_plan,
-)
+from dynabert.reproduction.plan import PLAN_FILE, Job, Limits, Plan, ask, jobs, read_plan
 from dynabert.reproduction.queue import (
     JobEnded,
     JobFailed,

@@ -11,14 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dynabert.cli.display import TrainingDisplay, console, marked, on_all_splits
-from dynabert.cli.options import (
-    Batch,
-    DataDir,
-    RunName,
-    RunsDir,
-    as_typed,
-    chosen_space,
-)
+from dynabert.cli.options import Batch, DataDir, RunName, RunsDir, as_typed, chosen_space
 from dynabert.errors import UserError
 from dynabert.examples import load_examples
 from dynabert.runs import RUNS_DIR, Run, find_run

@@ -16,7 +16,7 @@ from small_data import write_csv
 from typer.testing import CliRunner
 
 from dynabert import Subnet
-from dynabert.cli import inspect_commands
+from dynabert.cli import sweep_command
 from dynabert.cli.main import app
 from dynabert.errors import UserError
 from dynabert.evaluation import evaluate
@@ -96,7 +96,7 @@ def test_sweep_refuses_before_it_evaluates(
     runs_dir: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
 ) -> None:
     evaluated: list[object] = []
-    monkeypatch.setattr(inspect_commands, "sweep_subnets", lambda *a, **k: evaluated.append(a))
+    monkeypatch.setattr(sweep_command, "sweep_subnets", lambda *a, **k: evaluated.append(a))
     access = os.access
     monkeypatch.setattr(
         os, "access", lambda path, mode: Path(path).name != "tiny" and access(path, mode)
