@@ -21,7 +21,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +43,7 @@ from dynabert.files import file_sha256, new_file, new_folder, write_text_atomica
 from dynabert.importance import Importance
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import TaskModel
+from dynabert.names import check_run_name, may_name
 from dynabert.results import check_has_sizes, latest_rows, read_results
 from dynabert.run_info import RunInfo
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, SearchSpace, Subnet
@@ -61,8 +61,6 @@ _COMPLETE = {RECIPE, METRICS, RESULTS, "config.json", "model.safetensors", "toke
 
 RUNS_DIR = Path("runs")  # where the command line keeps runs, unless told otherwise
 RUNS_DIR_VARIABLE = "DYNABERT_RUNS_DIR"  # tells it, and the app
-LONGEST_NAME = 64
-_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 
 
 @dataclass(frozen=True)
@@ -301,22 +299,6 @@ class Run:
         return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
 
 
-def check_run_name(name: str, what: str = "a run") -> str:
-    """The name itself, if a run, or something else that is kept in a folder of its name, may be called so.
-
-    what: it is to name, for example "a search".
-
-    Raises:
-        UserError: it could leave the runs folder or hide in it.
-    """
-    if not _NAME.fullmatch(name):
-        raise UserError(
-            f"{name!r} cannot name {what}: use 1 to {LONGEST_NAME} letters, digits, '.', '_' and '-', "
-            "beginning with a letter or digit."
-        )
-    return name
-
-
 def list_runs(runs_dir: Path) -> list[str]:
     """Names of the complete runs in a folder, in alphabetical order."""
     if not runs_dir.is_dir():
@@ -325,7 +307,7 @@ def list_runs(runs_dir: Path) -> list[str]:
         return sorted(
             folder.name
             for folder in runs_dir.iterdir()
-            if _NAME.fullmatch(folder.name) and (folder / MANIFEST).is_file()
+            if may_name(folder.name) and (folder / MANIFEST).is_file()
         )
     except OSError as error:
         raise UserError(f"cannot read the runs folder {runs_dir}: {error.strerror}.") from error
@@ -337,17 +319,12 @@ def find_run(name_or_folder: str, runs_dir: Path) -> Run:
     Raises:
         UserError: there is none; names those that there are.
     """
-    if _NAME.fullmatch(name_or_folder) and (runs_dir / name_or_folder / MANIFEST).is_file():
+    if may_name(name_or_folder) and (runs_dir / name_or_folder / MANIFEST).is_file():
         return Run.load(runs_dir / name_or_folder)
     if (Path(name_or_folder) / MANIFEST).is_file():
         return Run.load(name_or_folder)
     known = ", ".join(list_runs(runs_dir)) or "none yet"
     raise UserError(f"there is no run {name_or_folder!r}; runs in {runs_dir}: {known}.")
-
-
-def in_run_letters(text: str) -> str:
-    """As much of a text as a run may be called, "-" for what it may not; maybe nothing is left."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-")[:LONGEST_NAME]
 
 
 def runs_dir_option(runs_dir: Path) -> list[str]:
@@ -369,7 +346,7 @@ def list_unfinished(runs_dir: Path) -> list[str]:
         ]
     except OSError as error:
         raise UserError(f"cannot read the runs folder {runs_dir}: {error.strerror}.") from error
-    return sorted(name for name in names if _NAME.fullmatch(name))
+    return sorted(name for name in names if may_name(name))
 
 
 def write_run(

@@ -23,7 +23,8 @@ from dynabert.cli.options import ChosenPrecision, RunsDir, as_typed
 from dynabert.cli.stopping import interruptible
 from dynabert.errors import UserError, explain
 from dynabert.evaluation.latency import LatencySetup
-from dynabert.runs import RUNS_DIR, check_run_name
+from dynabert.names import check_run_name
+from dynabert.runs import RUNS_DIR
 from dynabert.training import TrainingPlan, discard_unfinished, find_recipe
 from dynabert.training import train as carry_out
 from dynabert.training.recipe import Recipe

@@ -23,7 +23,8 @@ from dynabert.evaluation.cost import count_macs
 from dynabert.evaluation.latency import check_tokens, describe_machine
 from dynabert.files import write_once, write_text_atomically
 from dynabert.locks import is_held
-from dynabert.runs import Run, check_run_name
+from dynabert.names import check_run_name
+from dynabert.runs import Run
 from dynabert.search.objectives import check_feasible
 from dynabert.search.settings import CHANGEABLE, FEWEST_PERCENT, SearchSettings, ask_search
 from dynabert.search.trials import Trial, TrialLog

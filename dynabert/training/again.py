@@ -6,7 +6,8 @@ import os
 import shlex
 from collections.abc import Iterable
 
-from dynabert.runs import LONGEST_NAME, Run, in_run_letters, runs_dir_option
+from dynabert.names import first_free, in_run_letters
+from dynabert.runs import Run, runs_dir_option
 
 
 def train_again_command(run: Run, *, recipe: str, suffix: str, changes: Iterable[str] = ()) -> str:
@@ -27,6 +28,4 @@ def _new_name(run: Run, suffix: str) -> str:
     """No run is called so; an unfinished training may be, for the command goes on with it."""
     folder = run.folder.resolve()  # which may be called what no run could be
     known = in_run_letters(folder.name) or "run"
-    ends = (suffix, *(f"{suffix}-{number}" for number in range(2, 1000)))
-    names = (f"{known[: LONGEST_NAME - len(end) - 1]}-{end}" for end in ends)
-    return next(name for name in names if not os.path.lexists(folder.parent / name))
+    return first_free(known, lambda name: os.path.lexists(folder.parent / name), suffix=suffix)

@@ -26,6 +26,7 @@ from pydantic import ValidationError
 
 from dynabert.errors import UserError
 from dynabert.files import write_text_atomically
+from dynabert.names import first_free
 from dynabert.processes import StartedProcess, exclusively, launch, log_tail, start_time
 from dynabert.runs import (
     MANIFEST,
@@ -170,10 +171,10 @@ def discard_training(name: str, runs_dir: Path) -> None:
 
 def free_name(wanted: str, runs_dir: Path) -> str:
     """That name, or with a number behind it, such that neither a run nor a training is called so."""
-    for name in (wanted, *(f"{wanted[:60]}-{number}" for number in range(2, 1000))):
-        if not os.path.lexists(runs_dir / name) and not unfinished_folder(name, runs_dir).exists():
-            return name
-    raise UserError(f"{wanted} and all numbers behind it are taken in {runs_dir}; give a name.")
+    return first_free(
+        wanted,
+        lambda name: os.path.lexists(runs_dir / name) or unfinished_folder(name, runs_dir).exists(),
+    )
 
 
 def _signal(name: str, runs_dir: Path, number: signal.Signals, *, again: bool) -> None:

@@ -12,7 +12,7 @@ from dynabert.data.source import DataSource
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import LatencySetup
 from dynabert.files import write_text_atomically
-from dynabert.runs import check_run_name
+from dynabert.names import check_run_name
 from dynabert.training.checkpoint import Workspace, reading
 from dynabert.training.precision import Precision
 from dynabert.training.recipe import Recipe, in_todays_words

@@ -13,7 +13,8 @@ from dynabert.data.augmentation import check_augmentable
 from dynabert.data.source import DataSource
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError, explain_plainly
-from dynabert.runs import check_run_name, in_run_letters, runs_dir_option
+from dynabert.names import check_run_name, in_run_letters
+from dynabert.runs import runs_dir_option
 from dynabert.training.augmented import find_augmentation
 from dynabert.training.plan import MAX_SEED
 from dynabert.training.presets import RECIPES

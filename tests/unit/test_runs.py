@@ -20,10 +20,10 @@ from dynabert.analysis.choices import keeping_all_tokens
 from dynabert.errors import UserError
 from dynabert.evaluation.retiming import TIMES
 from dynabert.files import write_text_atomically
+from dynabert.names import check_run_name
 from dynabert.results import as_csv, read_results
 from dynabert.runs import (
     Run,
-    check_run_name,
     find_run,
     list_runs,
     unfinished_folder,

@@ -22,7 +22,8 @@ from dynabert.errors import UserError, explain
 from dynabert.evaluation.latency import check_tokens
 from dynabert.files import append_line, write_text_atomically
 from dynabert.locks import alone, is_held
-from dynabert.runs import Run, check_run_name
+from dynabert.names import check_run_name
+from dynabert.runs import Run
 from dynabert.search.ose.objective import Member
 from dynabert.search.ose.plain_report import PlainReport
 from dynabert.search.ose.plain_settings import PlainSettings

@@ -10,7 +10,8 @@ import streamlit as st
 from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.errors import UserError
 from dynabert.examples import load_examples
-from dynabert.runs import Run, check_run_name
+from dynabert.names import check_run_name, first_free
+from dynabert.runs import Run
 from dynabert.search.background import refuse_beside_work
 from dynabert.search.objectives import Cost
 from dynabert.search.ose.carry_out import carry_out
@@ -165,7 +166,7 @@ def _ask(run: Run, results: pd.DataFrame, taken: set[str]) -> tuple[str, Superne
         "Name",
         key="ose-name",
         max_chars=64,
-        placeholder=(suggested := _free_name(taken)),
+        placeholder=(suggested := first_free("ose", taken.__contains__)),
         help="Letters, digits, '.', '_' and '-'.",
     )
     every = "all" in axes
@@ -216,8 +217,3 @@ def _extract(
         ),
         on_progress=lambda phase, done, total: report(_PHASES[phase], done, total),
     )
-
-
-def _free_name(taken: set[str]) -> str:
-    names = ("ose", *(f"ose-{number}" for number in range(2, 1000)))
-    return next(name for name in names if name not in taken)

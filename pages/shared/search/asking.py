@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dynabert.errors import UserError
+from dynabert.names import first_free
 from dynabert.runs import Run
 from dynabert.search.background import search_command, start_search
 from dynabert.search.modelled import usable_table
@@ -159,5 +160,4 @@ def _ask(run: Run, results: pd.DataFrame) -> tuple[str, SearchSettings] | None:
 
 def _free_name(run: Run, method: str) -> str:
     taken = {folder.name for folder in (run.folder / SEARCHES).glob("*")}
-    names = (method, *(f"{method}-{number}" for number in range(2, 1000)))
-    return next(name for name in names if name not in taken)
+    return first_free(method, taken.__contains__)
