@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dynabert.modeling.heads import at_least_float32
-from dynabert.subnet import DepthChoice
+from dynabert.subnet import DepthChoice, spread_layers
 
 Divergence = Literal["forward", "reverse"]
 
@@ -142,4 +142,4 @@ def teacher_state(state: int, num_layers: int, num_teacher_layers: int) -> int:
     TinyBERT's m -> m N / M (Sec. 3), rounded down: the layers that a cut student begins with. States are
     numbered as in `matched_states`.
     """
-    return state * num_teacher_layers // num_layers
+    return 0 if state == 0 else 1 + spread_layers(num_layers, num_teacher_layers)[state - 1]

@@ -257,15 +257,23 @@ _KEY_FIELDS = {
 _KEY_PART = re.compile(rf"[wd]\d+(\.\d+)?|[yhn]\d+(\.\d+)*|{COUNTS_KEY}|{SHARES_KEY}")
 
 
+def spread_layers(kept: int, total: int) -> tuple[int, ...]:
+    """So many of the layers, counted from 0, evenly spaced, the last one among them.
+
+    DynaBERT's Sec. 2.2 for any number of layers: layer number floor(i * total / kept) for i = 1..kept
+    (numbers from 1).
+    """
+    return tuple(i * total // kept - 1 for i in range(1, kept + 1))
+
+
 def kept_layers(
     depth_mult: float, num_layers: int, choice: DepthChoice = "paper"
 ) -> tuple[int, ...]:
     """The layers that a depth multiplier executes, counted from 0.
 
-    "paper": k = floor(m_d * L) layers, evenly spaced, the last one kept: layer number floor(i * L /
-    k) for i = 1..k (numbers from 1). With 12 layers that is the paper's rule mod(d + 1, 1 / (1 -
-    m_d)) != 0, which gives 1,2,4,5,6,8,9,10,12 for 0.75 and 2,4,...,12 for 0.5; it works for any L
-    and any m_d. DynaBERT, Sec. 2.2.
+    "paper": floor(m_d * L) layers as `spread_layers` has them. With 12 layers that is the paper's
+    rule mod(d + 1, 1 / (1 - m_d)) != 0, which gives 1,2,4,5,6,8,9,10,12 for 0.75 and 2,4,...,12 for
+    0.5; it works for any L and any m_d. DynaBERT, Sec. 2.2.
 
     "official": what the authors' code does: round(m_d * L) layers (halves to even), index floor(i /
     m_d) for i = 0, 1, ... (from 0); the last layer is dropped. Needed to read their checkpoints;
@@ -276,7 +284,7 @@ def kept_layers(
     """
     if choice == "paper":
         kept = num_kept(depth_mult, num_layers, name="depth_mult", unit="layers")
-        return tuple(i * num_layers // kept - 1 for i in range(1, kept + 1))
+        return spread_layers(kept, num_layers)
     if choice == "official":
         check_mult(depth_mult, name="depth_mult")
         kept = max(1, round(depth_mult * num_layers))

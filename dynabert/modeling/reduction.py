@@ -14,6 +14,7 @@ from dynabert.modeling.attention import ElasticAttention
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.heads import ClassificationHead, MaskedTokenHead, SpanHead
 from dynabert.modeling.models import TaskModel
+from dynabert.subnet import spread_layers
 
 Model = TypeVar("Model", bound=TaskModel)
 
@@ -44,7 +45,7 @@ def cut_student(teacher: Model, architecture: Architecture) -> Model:
         UserError: something is larger than the teacher's.
     """
     check_can_be_cut(teacher.config, architecture)
-    layers = _kept_layers(teacher.config.shape.num_layers, architecture.layers)
+    layers = spread_layers(architecture.layers, teacher.config.shape.num_layers)
     student = new_student(teacher, architecture, seed=0)
     kept = kept_dimensions(teacher, architecture.hidden)
     ours, theirs = student.backbone, teacher.backbone
@@ -93,10 +94,6 @@ def check_can_be_cut(teacher: DynaBertConfig, architecture: Architecture) -> Non
                 f"{architecture} has {wanted} {what}, and the network it would be cut from {most}; take "
                 "smaller ones, or let students start from scratch."
             )
-
-
-def _kept_layers(total: int, kept: int) -> list[int]:
-    return [number * total // kept - 1 for number in range(1, kept + 1)]
 
 
 def cut_attention_(target: ElasticAttention, source: ElasticAttention, kept: Tensor) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
+from dynabert.analysis.survivors import dropping
 from dynabert.data.encoding import Encoded, drawn_rows
 from dynabert.errors import UserError
 from dynabert.evaluation.cost import count_macs, num_params, num_params_total
@@ -12,12 +12,11 @@ from dynabert.evaluation.latency import measure_latency
 from dynabert.evaluation.latency_table import LatencyTable
 from dynabert.evaluation.quality import evaluate
 from dynabert.importance import Importance
-from dynabert.length_config import shrinking
 from dynabert.modeling.models import TaskModel
 from dynabert.search.ose.objective import Member
 from dynabert.search.ose.settings import Counted, SupernetSettings
 from dynabert.search.per_layer import subnet_by_importance
-from dynabert.subnet import NetworkShape, ResolvedSubnet, SearchSpace, Subnet
+from dynabert.subnet import ResolvedSubnet, SearchSpace, Subnet
 
 
 def subnets_of(
@@ -44,7 +43,7 @@ def subnets_of(
             ]
         for form in forms:
             for drop in sorted(settings.drops):
-                subnet = _dropping(form, drop, shape)
+                (subnet,) = dropping(form, shape, drops=(drop,))
                 first.setdefault(subnet.resolve(shape), subnet)
     return list(first.values())
 
@@ -95,9 +94,3 @@ class Calibration:
     def error_of(self, subnet: Subnet) -> float:
         """Cross-entropy (of a regression the squared error, of spans the mean of start and end)."""
         return evaluate(self.model, self.split, subnet, metrics=()).loss
-
-
-def _dropping(subnet: Subnet, drop: float, shape: NetworkShape) -> Subnet:
-    if not drop:
-        return subnet
-    return replace(subnet, length_config=shrinking(len(subnet.resolve(shape).layers), drop))
