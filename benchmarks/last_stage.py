@@ -22,7 +22,9 @@ from dynabert.reproduction.plan import PLAN_FILE, read_plan
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS, Subnet
 from dynabert.training import RECIPES
 from dynabert.training.memory import limit_kernel_caches
-from dynabert.training.recipe import Grid, Losses, Recipe, Teacher, Train
+from dynabert.training.recipe import Recipe
+from dynabert.training.stage import Losses, Teacher, Train
+from dynabert.training.subnets import Grid
 
 BEST = RECIPES["best"]
 WIDE = Teacher(stage="width")  # of whichever stage: the network as it was before them

@@ -47,7 +47,8 @@ from dynabert.search.settings import SearchSettings
 from dynabert.subnet import FULL, Subnet
 from dynabert.training import RECIPES
 from dynabert.training.memory import limit_kernel_caches
-from dynabert.training.recipe import Recipe, Train
+from dynabert.training.recipe import Recipe
+from dynabert.training.stage import Train
 
 PROCEDURES = {
     "dynamic-tinybert": "no LengthDrop",

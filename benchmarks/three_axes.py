@@ -37,7 +37,8 @@ from dynabert.search.search import open_search
 from dynabert.search.settings import SearchSettings
 from dynabert.training import RECIPES
 from dynabert.training.memory import limit_kernel_caches
-from dynabert.training.recipe import Recipe, Train
+from dynabert.training.recipe import Recipe
+from dynabert.training.stage import Train
 
 # The front's name: the recipe whose network it is of, and the axes that are searched.
 FRONTS = {

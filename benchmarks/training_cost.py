@@ -33,7 +33,7 @@ from dynabert.subnet import FULL, PAPER_WIDTHS
 from dynabert.training.loop import REPORT_STEPS, make_optimizer
 from dynabert.training.memory import limit_kernel_caches, release_unused
 from dynabert.training.precision import resolve_precision
-from dynabert.training.recipe import Losses, Teacher
+from dynabert.training.stage import Losses, Teacher
 from dynabert.training.step import accumulate_gradients
 
 BATCH_SIZE = 32

@@ -22,7 +22,8 @@ from dynabert.rewiring import rewire_
 from dynabert.run_info import RunInfo, TaskInfo
 from dynabert.runs import RECIPE, RESULTS, Run, write_manifest, write_run
 from dynabert.training.presets import RECIPES
-from dynabert.training.recipe import Recipe, Rewire
+from dynabert.training.recipe import Recipe
+from dynabert.training.stage import Rewire
 
 LAYERS, HEADS, NEURONS = 4, 6, 60
 SPACE = SearchSpace((1.0, 0.5), (1.0, 0.5))

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from dynabert.data.tasks import find_task
 from dynabert.errors import UserError, explain, why_unreadable
 from dynabert.reproduction.tables import find
 from dynabert.training.plan import MAX_SEED
 from dynabert.training.presets import RECIPES
-from dynabert.training.recipe import Recipe, Train
+from dynabert.training.recipe import Recipe
+from dynabert.training.stage import Train
+from dynabert.values import Value
 
 DATA_DIR, AUGMENTATIONS_DIR = "path/to/data", "path/to/augmentations"  # in commands
 PLAN_FILE = Path("benchmarks/reproduction.yaml")  # in the checkout
@@ -24,11 +26,7 @@ Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Limits(_Value):
+class Limits(Value):
     """Less training than the presets ask for, where the machine or the time is small."""
 
     num_train: Annotated[int, Field(ge=1)] | None = None  # examples; None: all
@@ -82,7 +80,7 @@ class Limits(_Value):
 NO_LIMITS = Limits()
 
 
-class Entry(_Value):
+class Entry(Value):
     """Tables, figures or single recipes to carry out on some tasks, from some seeds."""
 
     what: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -90,7 +88,7 @@ class Entry(_Value):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
 
 
-class Plan(_Value):
+class Plan(Value):
     """A plan file."""
 
     backbone: str = "minilm"

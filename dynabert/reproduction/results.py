@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from dynabert.errors import UserError, explain
 from dynabert.files import write_text_atomically
 from dynabert.subnet import Subnet
 from dynabert.training.recipe import in_todays_words
+from dynabert.values import Value
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FILE = re.compile(r"(?P<recipe>[A-Za-z0-9][A-Za-z0-9._-]{0,63})-s(?P<seed>\d{1,10})\.json")
@@ -32,11 +33,7 @@ def _checked_subnet(key: str) -> str:
     return key
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class MeasuredLatency(_Value):
+class MeasuredLatency(Value):
     """Median time of a forward pass over a batch, and the distance between its quartiles."""
 
     batch_size: Annotated[int, Field(ge=1)]
@@ -45,7 +42,7 @@ class MeasuredLatency(_Value):
     iqr_ms: float
 
 
-class SubnetResult(_Value):
+class SubnetResult(Value):
     """What one sub-network scores and costs."""
 
     subnet: Annotated[str, AfterValidator(_checked_subnet)]  # its key
@@ -62,7 +59,7 @@ class SubnetResult(_Value):
     latency: tuple[MeasuredLatency, ...] = ()  # on `Result.latency_machine`
 
 
-class Shape(_Value):
+class Shape(Value):
     """The backbone's size."""
 
     family: Literal["bert", "roberta"]
@@ -75,7 +72,7 @@ class Shape(_Value):
         return f"{self.layers} layers x {self.hidden}"
 
 
-class Result(_Value):
+class Result(Value):
     """One training: how it was done, and a row for each sub-network."""
 
     format: Literal[1] = 1

@@ -4,16 +4,9 @@ from dynabert.training.calibration import calibrate
 from dynabert.training.pipeline import discard_unfinished, train
 from dynabert.training.plan import TrainingPlan
 from dynabert.training.presets import RECIPES, find_recipe
-from dynabert.training.recipe import (
-    Grid,
-    Losses,
-    Recipe,
-    Reduce,
-    Rewire,
-    Teacher,
-    Train,
-    load_recipe,
-)
+from dynabert.training.recipe import Recipe, load_recipe
+from dynabert.training.stage import Losses, Reduce, Rewire, Teacher, Train
+from dynabert.training.subnets import Grid
 
 __all__ = [
     "RECIPES",

@@ -26,7 +26,7 @@ from dynabert.training.checkpoint import Position, Workspace
 from dynabert.training.events import Advanced, Evaluated, OnEvent, StageStarted, StepDone, Working
 from dynabert.training.memory import release_unused
 from dynabert.training.projection import new_projection
-from dynabert.training.recipe import Train
+from dynabert.training.stage import Train
 from dynabert.training.step import TEACHING, accumulate_gradients
 from dynabert.training.stopping import StopSignal
 

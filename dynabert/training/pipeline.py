@@ -37,7 +37,7 @@ from dynabert.training.preparation import Prepared
 from dynabert.training.pretrained_student import what_is_computed
 from dynabert.training.progress import ProgressFile
 from dynabert.training.projection import check_comparable
-from dynabert.training.recipe import PREVIOUS, Reduce, Rewire, Train
+from dynabert.training.stage import PREVIOUS, Reduce, Rewire, Train
 from dynabert.training.stopping import StopSignal
 
 _PACKAGES = ("torch", "transformers", "accelerate", "datasets")

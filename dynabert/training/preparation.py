@@ -22,8 +22,8 @@ from dynabert.training.loop import seed_from
 from dynabert.training.plan import PROCESSES, TrainingPlan
 from dynabert.training.precision import resolve_precision
 from dynabert.training.pretrained_student import find_students
-from dynabert.training.recipe import Train
 from dynabert.training.shared_stages import SharedStages, model_digest, tokenizer_digest
+from dynabert.training.stage import Train
 
 
 class Prepared:

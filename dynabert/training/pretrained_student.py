@@ -18,7 +18,8 @@ from dynabert.files import file_sha256
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.conversion import check_source, elastic_config, stored_config
 from dynabert.modeling.models import TaskModel
-from dynabert.training.recipe import Recipe, Reduce
+from dynabert.training.recipe import Recipe
+from dynabert.training.stage import Reduce
 
 _SAME = ("backbone", "vocab_size", "pad_token_id", "max_position_embeddings", "type_vocab_size")
 # Fields of a configuration that say nothing of what a network computes.

@@ -40,7 +40,7 @@ from dynabert.training.loop import Recorder, Setting, seed_from, train_stage
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.precision import resolve_precision
 from dynabert.training.pretraining_plan import Pretraining
-from dynabert.training.recipe import Train
+from dynabert.training.stage import Train
 from dynabert.training.stopping import StopSignal
 
 ABOUT = "pretraining.json"  # in the folder of the result

@@ -11,7 +11,8 @@ from dynabert.errors import UserError, explain_plainly
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.training.plan import MAX_SEED
 from dynabert.training.precision import Precision
-from dynabert.training.recipe import Grid, Losses, Reduce, Size, Train, default_learning_rate
+from dynabert.training.stage import Losses, Reduce, Size, Train, default_learning_rate
+from dynabert.training.subnets import Grid
 
 HEAD_RATE = 1e-3  # of a head alone: nothing pretrained can be lost by large steps
 _WHOLE = Grid(width_mults=(1.0,), depth_mults=(1.0,))

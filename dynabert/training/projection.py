@@ -8,7 +8,7 @@ from torch import nn
 from dynabert.errors import UserError
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import TaskModel
-from dynabert.training.recipe import Train
+from dynabert.training.stage import Train
 
 
 def check_comparable(stage: Train, student: DynaBertConfig, teacher: DynaBertConfig) -> None:

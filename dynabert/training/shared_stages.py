@@ -16,7 +16,8 @@ from dynabert.files import write_bytes_atomically
 from dynabert.modeling.models import TaskModel
 from dynabert.runs import IMPORTANCE
 from dynabert.training.checkpoint import FinishedStage, Workspace
-from dynabert.training.recipe import Recipe, Train
+from dynabert.training.recipe import Recipe
+from dynabert.training.stage import Train
 from dynabert.training.stage_cache import StageCache, StageResult
 
 

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 from dynabert.errors import BROKEN_FILES
 from dynabert.files import file_sha256, remove_stale
 from dynabert.runs import IMPORTANCE, METRICS
-from dynabert.training.recipe import Stage
+from dynabert.training.stage import Stage
 
 logger = logging.getLogger(__name__)
 _WEIGHTS = "model.safetensors"

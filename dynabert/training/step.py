@@ -25,7 +25,7 @@ from dynabert.modeling.attention import attention_scores
 from dynabert.modeling.models import TaskModel
 from dynabert.modeling.shared_layers import SharedLayers
 from dynabert.subnet import FULL, ExecutedLayer, ResolvedSubnet, Subnet
-from dynabert.training.recipe import Losses, Teacher
+from dynabert.training.stage import Losses, Teacher
 
 TEACHING = Teacher()
 

@@ -12,16 +12,9 @@ from dynabert.export import Format
 from dynabert.plots import span
 from dynabert.run_info import RunInfo
 from dynabert.subnet import NetworkShape, ResolvedSubnet, Subnet
-from dynabert.training.recipe import (
-    LayerDrop,
-    Losses,
-    Recipe,
-    Reduce,
-    Rewire,
-    Sandwich,
-    Stage,
-    Train,
-)
+from dynabert.training.recipe import Recipe
+from dynabert.training.stage import Losses, Reduce, Rewire, Stage, Train
+from dynabert.training.subnets import LayerDrop, Sandwich
 from dynabert.words import count as count
 
 METRICS = {

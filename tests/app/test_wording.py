@@ -8,7 +8,8 @@ from dynabert import plots
 from dynabert.training import RECIPES
 from dynabert.training.presets.length import LENGTH_DROP
 from dynabert.training.presets.stages import LABELS
-from dynabert.training.recipe import Reduce, Sandwich
+from dynabert.training.stage import Reduce
+from dynabert.training.subnets import Sandwich
 from pages.shared import wording
 
 # What Streamlit makes of text although its signs are escaped: it looks for them in what is left.

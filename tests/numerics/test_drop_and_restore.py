@@ -28,7 +28,7 @@ from dynabert.modeling import attention
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.pretrained import key_mask
 from dynabert.modeling.tokens import Tokens
-from dynabert.training.recipe import Losses
+from dynabert.training.stage import Losses
 from dynabert.training.step import accumulate_gradients
 
 LENGTHS = (11, 7, 3, 9)

@@ -25,7 +25,7 @@ from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.reduction import cut_student
 from dynabert.rewiring import rewire_
 from dynabert.training.calibration import calibrate
-from dynabert.training.recipe import Losses
+from dynabert.training.stage import Losses
 from dynabert.training.step import accumulate_gradients
 
 ORDINARY = np.arange(5, 97)

@@ -27,7 +27,7 @@ from dynabert.evaluation.quality import evaluate_many
 from dynabert.evaluation.spans import MAX_ANSWER_TOKENS, N_BEST, SpanTally, best_spans
 from dynabert.importance import compute_importance
 from dynabert.subnet import kept_layers
-from dynabert.training.recipe import Losses
+from dynabert.training.stage import Losses
 from dynabert.training.step import accumulate_gradients
 
 METRICS = ("f1", "em")

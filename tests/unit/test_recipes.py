@@ -23,7 +23,8 @@ from dynabert.training import (
     find_recipe,
     load_recipe,
 )
-from dynabert.training.recipe import Sandwich, default_learning_rate
+from dynabert.training.stage import default_learning_rate
+from dynabert.training.subnets import Sandwich
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from dynabert.data.tasks import Task
 from dynabert.errors import UserError
+from dynabert.values import Value
 
 # N, tries for each text, of the official script. (Its entry for STS-B is spelled such that its default,
 # the same number, counts.)
@@ -24,11 +25,7 @@ GLOVE_ALONE = (
 FEWER_VECTORS = "word vectors; the official script uses the first"
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Resource(_Value):
+class Resource(Value):
     """A file the candidates come from."""
 
     name: str
@@ -38,7 +35,7 @@ class Resource(_Value):
 MOST_COPIES = 10_000
 
 
-class Settings(_Value):
+class Settings(Value):
     """The numbers of the algorithm."""
 
     copies: Annotated[int, Field(ge=1, le=MOST_COPIES)]  # N: tries for each text
@@ -50,7 +47,7 @@ class Settings(_Value):
     )
 
 
-class Plan(_Value):
+class Plan(Value):
     """All that decides what an augmentation holds. Two with the same plan are the same, byte for byte,
     on machines that compute alike."""
 
@@ -74,7 +71,7 @@ class Plan(_Value):
         }
 
 
-class Shard(_Value):
+class Shard(Value):
     """One file of new rows, made from one stretch of the source."""
 
     sha256: str
@@ -83,7 +80,7 @@ class Shard(_Value):
     words: dict[str, int]  # eligible words, by where their candidates came from
 
 
-class Manifest(_Value):
+class Manifest(Value):
     """The contents of `manifest.json`."""
 
     plan: Plan

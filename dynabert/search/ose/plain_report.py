@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from dynabert.modeling.architecture import Architecture
 from dynabert.search.ose.plain_settings import PlainSettings
-
-
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
+from dynabert.values import Value
 
 _ALIKE = 0.01  # as a share of the smallest error
 
 
-class TriedArchitecture(_Value):
+class TriedArchitecture(Value):
     """An architecture in one round, with the best of its learning rates."""
 
     key: str
@@ -26,7 +22,7 @@ class TriedArchitecture(_Value):
     w: float
 
 
-class Round(_Value):
+class Round(Value):
     """All that was tried for so many steps each."""
 
     steps: int
@@ -61,14 +57,14 @@ class Round(_Value):
         return next((one for one in self.tried if one.key == key), None)
 
 
-class PlainMember(_Value):
+class PlainMember(Value):
     key: str
     num_params: float
     inference: float
     saving: float  # W with e = 1
 
 
-class PlainReport(_Value):
+class PlainReport(Value):
     """The contents of `report.json`."""
 
     settings: PlainSettings

@@ -11,7 +11,7 @@ from dynabert.modeling.architecture import PlainSpace
 from dynabert.search.ose.objective import Exponents
 from dynabert.search.ose.settings import CALIBRATION, Exponent, Positive
 from dynabert.training.plan import MAX_SEED
-from dynabert.training.recipe import default_learning_rate
+from dynabert.training.stage import default_learning_rate
 
 STEPS = (3, 50, 200)  # Bort's search trained for 3, by a later account of it
 

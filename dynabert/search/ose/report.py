@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from dynabert.search.ose.settings import SupernetSettings
 from dynabert.subnet import Subnet
+from dynabert.values import Value
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class MemberRow(_Value):
+class MemberRow(Value):
     """An architecture of the space, in its order: smallest first."""
 
     key: str
@@ -25,7 +22,7 @@ class MemberRow(_Value):
     w: float | None
 
 
-class Outcome(_Value):
+class Outcome(Value):
     """What one epsilon came to."""
 
     epsilon: int
@@ -39,7 +36,7 @@ class Outcome(_Value):
     zoomed_w: float
 
 
-class Agreement(_Value):
+class Agreement(Value):
     """The assumptions, checked: Kendall's tau; None where it is not defined."""
 
     params_inference: float | None
@@ -52,7 +49,7 @@ class Agreement(_Value):
     in_words: str
 
 
-class Finalist(_Value):
+class Finalist(Value):
     """A sub-network judged on dev, which the search has not seen: winners, standard ones, the largest."""
 
     key: str
@@ -70,7 +67,7 @@ class Finalist(_Value):
     w: float | None  # None: outside of the space
 
 
-class Report(_Value):
+class Report(Value):
     """The contents of `report.json`."""
 
     settings: SupernetSettings

@@ -17,7 +17,9 @@ from dynabert.training.presets.stages import (
     WIDTH,
     WIDTH_DEPTH,
 )
-from dynabert.training.recipe import Grid, Recipe, Rewire, Sandwich, Teacher, Train
+from dynabert.training.recipe import Recipe
+from dynabert.training.stage import Rewire, Teacher, Train
+from dynabert.training.subnets import Grid, Sandwich
 
 _FULL_DEPTH = (1.0,)
 _BY_LABELS = {"losses": LABELS, "teacher": None}

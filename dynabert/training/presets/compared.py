@@ -17,7 +17,9 @@ from dynabert.training.presets.stages import (
     WIDTH,
     WIDTH_DEPTH,
 )
-from dynabert.training.recipe import Grid, LayerDrop, Losses, Recipe, Reduce, Teacher, Train
+from dynabert.training.recipe import Recipe
+from dynabert.training.stage import Losses, Reduce, Teacher, Train
+from dynabert.training.subnets import Grid, LayerDrop
 
 _EPOCHS = WIDTH.epochs + WIDTH_DEPTH.epochs + FINAL.epochs
 _PREDICTION_EPOCHS = 3.0  # TinyBERT, Sec. 4.1: 20 for the layers before it

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS
 from dynabert.training.presets.best import BEST
 from dynabert.training.presets.stages import FINE_TUNE, LABELS
-from dynabert.training.recipe import Grid, Losses, Recipe, Sandwich, Teacher, Train
+from dynabert.training.recipe import Recipe
+from dynabert.training.stage import Losses, Teacher, Train
+from dynabert.training.subnets import Grid, Sandwich
 
 _DROPPING = Sandwich(length_drop=0.2, layer_drop=0.2, num_random=2)  # p, q and N of the authors
 _STUDENT_DEPTH = 0.5

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dynabert.training.presets.stages import FINAL, FINE_TUNE, REWIRE, WIDTH, WIDTH_DEPTH
-from dynabert.training.recipe import Recipe, Rewire, Teacher, Train
+from dynabert.training.recipe import Recipe
+from dynabert.training.stage import Rewire, Teacher, Train
 
 _OFFICIAL = {"warmup": 0.0, "learning_rate": 2e-5}
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dynabert.subnet import PAPER_DEPTHS, PAPER_WIDTHS
-from dynabert.training.recipe import Grid, Losses, Rewire, Teacher, Train
+from dynabert.training.stage import Losses, Rewire, Teacher, Train
+from dynabert.training.subnets import Grid
 
 WIDTHS = Grid(width_mults=PAPER_WIDTHS)
 DEPTHS = Grid(depth_mults=PAPER_DEPTHS)
