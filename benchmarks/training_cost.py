@@ -30,8 +30,9 @@ from dynabert.data.source import DataSource
 from dynabert.distillation import hidden_loss, matched_states, prediction_loss
 from dynabert.evaluation.latency import describe_machine
 from dynabert.subnet import FULL, PAPER_WIDTHS
-from dynabert.training.loop import REPORT_STEPS, make_optimizer
+from dynabert.training.loop import REPORT_STEPS
 from dynabert.training.memory import limit_kernel_caches, release_unused
+from dynabert.training.optimizer import make_optimizer
 from dynabert.training.precision import resolve_precision
 from dynabert.training.stage import Losses, Teacher
 from dynabert.training.step import accumulate_gradients

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -25,7 +22,10 @@ from dynabert.subnet import Subnet
 from dynabert.training.checkpoint import Position, Workspace
 from dynabert.training.events import Advanced, Evaluated, OnEvent, StageStarted, StepDone, Working
 from dynabert.training.memory import release_unused
+from dynabert.training.optimizer import make_optimizer, schedule
 from dynabert.training.projection import new_projection
+from dynabert.training.recorder import Recorder
+from dynabert.training.seeds import seed_from
 from dynabert.training.stage import Train
 from dynabert.training.step import TEACHING, accumulate_gradients
 from dynabert.training.stopping import StopSignal
@@ -318,50 +318,6 @@ class _StageRun:
         release_unused()
 
 
-class Recorder:
-    """Appends events to metrics.jsonl, one JSON object a line."""
-
-    def __init__(self, path: Path, active: bool = True) -> None:
-        self.path, self.active = path, active
-
-    @property
-    def num_bytes(self) -> int:
-        return self.path.stat().st_size if self.path.is_file() else 0
-
-    def cut(self, num_bytes: int) -> None:
-        """Drop what was written after that point: it is about to happen again."""
-        if self.active and num_bytes < self.num_bytes:  # truncating would lengthen a shorter file
-            with self.path.open("r+b") as file:
-                file.truncate(num_bytes)
-
-    def write(self, kind: str, event: Any, omit: tuple[str, ...] = ()) -> None:
-        if self.active:
-            values = {name: value for name, value in asdict(event).items() if name not in omit}
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"event": kind, **values}) + "\n")
-
-
-def schedule(step: int, total_steps: int, warmup: float) -> float:
-    """Factor of the learning rate before step `step` (from 0): linear warm-up, then linear decay to 0."""
-    warmup_steps = round(warmup * total_steps)
-    if step < warmup_steps:
-        return (step + 1) / (warmup_steps + 1)
-    return (total_steps - step) / max(1, total_steps - warmup_steps)
-
-
-def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW of all that learns, whose learning rate the loop sets; biases and LayerNorms do not decay."""
-    decaying: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for parameter in filter(lambda one: one.requires_grad, model.parameters()):
-        (decaying if parameter.dim() > 1 else plain).append(parameter)
-    groups = [
-        {"params": decaying, "weight_decay": weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, fused=True)
-
-
 def average_gradients(model: nn.Module, accelerator: Accelerator) -> None:
     """Mean of the gradients over all processes, once a step, whatever the number of sub-networks in it."""
     if accelerator.num_processes == 1:
@@ -378,8 +334,3 @@ def mean_quality(evaluations: list[Evaluation], metric: str) -> tuple[float, flo
         float(np.mean([e.metrics[metric] for e in evaluations])),
         -float(np.mean([e.loss for e in evaluations])),
     )
-
-
-def seed_from(*numbers: int) -> int:
-    """One seed made of several numbers, such that neighbouring ones share nothing."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

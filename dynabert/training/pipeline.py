@@ -30,13 +30,15 @@ from dynabert.training.calibration import calibrate
 from dynabert.training.checkpoint import FinishedStage, Workspace
 from dynabert.training.events import Notice, OnEvent, StageStarted, Working, ignore, together
 from dynabert.training.lock import locked
-from dynabert.training.loop import Recorder, Setting, seed_from, train_stage
+from dynabert.training.loop import Setting, train_stage
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.plan import PLAN, TrainingPlan, check_same_plan
 from dynabert.training.preparation import Prepared
 from dynabert.training.pretrained_student import what_is_computed
 from dynabert.training.progress import ProgressFile
 from dynabert.training.projection import check_comparable
+from dynabert.training.recorder import Recorder
+from dynabert.training.seeds import seed_from
 from dynabert.training.stage import PREVIOUS, Reduce, Rewire, Train
 from dynabert.training.stopping import StopSignal
 

@@ -18,10 +18,10 @@ from dynabert.modeling.models import TaskModel
 from dynabert.task_models import head_config, model_class
 from dynabert.training.augmented import augmentation_notices, find_augmentation, with_augmented
 from dynabert.training.events import OnEvent
-from dynabert.training.loop import seed_from
 from dynabert.training.plan import PROCESSES, TrainingPlan
 from dynabert.training.precision import resolve_precision
 from dynabert.training.pretrained_student import find_students
+from dynabert.training.seeds import seed_from
 from dynabert.training.shared_stages import SharedStages, model_digest, tokenizer_digest
 from dynabert.training.stage import Train
 

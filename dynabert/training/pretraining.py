@@ -36,10 +36,12 @@ from dynabert.training.calibration import calibrate
 from dynabert.training.checkpoint import FinishedStage, Workspace, reading
 from dynabert.training.events import Notice, OnEvent, StageStarted, Working, ignore
 from dynabert.training.lock import locked
-from dynabert.training.loop import Recorder, Setting, seed_from, train_stage
+from dynabert.training.loop import Setting, train_stage
 from dynabert.training.memory import limit_kernel_caches
 from dynabert.training.precision import resolve_precision
 from dynabert.training.pretraining_plan import Pretraining
+from dynabert.training.recorder import Recorder
+from dynabert.training.seeds import seed_from
 from dynabert.training.stage import Train
 from dynabert.training.stopping import StopSignal
 

@@ -16,7 +16,8 @@ from dynabert.distillation import cosine_loss, teacher_state
 from dynabert.errors import UserError
 from dynabert.modeling.shared_layers import SharedLayers
 from dynabert.subnet import kept_layers
-from dynabert.training.loop import schedule, seed_from
+from dynabert.training.optimizer import schedule
+from dynabert.training.seeds import seed_from
 from dynabert.training.stage import Losses, Teacher
 from dynabert.training.step import accumulate_gradients
 

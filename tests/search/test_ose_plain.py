@@ -23,7 +23,7 @@ from dynabert.search.ose.plain_report import Round, TriedArchitecture
 from dynabert.search.ose.plain_settings import ask_plain
 from dynabert.search.ose.short_training import DIVERGED, ShortTraining, clip_weights_
 from dynabert.subnet import FULL
-from dynabert.training.loop import seed_from
+from dynabert.training.seeds import seed_from
 
 pytest_plugins = ["searched_run"]
 

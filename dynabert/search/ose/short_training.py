@@ -17,8 +17,8 @@ from dynabert.modeling.models import TaskModel
 from dynabert.modeling.reduction import cut_student, new_student
 from dynabert.search.ose.plain_settings import PlainSettings
 from dynabert.subnet import FULL
-from dynabert.training.loop import seed_from
 from dynabert.training.precision import resolve_precision
+from dynabert.training.seeds import seed_from
 
 DIVERGED = 1e9  # the error of a student whose loss was no number any more
 _MAX_GRAD_NORM = 1.0  # with AdamW, as in training
