@@ -172,6 +172,17 @@ def interval(correlation: RankCorrelation) -> str:
     return f"**{correlation.value:.2f}** ({correlation.low:.2f} to {correlation.high:.2f})"
 
 
+def cost_axis(cost: str, tokens: int, batch_size: int = 1) -> tuple[str, float]:
+    """The title of a cost that a search weighs, and what it is divided by.
+
+    cost: "macs", "latency" or "modelled", of so many tokens and texts.
+    """
+    if cost == "macs":
+        return f"MACs for {tokens} tokens (million)", 1e6
+    kind = "modelled latency" if cost == "modelled" else "latency"
+    return f"{kind} (ms, {tokens} tokens, batch {batch_size})", 1.0
+
+
 def recipe_of(info: RunInfo) -> Recipe | None:
     """The recipe as a value; None if this version of the code cannot read it."""
     try:

@@ -33,6 +33,12 @@ def test_a_message_begins_in_a_capital_but_a_name_stays_as_it_is() -> None:
     assert wording.sentence(ValueError("mrpc: no column <b>")) == "mrpc\\: no column \\<b\\>"
 
 
+def test_a_cost_has_one_title_wherever_a_search_weighs_it() -> None:
+    assert wording.cost_axis("macs", 64) == ("MACs for 64 tokens (million)", 1e6)
+    assert wording.cost_axis("latency", 64, 8) == ("latency (ms, 64 tokens, batch 8)", 1.0)
+    assert wording.cost_axis("modelled", 9) == ("modelled latency (ms, 9 tokens, batch 1)", 1.0)
+
+
 def test_a_number_of_a_file_has_its_thousands_apart() -> None:
     told = [wording.grouped(number) for number in ("2048", "96", "?", "<b>", "9" * 5000)]
     assert told == ["2,048", "96", "?", "\\<b\\>", "9" * 5000]

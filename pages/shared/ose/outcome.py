@@ -16,16 +16,6 @@ from dynabert.words import figures
 from pages.shared import controls, links, wording
 from pages.shared.ose import pictures
 
-_MILLION = 1e6
-
-
-def cost_axis(settings: SupernetSettings) -> tuple[str, float]:
-    """The title of the inference cost, and what it is divided by."""
-    if settings.cost == "macs":
-        return f"MACs for {settings.tokens} tokens (million)", _MILLION
-    kind = "modelled latency" if settings.cost == "modelled" else "latency"
-    return f"{kind} (ms, {settings.tokens} tokens, batch {settings.batch_size})", 1.0
-
 
 def show(run: Run, folder: ExtractionFolder[SupernetSettings, Report], report: Report) -> None:
     """The winner of an epsilon, W over the space, errors, assumptions, and everybody on dev."""
@@ -63,7 +53,9 @@ def show(run: Run, folder: ExtractionFolder[SupernetSettings, Report], report: R
         else f"Were all errors equal, {_named(chosen.frozen_winner)} would win."
     )
     st.markdown(" ".join(said))
-    title, scale = cost_axis(report.settings)
+    title, scale = wording.cost_axis(
+        report.settings.cost, report.settings.tokens, report.settings.batch_size
+    )
     opened = f"report = load_extraction(run.folder / 'ose' / {folder.name!r}, SUPERNET).report()\n"
     opened += f"table = member_table(report, {chosen.epsilon})\n"
     pictures.show(table, cost_title=title, scale=scale, opened=opened, key="ose")

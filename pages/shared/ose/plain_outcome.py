@@ -37,12 +37,7 @@ def show(
             else f"; were all errors equal, {wording.escape(_named(this.frozen_winner))} would."
         )
     )
-    macs = settings.cost == "macs"
-    title, scale = (
-        (f"MACs for {settings.tokens} tokens (million)", 1e6)
-        if macs
-        else (f"latency (ms, {settings.tokens} tokens, batch 1)", 1.0)
-    )
+    title, scale = wording.cost_axis(settings.cost, settings.tokens)
     _show_winner(run, report, this)
     opened = (
         f"report = load_extraction(run.folder / 'ose-plain' / {folder.name!r}, PLAIN).report()\n"

@@ -15,7 +15,6 @@ from dynabert.search.background import (
 )
 from dynabert.search.background import watch as watch_search
 from dynabert.search.front import trial_table
-from dynabert.search.objectives import UNITS
 from dynabert.search.search import SEARCHES, Search
 from dynabert.words import figures
 from pages.shared import cache, state, wording
@@ -39,10 +38,7 @@ def watch(run: Run, name: str) -> None:
 def cost_axis(search: Search) -> tuple[str, float]:
     """The title of a search's cost, and what it is divided by."""
     settings = search.settings
-    if settings.cost == "macs":
-        return f"MACs for {settings.tokens} tokens (million)", MILLION
-    kind = "modelled latency" if settings.cost == "modelled" else "latency"
-    return f"{kind} ({UNITS[settings.cost]}, batch {settings.batch_size})", 1.0
+    return wording.cost_axis(settings.cost, settings.tokens, settings.batch_size)
 
 
 def quality_title(search: Search) -> str:
