@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 
 from dynabert.errors import UserError, first_line
 
-_STALE_SECONDS = 3600.0  # writing a folder takes seconds, a few minutes at most
+_STALE_SECONDS = 86400.0  # scoring what a folder gets may take hours
 
 
 def file_sha256(path: Path) -> str:
@@ -133,7 +133,7 @@ def settle(folder: Path) -> None:
 
 
 def remove_stale(folder: Path, pattern: str) -> None:
-    """Remove the folders of that pattern that nobody has written into for an hour: who did was killed."""
+    """Remove the folders of that pattern that nobody has written into for a day: who did was killed."""
     for path in folder.glob(pattern):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _STALE_SECONDS:
@@ -155,7 +155,7 @@ def new_folder(path: Path, *, otherwise: str = "give a folder that does not") ->
     if parent.exists() and not parent.is_dir():
         raise UserError(f"{path} cannot be written: {parent} is no folder.")
     parent.mkdir(parents=True, exist_ok=True)
-    remove_stale(parent, f".{glob.escape(path.name)}-*.writing")
+    remove_stale(parent, f".{glob.escape(path.name)}-????????.writing")
     # Of its own: another process may be writing one of the same name.
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}-", suffix=".writing", dir=parent))
     partial.chmod(0o755)

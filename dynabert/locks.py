@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -27,16 +28,30 @@ def alone(path: Path, refusal: str) -> Iterator[None]:
     Raises:
         Held: another process holds it: the refusal.
     """
-    with path.open("w") as file:
+    with ExitStack() as opened:
         for tries_left in reversed(range(_TRIES)):
+            if tries_left < _TRIES - 1 and not path.parent.exists():
+                raise Held(refusal)  # who held it has just ended its work, and removed the folder
+            file = opened.enter_context(path.open("w"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if not tries_left:
-                    raise Held(refusal) from error
-                time.sleep(5 * _PAUSE)  # who looks whether it is held takes turns himself
+                if _is_there(path, file):
+                    break
+            except BlockingIOError:
+                pass
+            if not tries_left:
+                raise Held(refusal)
+            file.close()
+            time.sleep(5 * _PAUSE)  # who looks whether it is held takes turns himself
         yield
+
+
+def _is_there(path: Path, file: TextIO) -> bool:
+    """Whether an open file still has that name: who held its lock may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def is_held(path: Path, *, by_many: bool = False) -> bool:

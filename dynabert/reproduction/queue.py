@@ -173,10 +173,11 @@ def carry_out(
         return why is not None
 
     wanted = [job for job in jobs if not skips(job)]
+    elsewhere: list[Job] = []  # another process was at work on them: it may need their stages still
     for number, job in enumerate(wanted):
         try:
             with _at_work_on(job, workshop):
-                if number and skips(job):  # another process was faster
+                if skips(job):  # another process was faster
                     continue
                 seconds, unknown = seconds_left(wanted[number:], _readable(workshop.results))
                 on_event(
@@ -190,8 +191,11 @@ def carry_out(
                 )
                 result = _carry_out_one(job, workshop, on_event, stop, commit)
                 path = write_result(workshop.results, result)
+                if not workshop.keep_runs:
+                    shutil.rmtree(workshop.runs_dir / run_name(job), ignore_errors=True)
         except Held as error:
             skip(job, str(error))
+            elsewhere.append(job)
             continue
         except Exception as error:  # whatever it is, the other trainings do not depend on it
             if not isinstance(error, UserError):
@@ -201,11 +205,8 @@ def carry_out(
             on_event(outcome.failed[-1])
             continue
         if workshop.drop_stages:
-            _drop_stages(
-                job, [*wanted[number + 1 :], *(one.job for one in outcome.failed)], workshop
-            )
-        if not workshop.keep_runs:
-            shutil.rmtree(workshop.runs_dir / run_name(job), ignore_errors=True)
+            failed = [one.job for one in outcome.failed]
+            _drop_stages(job, [*wanted[number + 1 :], *failed, *elsewhere], workshop)
         outcome.done.append(job)
         on_event(JobEnded(job=job, result=result, path=path))
     return outcome

@@ -27,7 +27,7 @@ from dynabert.names import check_run_name
 from dynabert.runs import Run
 from dynabert.search.objectives import check_feasible
 from dynabert.search.settings import CHANGEABLE, FEWEST_PERCENT, SearchSettings, ask_search
-from dynabert.search.trials import Trial, TrialLog
+from dynabert.search.trials import TOO_DEAR, Trial, TrialLog
 from dynabert.subnet import Subnet
 
 SEARCHES = "searches"
@@ -107,8 +107,8 @@ class Search:
         return not self.trials and not self.is_under_way
 
     def forget_costs(self) -> None:
-        """Remove what costs of trials are told by: it is for these settings."""
-        for name in (_UNIT, LATENCY_TABLE):
+        """Remove what costs of trials are told by, and what was too dear: it is for these settings."""
+        for name in (_UNIT, LATENCY_TABLE, TOO_DEAR):
             (self.folder / name).unlink(missing_ok=True)
 
     def full_ms(self, measure: Callable[[], float]) -> float:

@@ -198,10 +198,13 @@ def test_a_latency_search_counts_milliseconds(run):
     with pytest.raises(UserError, match="at most 1e-06 ms"):
         do(open_search(run, "t", settings), run)
     before = (run.folder / "searches" / "t" / "full_network_ms").read_text()
+    rejected = run.folder / "searches" / "t" / "too_dear.jsonl"
+    rejected.write_text('{"candidate": [0], "cost": 1.0}\n')  # of these settings alone
     # It has tried nothing: its name is free for what the message advises, and for other sizes of a pass.
     settings = settings.model_copy(update={"at_most": 5000.0, "batch_size": 9})
     assert len(do(open_search(run, "t", settings), run)) == 3
     assert (run.folder / "searches" / "t" / "full_network_ms").read_text() != before
+    assert not rejected.exists()
 
 
 def test_lengths_may_be_counts(run):

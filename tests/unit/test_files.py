@@ -22,17 +22,18 @@ def test_a_folder_is_there_when_it_is_whole_and_everybody_may_read_it(tmp_path: 
 
 def test_what_a_kill_left_of_a_folder_goes_with_the_next_of_its_name(tmp_path: Path) -> None:
     left, at_work, other = (
-        tmp_path / name for name in (".run[1]-a.writing", ".run[1]-b.writing", ".else-c.writing")
+        tmp_path / f".{name}.writing"
+        for name in ("run[1]-abcd1234", "run[1]-efgh5678", "run[1]-int8-abcd1234")
     )
     for folder in (left, at_work, other):
         folder.mkdir()
     for folder in (left, other):
-        os.utime(folder, (time.time() - 7200,) * 2)
+        os.utime(folder, (time.time() - 2 * 86400,) * 2)
     with new_folder(tmp_path / "run[1]"):
         pass
     assert not left.exists()
     assert at_work.exists()  # another process may be writing it
-    assert other.exists()
+    assert other.exists()  # of a longer name
 
 
 @pytest.mark.parametrize("before", [b"", b"one\n", b"one\nhal"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dynabert.locks import is_held
+from dynabert.locks import Held, alone, is_held
 
 
 @pytest.mark.parametrize("kind", [fcntl.LOCK_SH, fcntl.LOCK_EX])
@@ -49,3 +49,26 @@ def test_a_file_that_may_only_be_read_is_looked_at(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_SH)
         assert is_held(path, by_many=True)
     assert not is_held(path, by_many=True)
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two processes that wait for the same file, and find it gone, one alone gets the new one's."""
+    path = tmp_path / "lock"
+    waits = []
+
+    def sleep(_seconds: float) -> None:  # the holder ends, and removes the file
+        if not waits:
+            path.unlink()
+            holder.close()
+        waits.append(_seconds)
+
+    monkeypatch.setattr("dynabert.locks.time.sleep", sleep)
+    holder = path.open("w")
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    with alone(path, "held"):
+        assert is_held(path)
+    assert waits
+    with alone(path, "held"), pytest.raises(Held, match="twice"), alone(path, "twice"):
+        pass
