@@ -140,6 +140,15 @@ def remove_stale(folder: Path, pattern: str) -> None:
                 shutil.rmtree(path)
 
 
+def check_free(path: Path, otherwise: str) -> None:
+    """Raise a UserError where there is something of that name.
+
+    otherwise: what to do then, as the end of a sentence.
+    """
+    if os.path.lexists(path):
+        raise UserError(f"{path} exists already; {otherwise}.")
+
+
 @contextmanager
 def new_folder(path: Path, *, otherwise: str = "give a folder that does not") -> Iterator[Path]:
     """A folder to write into, which becomes `path` when all is written; if that fails, it is gone.
@@ -149,8 +158,7 @@ def new_folder(path: Path, *, otherwise: str = "give a folder that does not") ->
     Raises:
         UserError: there is, or no folder can hold it.
     """
-    if os.path.lexists(path):
-        raise UserError(f"{path} exists already; {otherwise}.")
+    check_free(path, otherwise)
     parent = path.absolute().parent
     if parent.exists() and not parent.is_dir():
         raise UserError(f"{path} cannot be written: {parent} is no folder.")

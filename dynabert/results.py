@@ -19,13 +19,8 @@ from dynabert.evaluation.quality import further_metrics
 from dynabert.evaluation.retiming import TIMES
 from dynabert.subnet import Subnet
 
-_COUNTS = (
-    "num_examples",
-    "num_params",
-    "num_params_total",
-    "tokens",
-    "macs",
-)  # whole numbers from 1
+# Whole numbers from 1.
+_COUNTS = ("num_examples", "num_params", "num_params_total", "tokens", "macs")
 _NUMBERS = ("width_mult", "depth_mult", "loss")
 _LISTS = ("heads", "neurons", "layers")
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from dynabert.errors import UserError, explain
 from dynabert.evaluation.latency import LatencySetup, describe_machine, measure_latency
@@ -22,6 +22,7 @@ from dynabert.files import write_text_atomically
 from dynabert.modeling.pretrained import DynaBertPreTrainedModel
 from dynabert.reproduction.results import LATENCY_FILE, MeasuredLatency, backbone_folder
 from dynabert.subnet import PAPER_SPACE, Subnet, check_keeps_all_tokens
+from dynabert.values import Value
 
 PAPER_SETUPS = (LatencySetup(), LatencySetup(batch_size=128, repeats=5, warm_up=1))
 # Counts the changes that made a forward pass faster: times from before do not compare with later ones.
@@ -29,10 +30,8 @@ FORWARD = 2  # of a classifier, the last layer computes the first token only
 OnProgress = Callable[[str, int, int], None]
 
 
-class Entry(BaseModel):
+class Entry(Value):
     """One shape of network, timed in one way on one machine."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     machine: str
     model: str  # the class: heads differ in what they compute

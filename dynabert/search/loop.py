@@ -69,7 +69,7 @@ def _run(
         check_feasible(space, settings.cost, objectives.cost_of, settings.at_most)
     proposer = Proposer(space, settings.method, seed=settings.seed, generation=settings.generation)
 
-    too_dear = search.log.too_dear()
+    too_dear: set[Candidate] = set()  # that only measuring told
 
     def affordable(candidate: Candidate) -> bool:
         if settings.at_most is None:
@@ -86,7 +86,7 @@ def _run(
             if claim is None:
                 return search.trials
             start = time.perf_counter()
-            too_dear |= search.log.too_dear()  # other workers' too
+            too_dear |= search.log.too_dear()  # also before a kill, and by other workers
             history = [one for one in search.trials if space.holds(one.candidate)]
             others = [
                 one

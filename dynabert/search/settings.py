@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from dynabert.errors import UserError, explain_plainly
 from dynabert.evaluation.latency import LatencySetup
@@ -13,6 +13,7 @@ from dynabert.search.proposals import CROSSOVERS, MUTATIONS, Method
 from dynabert.search.space import JointSpace, Lengths, LengthUnit
 from dynabert.subnet import NetworkShape, SearchSpace
 from dynabert.training.plan import MAX_SEED
+from dynabert.values import Value
 
 NUM_TRIALS = 150  # as in Dynamic-TinyBERT, Sec. 2.3
 # The authors of Dynamic-TinyBERT let lengths fall to 91 of 384 tokens.
@@ -38,10 +39,8 @@ Positive = Annotated[int, Field(ge=1)]
 CHANGEABLE = ("num_trials", "num_measured")
 
 
-class SearchSettings(BaseModel):
+class SearchSettings(Value):
     """What is searched for, and how. Dynamic-TinyBERT, Sec. 2.3, with more axes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     method: Method = "tpe"
     num_trials: Positive = NUM_TRIALS

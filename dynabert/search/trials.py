@@ -18,16 +18,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dynabert.errors import UserError
 from dynabert.files import append_line
 from dynabert.search.space import Candidate
+from dynabert.values import Value
 
 TRIALS = "trials.jsonl"
 TOO_DEAR = "too_dear.jsonl"  # what turned out to cost too much when it was measured
 _CLAIMS = "claims"
 
 
-class Trial(BaseModel):
+class Trial(Value):
     """A sub-network that was tried."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     number: int  # from 0
     candidate: Candidate
@@ -38,10 +37,8 @@ class Trial(BaseModel):
     seconds: float  # that the trial took, with what proposed it
 
 
-class TooDear(BaseModel):
+class TooDear(Value):
     """What costs more than a search allows, which only measuring told."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     candidate: Candidate
     cost: float  # in the search's unit

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import datetime
 import importlib.metadata
-import os
 import shutil
 import time
 from contextlib import nullcontext
@@ -19,6 +18,7 @@ from dynabert import __version__
 from dynabert.errors import UserError
 from dynabert.evaluation.latency import describe_machine
 from dynabert.evaluation.table import sweep
+from dynabert.files import check_free
 from dynabert.importance import Importance
 from dynabert.modeling.configuration import DynaBertConfig
 from dynabert.modeling.models import TaskModel
@@ -83,8 +83,7 @@ def train(
 
 
 def _check_free(folder: Path) -> None:
-    if os.path.lexists(folder):
-        raise UserError(f"{folder} exists already; choose another name or remove it first.")
+    check_free(folder, "choose another name or remove it first")
 
 
 def _check_still_free(folder: Path, unfinished: Path) -> None:

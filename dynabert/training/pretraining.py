@@ -26,7 +26,7 @@ from dynabert.errors import UserError, first_line
 from dynabert.evaluation.latency import describe_machine
 from dynabert.evaluation.masked_tokens import MASKED_METRICS
 from dynabert.evaluation.quality import evaluate
-from dynabert.files import naming, settle, write_text_atomically
+from dynabert.files import check_free, naming, settle, write_text_atomically
 from dynabert.modeling.architecture import Architecture
 from dynabert.modeling.conversion import check_source, has_masked_lm_head
 from dynabert.modeling.models import DynaBertForMaskedLM
@@ -126,8 +126,7 @@ def pretrain(
 
 
 def _check_free(out: Path) -> None:
-    if os.path.lexists(out):
-        raise UserError(f"{out} exists already; choose another folder or remove it first.")
+    check_free(out, "choose another folder or remove it first")
 
 
 def unfinished_pretraining(out: Path) -> Path:

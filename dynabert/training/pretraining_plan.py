@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from dynabert.errors import UserError, explain_plainly
 from dynabert.modeling.configuration import DynaBertConfig
@@ -13,21 +13,20 @@ from dynabert.training.plan import MAX_SEED
 from dynabert.training.precision import Precision
 from dynabert.training.stage import Losses, Reduce, Size, Train, default_learning_rate
 from dynabert.training.subnets import Grid
+from dynabert.values import Value
 
 HEAD_RATE = 1e-3  # of a head alone: nothing pretrained can be lost by large steps
 _WHOLE = Grid(width_mults=(1.0,), depth_mults=(1.0,))
 Positive = Annotated[float, Field(gt=0)]
 
 
-class Pretraining(BaseModel):
+class Pretraining(Value):
     """Masked-LM distillation: a network <D, A, H, I> learns from a larger one on plain text.
 
     As Bort was pretrained (arXiv 2010.10499; by a later account of it, with distillation): what the larger
     network believes of masked tokens, and which tokens they are. A backbone without the head for that
     gets one first, while its encoder stays as it is.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     backbone: str
     texts: Annotated[tuple[Path, ...], Field(min_length=1)]

@@ -7,19 +7,18 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from dynabert.analysis.choices import depth_choices, width_choices
 from dynabert.length_config import LengthConfig, shrinking
 from dynabert.subnet import NetworkShape, SearchSpace, Subnet
+from dynabert.values import Value
 
 Mult = Annotated[float, Field(gt=0, le=1)]
 Mults = Annotated[tuple[Mult, ...], Field(min_length=1)]
 
 
-class _Choice(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
+class _Choice(Value):
     width_mults: Mults = (1.0,)
     depth_mults: Mults = (1.0,)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from dynabert.errors import UserError, explain
 from dynabert.evaluation.latency import check_tokens
@@ -30,6 +30,7 @@ from dynabert.search.ose.plain_settings import PlainSettings
 from dynabert.search.ose.report import Report
 from dynabert.search.ose.settings import SupernetSettings
 from dynabert.search.search import refuse_links
+from dynabert.values import Value
 
 SETTINGS, COSTS, ERRORS, REPORT = "settings.json", "costs.json", "errors.jsonl", "report.json"
 _LOCK = "lock"  # held by the process that is at work on it
@@ -52,9 +53,7 @@ SUPERNET = Kind("ose", SupernetSettings, Report)
 PLAIN = Kind("ose-plain", PlainSettings, PlainReport)
 
 
-class _Error(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
+class _Error(Value):
     key: str
     error: float
     seconds: float

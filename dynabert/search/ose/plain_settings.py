@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from dynabert.errors import UserError, explain_plainly
 from dynabert.modeling.architecture import PlainSpace
@@ -12,6 +12,7 @@ from dynabert.search.ose.objective import Exponents
 from dynabert.search.ose.settings import CALIBRATION, Exponent, Positive
 from dynabert.training.plan import MAX_SEED
 from dynabert.training.stage import default_learning_rate
+from dynabert.values import Value
 
 STEPS = (3, 50, 200)  # Bort's search trained for 3, by a later account of it
 
@@ -19,14 +20,12 @@ Sizes = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0)]
 
 
-class PlainSettings(BaseModel):
+class PlainSettings(Value):
     """Optimal subarchitecture extraction over plain architectures, each trained for a few steps.
 
     Rounds of ever more steps, each over the best part of the round before (successive halving). Every round
     begins each student anew, so what it says does not depend on the round before.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     layers: Sizes
     heads: Sizes

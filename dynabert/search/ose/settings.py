@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from dynabert.errors import UserError, explain_plainly
 from dynabert.evaluation.latency import LatencySetup
@@ -13,6 +13,7 @@ from dynabert.search.ose.objective import Exponents
 from dynabert.search.per_layer import Comparison
 from dynabert.search.settings import exactly
 from dynabert.training.plan import MAX_SEED
+from dynabert.values import Value
 
 EPSILONS = (1, 2, 4, 8)
 CALIBRATION = 1024  # examples, of train
@@ -27,10 +28,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Exponent = Annotated[float, Field(ge=0)]
 
 
-class SupernetSettings(BaseModel):
+class SupernetSettings(Value):
     """Optimal subarchitecture extraction over the sub-networks of one run: nothing is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     width_mults: Annotated[tuple[Mult, ...], Field(min_length=1)]
     depth_mults: Annotated[tuple[Mult, ...], Field(min_length=1)]
